@@ -1,0 +1,1 @@
+"""The language of the platform: component types, roles, records, engine and jobs."""

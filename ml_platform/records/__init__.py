@@ -1,0 +1,1 @@
+"""What travels between components, engine and services: frozen, without behaviour."""

@@ -1,0 +1,32 @@
+"""One served prediction, as its log keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ServedPrediction:
+    """One answered row of one request.
+
+    request_id: unique for each row that was answered.
+    served_at: when it was answered; event_time: the moment that it is about; both UTC.
+    inputs: what the request carried. features: what the model saw, look-ups included.
+    views: feature view → event time of the row used, ISO 8601, or None where no row was usable.
+    output: the model's answer, a probability in 0–1 for a binary task. latency_ms: inside the server.
+    """
+
+    request_id: str
+    endpoint: str
+    revision: int
+    model_version: int
+    served_at: datetime
+    event_time: datetime
+    inputs: Mapping[str, Any]
+    features: Mapping[str, Any]
+    views: Mapping[str, str | None]
+    output: float
+    latency_ms: float

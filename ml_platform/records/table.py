@@ -1,0 +1,98 @@
+"""Tables as they travel: where one lives, what one version of it holds, what is staged for it, what was committed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Location:
+    """A place that Delta tables or plain files live in.
+
+    key: the asset key, `/`-separated, for instance `silver/flights`.
+    uri: an absolute path or an object-store URI.
+    storage_options: credentials and endpoints in deltalake's spelling; never printed.
+    """
+
+    key: str
+    uri: str
+    storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One Parquet file, staged or live.
+
+    path: relative to the table's root, `/`-separated; its name is the digest of its content.
+    size_bytes, rows: as counted when it was written.
+    partition: partition column → value; empty for an unpartitioned table.
+    statistics: the statistics of the Delta protocol, as JSON.
+    """
+
+    path: str
+    size_bytes: int
+    rows: int
+    partition: Mapping[str, str]
+    statistics: str = field(default="{}", repr=False)
+
+
+@dataclass(frozen=True)
+class StagedFiles:
+    """Files that stand in a table's folder and are not yet part of it.
+
+    schema: Arrow schema of the rows, partition columns included.
+    partition_by: partition columns, in order.
+    """
+
+    location: Location
+    schema: pa.Schema
+    partition_by: tuple[str, ...]
+    files: tuple[DataFile, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows in all files."""
+        return sum(file.rows for file in self.files)
+
+
+@dataclass(frozen=True)
+class TableSnapshot(StagedFiles):
+    """The files that one version of a table consists of.
+
+    version: the Delta commit number.
+    """
+
+    version: int
+
+
+@dataclass(frozen=True)
+class TableVersion:
+    """One immutable version of a table, as lineage records it.
+
+    fingerprint: digest of the content of what was read (all of it, or the partitions that were asked for).
+    """
+
+    key: str
+    version: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What became of a commit.
+
+    version: the table's version afterwards.
+    rows_added, rows_removed: in the files that came and went; both 0 when nothing changed.
+    partitions: the values of the partition column whose files changed; empty for an unpartitioned table.
+    """
+
+    version: int
+    rows_added: int
+    rows_removed: int
+    partitions: tuple[str, ...]
+    unchanged: bool

@@ -1,0 +1,1 @@
+"""What a service must be able to do: one small Protocol a file."""

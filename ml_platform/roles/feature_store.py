@@ -1,0 +1,38 @@
+"""The feature store: where feature views are published and entities are looked up online."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from ml_platform.records.feature import FeatureRow, FeatureView, LookUp
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import pyarrow as pa
+
+
+class FeatureStore(Protocol):
+    """Keeps, for every entity, the rows that its view's ttl spans, so that a look-up is as of any of those moments."""
+
+    def publish(self, view: FeatureView, rows: Iterable[pa.RecordBatch], keep_from: datetime) -> int:
+        """The view's rows replaced by these, and how many rows stand afterwards.
+
+        rows: entity, event time, known at and features, any order; those with an event time before `keep_from` (UTC)
+        are left out. Atomic: a reader sees all of the old rows or all of the new. Idempotent.
+        """
+        ...
+
+    def look_up(self, question: LookUp) -> Sequence[FeatureRow]:
+        """One row for each key, in the order of the keys.
+
+        For a moment t: of the rows with `known_at` ≤ t and t − ttl ≤ `event_time` ≤ t the one with the latest event
+        time, and of those the one known last. A later row is never served. Raises NotFoundError for a view that was
+        never published.
+        """
+        ...
+
+    def published(self, view: FeatureView) -> int | None:
+        """How many rows of the view stand; None where it was never published."""
+        ...
