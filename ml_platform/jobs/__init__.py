@@ -1,0 +1,1 @@
+"""The programs that any service runs: one contract, whoever runs it."""

@@ -42,7 +42,6 @@ class EndpointSpec:
     request: the columns that a request carries beside `event_time`, name → type.
     views: the feature views that are looked up, in order; each is keyed by what the request or an earlier view gives.
     feature_store, prediction_log: the services that the server itself talks to.
-    port: the TCP port it listens on, 0 for any free one.
     """
 
     name: str
@@ -52,7 +51,6 @@ class EndpointSpec:
     views: tuple[FeatureView, ...]
     feature_store: ServiceBinding
     prediction_log: ServiceBinding
-    port: int = 0
     needs: Needs = field(default_factory=Needs)
 
 

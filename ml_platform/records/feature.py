@@ -50,3 +50,14 @@ class LookUp:
     view: FeatureView
     keys: Sequence[tuple[object, ...]]
     at: Sequence[datetime]
+
+
+@dataclass(frozen=True)
+class PublishedView:
+    """What the online store holds of a view.
+
+    version: the name that the rows were published under. rows: how many there are.
+    """
+
+    version: str
+    rows: int

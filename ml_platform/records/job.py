@@ -44,7 +44,7 @@ class JobSpec:
 class JobEvent:
     """One thing that a job said: a line of its log, or a metric.
 
-    kind: `log` or `metric`; a metric has a name and a value.
+    kind: a line of the log, a metric (its name in `text`), or progress (what is done in `text`, a share in 0–1 in `value`).
     """
 
     time: datetime

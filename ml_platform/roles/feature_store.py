@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from ml_platform.records.feature import FeatureRow, FeatureView, LookUp
+from ml_platform.records.feature import FeatureRow, FeatureView, LookUp, PublishedView
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class FeatureStore(Protocol):
     """Keeps, for every entity, the rows that its view's ttl spans, so that a look-up is as of any of those moments."""
 
-    def publish(self, view: FeatureView, rows: Iterable[pa.RecordBatch], keep_from: datetime) -> int:
-        """The view's rows replaced by these, and how many rows stand afterwards.
+    def publish(self, view: FeatureView, rows: Iterable[pa.RecordBatch], keep_from: datetime, version: str) -> int:
+        """The view's rows replaced by these under a version's name, and how many rows stand afterwards.
 
         rows: entity, event time, known at and features, any order; those with an event time before `keep_from` (UTC)
         are left out. Atomic: a reader sees all of the old rows or all of the new. Idempotent.
@@ -33,6 +33,6 @@ class FeatureStore(Protocol):
         """
         ...
 
-    def published(self, view: FeatureView) -> int | None:
-        """How many rows of the view stand; None where it was never published."""
+    def published(self, view: FeatureView) -> PublishedView | None:
+        """Which version of the view stands; None where it was never published."""
         ...

@@ -1,0 +1,5 @@
+SELECT
+    carrier,
+    name,
+    known_at
+FROM bronze.airlines

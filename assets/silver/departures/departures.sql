@@ -1,0 +1,7 @@
+SELECT
+    concat_ws('.', flight_date, carrier, flight, origin) AS flight_id,
+    status = 'cancelled' AS cancelled,
+    departure_delay_minutes,
+    known_at,
+    month
+FROM bronze.departures

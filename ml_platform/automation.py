@@ -1,0 +1,102 @@
+"""Automation: what is made by itself, when, and by which job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from ml_platform.binding import Binding, build
+from ml_platform.errors import NotFoundError
+
+SOURCE = "source"
+_EVERY_MINUTE = 60
+
+
+def following() -> dg.AutomationCondition[dg.AssetKey]:
+    """An asset is made again when what it reads was updated: any partition, a back-dated one too.
+
+    Unlike dagster's `eager`, it does not look at the latest time window only, and an unpartitioned asset does not wait
+    until every partition of what it reads is there: one of each is enough.
+    """
+    condition = dg.AutomationCondition
+    return (
+        condition.any_deps_updated().since_last_handled()
+        & condition.all_deps_match(~condition.missing())
+        & ~condition.any_deps_in_progress()
+        & ~condition.in_progress()
+    ).with_label("following")
+
+
+def automation(specs: Sequence[dg.AssetSpec], services: Mapping[str, Binding]) -> dg.Definitions:
+    """The jobs, the schedule and the sensors of everything that is declared.
+
+    everything: the job that makes all of it. refresh: the same from bronze on, daily for the month that the clock is
+    in. ingest: the bronze tables, asked for by the sensor `landed_files` when files land. `following` is the sensor
+    that makes what follows.
+    """
+    sources = [spec for spec in specs if SOURCE in spec.metadata]
+    landing = {dep.asset_key for spec in sources for dep in spec.deps}
+    everything = dg.define_asset_job("everything", dg.AssetSelection.all())
+    refresh = dg.define_asset_job("refresh", dg.AssetSelection.all() - dg.AssetSelection.assets(*landing))
+    ingest = dg.define_asset_job("ingest", dg.AssetSelection.assets(*(spec.key for spec in sources)))
+    follow = dg.AutomationConditionSensorDefinition("following", target=dg.AssetSelection.all())
+    sensors = [_landed_files(sources, ingest, services), follow]
+    return dg.Definitions(
+        jobs=[everything, refresh, ingest], schedules=[_daily(sources, refresh, services)], sensors=sensors
+    )
+
+
+def _daily(sources: Sequence[dg.AssetSpec], job: Any, services: Mapping[str, Binding]) -> dg.ScheduleDefinition:
+    timezones = {spec.metadata[SOURCE]["timezone"] for spec in sources}
+    timezone = min(timezones, default="UTC")
+
+    @dg.schedule(job=job, cron_schedule="0 5 * * *", execution_timezone=timezone, name="daily")
+    def daily(context: dg.ScheduleEvaluationContext):  # type: ignore[no-untyped-def] # dagster reads annotations
+        """Asks for the month that the platform's clock is in."""
+        from zoneinfo import ZoneInfo
+
+        from ml_platform.engine import clock
+
+        partitions = _partitions(sources)
+        try:
+            now = clock.now(build(services["lakehouse"]), sources[0].metadata["clock"])
+        except NotFoundError as nothing:
+            return dg.SkipReason(str(nothing))
+        month = now.astimezone(ZoneInfo(timezone)).strftime("%Y-%m")
+        return dg.RunRequest(partition_key=min(max(month, partitions[0]), partitions[-1]))
+
+    return daily
+
+
+def _landed_files(sources: Sequence[dg.AssetSpec], job: Any, services: Mapping[str, Binding]) -> dg.SensorDefinition:
+    @dg.sensor(job=job, minimum_interval_seconds=_EVERY_MINUTE, name="landed_files")
+    def landed_files(context: dg.SensorEvaluationContext):  # type: ignore[no-untyped-def] # dagster reads annotations
+        """Asks for the bronze partitions of which a landed file holds rows that were not ingested yet."""
+        from ml_platform.engine.ingest import Source, listing, waiting
+
+        lakehouse = build(services["lakehouse"])
+        declared = [Source(**spec.metadata[SOURCE]) for spec in sources]
+        seen = listing({source.landing for source in declared}, lakehouse)
+        if seen == context.cursor:
+            return dg.SkipReason("nothing has landed since the last look")
+        every = _partitions(sources)
+        asked: dict[str, list[dg.AssetKey]] = {}
+        for spec, source in zip(sources, declared, strict=True):
+            for partition in waiting(source, every, lakehouse):
+                asked.setdefault(partition, []).append(spec.key)
+        return dg.SensorResult(run_requests=list(_requests(asked)), cursor=seen)
+
+    return landed_files
+
+
+def _requests(asked: Mapping[str, Sequence[dg.AssetKey]]) -> Iterator[dg.RunRequest]:
+    for partition, keys in sorted(asked.items()):
+        yield dg.RunRequest(asset_selection=list(keys), partition_key=partition or None)
+
+
+def _partitions(specs: Sequence[dg.AssetSpec]) -> Sequence[str]:
+    """Every partition that any of the assets has, in order."""
+    definitions = [spec.partitions_def for spec in specs if spec.partitions_def is not None]
+    return definitions[0].get_partition_keys() if definitions else []

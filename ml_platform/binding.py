@@ -1,0 +1,196 @@
+"""The binding of roles to services: a profile and an environment, resolved without dagster.
+
+A profile (`resources/profiles/<name>.yaml`) names a service for each role, with its settings. What wins, first to last:
+`ML_PLATFORM_<ROLE>__<SETTING>` for one setting, `ML_PLATFORM_<ROLE>` for one role's service, the profile that
+`ML_PLATFORM_PROFILE` names (`local` when it is unset). A service `s` plays role `r` when `resources/s/r.py` exists.
+"""
+
+from __future__ import annotations
+
+import getpass
+import importlib
+import importlib.util
+import inspect
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import ml_platform.roles
+import resources
+from ml_platform.errors import BindingError, nearest
+from ml_platform.records.endpoint import ServiceBinding
+
+ROLES = tuple(sorted(path.stem for path in Path(ml_platform.roles.__file__).parent.glob("[a-z]*.py")))
+_FOLDER = Path(resources.__file__).parent
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A role, the service that plays it today, and the service's settings.
+
+    settings: constructor arguments; a value may still hold `${NAME}`, an environment variable that is read last.
+    """
+
+    role: str
+    service: str
+    settings: Mapping[str, Any]
+
+    @property
+    def importable(self) -> ServiceBinding:
+        """The same, as another process can build it again."""
+        return ServiceBinding(
+            f"resources.{self.service}.{self.role}", class_name(self.service, self.role), self.settings
+        )
+
+
+def profile_name() -> str:
+    """The profile in force."""
+    return os.environ.get("ML_PLATFORM_PROFILE", "local")
+
+
+def environment() -> str:
+    """The environment in force, `dev-<user>` when none is named; it prefixes every path, name and tag."""
+    name = os.environ.get("ML_PLATFORM_ENV") or f"dev-{re.sub('[^a-z0-9]+', '-', getpass.getuser().lower())}"
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
+        raise BindingError(
+            f"ML_PLATFORM_ENV is {name!r}, but it becomes part of paths and names",
+            allowed="It is up to 31 lower-case letters, digits and dashes and opens with a letter",
+            remedy="Name it, for instance, dev-ann, staging or prod",
+        )
+    return name
+
+
+def home() -> Path:
+    """The folder of everything that embedded services keep; `.ml_platform` here unless `ML_PLATFORM_HOME` says else."""
+    return Path(os.environ.get("ML_PLATFORM_HOME", ".ml_platform")).absolute()
+
+
+def bindings() -> dict[str, Binding]:
+    """Role → binding, for every role, by the profile in force and its overrides."""
+    return {role: binding(role) for role in ROLES}
+
+
+def binding(role: str) -> Binding:
+    """The service that plays the role, by the profile in force and its overrides."""
+    return _bind(role, _profile().get(role, {}), f"{profile_name()}.yaml")
+
+
+def _profile() -> Mapping[str, Mapping[str, Any]]:
+    path = _FOLDER / "profiles" / f"{profile_name()}.yaml"
+    if not path.exists():
+        raise BindingError(
+            f"ML_PLATFORM_PROFILE is {profile_name()!r}, but there is no such profile",
+            allowed=nearest(profile_name(), (p.stem for p in path.parent.glob("*.yaml"))),
+            remedy=f"Pick one, or write resources/profiles/{path.name}",
+        )
+    declared: Mapping[str, Mapping[str, Any]] = yaml.safe_load(path.read_text()) or {}
+    for role in declared:
+        if role not in ROLES:
+            raise BindingError(f"{path.name} binds {role!r}, but that is no role", allowed=nearest(role, ROLES))
+    return declared
+
+
+def _bind(role: str, declared: Mapping[str, Any], profile: str) -> Binding:
+    override = f"ML_PLATFORM_{role.upper()}"
+    settings = dict(declared)
+    service = settings.pop("service", None)
+    if override in os.environ:
+        if os.environ[override] != service:
+            settings = {}
+        service = os.environ[override]
+    if service is None:
+        raise BindingError(
+            f"the role {role} is unbound, but something has to play it",
+            allowed=f"Looked in {override} and in {profile} under {role}.service",
+            remedy=f"Name one of: {', '.join(players(role))}",
+        )
+    if service not in players(role):
+        raise BindingError(
+            f"the role {role} is bound to {service!r}, but no resources/{service}/{role}.py plays it",
+            allowed=nearest(str(service), players(role)),
+            remedy=f"Change {role}.service in {profile}, or {override}",
+        )
+    for name, value in os.environ.items():
+        if name.startswith(f"{override}__"):
+            settings[name.removeprefix(f"{override}__").lower()] = yaml.safe_load(value)
+    return Binding(role, str(service), settings)
+
+
+def players(role: str) -> list[str]:
+    """The services that have a file for the role."""
+    return sorted(path.parent.name for path in _FOLDER.glob(f"*/{role}.py"))
+
+
+def class_name(service: str, role: str) -> str:
+    """The class that plays a role, by its name.
+
+    >>> class_name("embedded", "model_registry")
+    'EmbeddedModelRegistry'
+    """
+    return "".join(part.title() for part in f"{service}_{role}".split("_"))
+
+
+def build(binding: Binding) -> Any:
+    """The service itself, its `${NAME}` settings read from the environment now. No I/O beyond importing it."""
+    importable = binding.importable
+    service = getattr(importlib.import_module(importable.module), importable.name)
+    settings = {name: _resolve(value, binding, name) for name, value in binding.settings.items()}
+    known = inspect.signature(service).parameters
+    for name in settings:
+        if name not in known:
+            raise BindingError(
+                f"{binding.role}.{name} is set, but {importable.name} has no such setting",
+                allowed=nearest(name, known),
+                remedy=f"Look for it in {profile_name()}.yaml and in ML_PLATFORM_{binding.role.upper()}__{name.upper()}",
+            )
+    missing = [name for name, p in known.items() if p.default is p.empty and name not in settings]
+    if missing:
+        raise _unbound(binding, missing)
+    return service(**settings)
+
+
+def resolved(binding: Binding) -> ServiceBinding:
+    """The binding for another process on this machine: every `${NAME}` replaced by its value."""
+    settings = {name: _resolve(value, binding, name) for name, value in binding.settings.items()}
+    importable = binding.importable
+    return ServiceBinding(importable.module, importable.name, settings)
+
+
+def service(role: str) -> Any:
+    """The service that plays the role today, built."""
+    return build(binding(role))
+
+
+def _resolve(value: Any, binding: Binding, setting: str) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _resolve(inner, binding, setting) for key, inner in value.items()}
+    if not isinstance(value, str):
+        return value
+    given = {"ML_PLATFORM_HOME": str(home()), "ML_PLATFORM_ENV": environment()}
+
+    def replace(match: re.Match[str]) -> str:
+        name = match.group(1)
+        found = given.get(name, os.environ.get(name))
+        if found is None:
+            raise _unbound(binding, [setting], f", the variable {name} among them")
+        return found
+
+    return _VARIABLE.sub(replace, value)
+
+
+def _unbound(binding: Binding, settings: list[str], also: str = "") -> BindingError:
+    places = [
+        f"ML_PLATFORM_{binding.role.upper()}__{name.upper()} and {profile_name()}.yaml under {binding.role}.{name}"
+        for name in settings
+    ]
+    return BindingError(
+        f"{', '.join(f'{binding.role}.{name}' for name in settings)} is unbound, but {binding.service} needs it",
+        allowed=f"Looked in {'; '.join(places)}{also}",
+        remedy="Set it in one of these places",
+    )

@@ -1,0 +1,85 @@
+"""What every component gives its assets alike: key, group, owners, partitions, policy and code version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from ml_platform.automation import following
+from ml_platform.components.domain import domain_of, partitions
+from ml_platform.errors import DeclarationError
+
+
+def key_of(context: dg.ComponentLoadContext) -> str:
+    """The asset key that a component's folder stands for, for instance `silver/flights`."""
+    key = context.path.relative_to(context.defs_module_path).as_posix()
+    if key.count("/") != 1:
+        raise DeclarationError(
+            f"{place(context)}: the folder {key} is not <layer>/<name>, but an asset's key is its folder",
+            remedy="Move the folder, for instance to silver/flights",
+        )
+    return key
+
+
+def place(context: dg.ComponentLoadContext) -> str:
+    """The file that a component is declared in, for errors."""
+    return str((context.path / "defs.yaml").relative_to(context.defs_module_path.parent))
+
+
+def digest(*parts: object) -> str:
+    """A short digest of what a declaration says; the same text gives the same digest everywhere."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def source_digest(*paths: Path) -> str:
+    """A short digest of source files, by name and content."""
+    return digest([(path.name, path.read_text()) for path in sorted(paths)])
+
+
+def asset_key(key: str) -> dg.AssetKey:
+    """The key as dagster has it."""
+    return dg.AssetKey(key.split("/"))
+
+
+def arguments(
+    context: dg.ComponentLoadContext,
+    *,
+    description: str,
+    deps: Iterable[str | dg.AssetDep],
+    code: str,
+    kinds: set[str],
+    partitioned: bool = False,
+    suffix: str = "",
+    follows: bool = True,
+    metadata: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The arguments of `dagster.asset` for the component's asset, or for the one beside it that a suffix names.
+
+    deps: asset keys, or dependencies with a partition mapping.
+    follows: whether it is made by itself when what it reads is updated.
+    """
+    domain = domain_of(context.path)
+    group, _, name = key_of(context).partition("/")
+    return {
+        "key": [group, f"{name}{suffix}"],
+        "deps": [asset_key(dep) if isinstance(dep, str) else dep for dep in deps],
+        "group_name": group,
+        "description": description,
+        "owners": list(domain.owners),
+        "kinds": kinds,
+        "code_version": code,
+        "metadata": dict(metadata or {}),
+        "partitions_def": partitions(context.path) if partitioned else None,
+        "backfill_policy": dg.BackfillPolicy.single_run(),
+        "automation_condition": following() if follows else None,
+    }
+
+
+def selected(context: dg.AssetExecutionContext, *, partitioned: bool) -> list[str]:
+    """The partitions that a run asks of an asset; one empty text for an unpartitioned one, whatever the run has."""
+    return list(context.partition_keys) if partitioned else [""]

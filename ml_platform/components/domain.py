@@ -1,0 +1,101 @@
+"""A domain: what all assets below one folder share, written in its `domain.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import dagster as dg
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ml_platform.errors import DeclarationError
+
+FILE = "domain.yaml"
+
+
+class MonthlyPartitions(BaseModel):
+    """The partitions of a domain: calendar months, one value of one column each."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    column: str = Field(description="The column that holds a row's partition in every partitioned table.")
+    start: str = Field(pattern=r"^\d{4}-\d{2}$", description="The first month, for instance 2013-01.")
+    end: str | None = Field(
+        default=None, pattern=r"^\d{4}-\d{2}$", description="The last month; months go on with the calendar without it."
+    )
+
+
+class Domain(BaseModel):
+    """Time, ownership and partitions, shared by every asset below the folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    timezone: str = Field(description="The zone whose months and days the domain counts in; times are stored in UTC.")
+    owners: tuple[str, ...] = Field(description="Who answers for the assets: e-mail addresses or team:names.")
+    clock: Literal["real", "replay"] = Field(
+        default="real",
+        description="Whether now is the machine's time or the last moment that historic data landed for.",
+    )
+    partitions: MonthlyPartitions = Field(description="How its partitioned tables are divided.")
+
+
+@lru_cache
+def domain_of(path: Path) -> Domain:
+    """The domain of a folder: the nearest `domain.yaml` in it or above it.
+
+    Raises DeclarationError where there is none, or where what it says cannot be.
+    """
+    for folder in (path, *path.parents):
+        if (folder / FILE).exists():
+            return _read(folder / FILE)
+    raise DeclarationError(
+        f"{path} is in no domain, but its assets need one's time zone and partitions",
+        remedy=f"Write a {FILE} into the folder that holds the domain's assets",
+    )
+
+
+@lru_cache
+def _read(path: Path) -> Domain:
+    declared: Any = yaml.safe_load(path.read_text())
+    try:
+        return Domain.model_validate(declared)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise DeclarationError(
+            f"{path}: {name} is {first['input']!r}, but that cannot be: {first['msg']}",
+            allowed=f"A domain has {', '.join(Domain.model_fields)}",
+        ) from error
+
+
+@lru_cache
+def _definition(timezone: str, partitions: MonthlyPartitions) -> dg.MonthlyPartitionsDefinition:
+    return dg.MonthlyPartitionsDefinition(
+        start_date=partitions.start,
+        end_date=_month_after(partitions.end) if partitions.end else None,
+        fmt="%Y-%m",
+        timezone=timezone,
+    )
+
+
+def partitions(path: Path) -> dg.MonthlyPartitionsDefinition:
+    """The one partitions definition of the domain that a folder is in."""
+    domain = domain_of(path)
+    return _definition(domain.timezone, domain.partitions)
+
+
+def partition_keys(path: Path) -> Sequence[str]:
+    """Every partition of the domain that a folder is in, in order."""
+    return partitions(path).get_partition_keys()
+
+
+def _month_after(month: str) -> str:
+    """
+    >>> _month_after("2013-12")
+    '2014-01'
+    """
+    year, number = int(month[:4]), int(month[5:])
+    return f"{year + number // 12:04d}-{number % 12 + 1:02d}"

@@ -1,0 +1,117 @@
+"""An endpoint: the champion of a model, served at an address, and the log of what it answered."""
+
+# Dagster reads the annotations of an asset's function as they stand, so this module does not postpone them.
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import dagster as dg
+from pydantic import Field
+
+from ml_platform import metadata
+from ml_platform.components.asset import arguments, asset_key, digest, key_of
+from ml_platform.components.making import declared
+from ml_platform.components.model import CHAMPION, DeclaredNeeds, Model
+from ml_platform.records.endpoint import EndpointSpec, TrafficSplit
+from ml_platform.roles.endpoint_host import EndpointHost
+from ml_platform.roles.lakehouse import Lakehouse
+from ml_platform.roles.model_registry import ModelRegistry
+from ml_platform.roles.prediction_log import PredictionLog
+
+
+class Endpoint(dg.Component, dg.Resolvable, dg.Model):
+    """A serving address that outlives the run which deployed it; it looks features up and logs every answer."""
+
+    description: str = Field(description="What it answers, for people.")
+    champion_of: str = Field(description="Asset key of the model whose champion is served.")
+    request: dict[str, Literal["string", "integer", "number", "boolean"]] = Field(
+        description="What a request carries beside event_time, name → type; look-ups give the rest."
+    )
+    needs: DeclaredNeeds = Field(default=DeclaredNeeds(), description="What serving asks of its machine.")
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The endpoint and its log."""
+        model = declared(context, self.champion_of)
+        if not isinstance(model, Model):
+            raise TypeError(f"{self.champion_of} is a {type(model).__name__}, but an endpoint serves a model")
+        return dg.Definitions(assets=[self._endpoint(context, model), self._log(context)])
+
+    def _endpoint(self, context: dg.ComponentLoadContext, model: Model) -> dg.AssetsDefinition:
+        training = model.training(context)
+        name = key_of(context).rpartition("/")[2]
+        views = {key: view.view(key.rpartition("/")[2]) for key, view in training.views(context).items()}
+
+        @dg.asset(
+            **arguments(
+                context,
+                description=self.description,
+                deps=[f"{self.champion_of}__{CHAMPION}", *views],
+                code=digest(self.model_dump(exclude={"description"})),
+                kinds={"endpoint"},
+            )
+        )
+        def endpoint(
+            context: dg.AssetExecutionContext,
+            lakehouse: dg.ResourceParam[Lakehouse],
+            model_registry: dg.ResourceParam[ModelRegistry],
+            endpoint_host: dg.ResourceParam[EndpointHost],
+        ) -> dg.MaterializeResult[Any]:
+            import time
+
+            from ml_platform.binding import binding, resolved
+            from ml_platform.engine.champion import champion_of
+            from ml_platform.engine.example import example_request
+
+            started = time.monotonic()
+            version = champion_of(self.champion_of, model_registry)
+            before = endpoint_host.describe(name)
+            with TemporaryDirectory() as folder:
+                package = model_registry.fetch(version.name, version.number, Path(folder) / "package")
+                spec = EndpointSpec(
+                    name=name,
+                    packages={version.number: str(package)},
+                    split=TrafficSplit({version.number: 1.0}),
+                    request=dict(self.request),
+                    views=tuple(views.values()),
+                    feature_store=resolved(binding("feature_store")),
+                    prediction_log=resolved(binding("prediction_log")),
+                    needs=self.needs.record,
+                )
+                revision = endpoint_host.deploy(spec)
+            example = example_request(model.training_set, training.event_time, self.request, lakehouse)
+            return dg.MaterializeResult(
+                data_version=dg.DataVersion(f"revision {revision.number} of {version.digest}"),
+                metadata=metadata.of_revision(before, revision, example, time.monotonic() - started),
+            )
+
+        return endpoint
+
+    def _log(self, context: dg.ComponentLoadContext) -> dg.AssetsDefinition:
+        key = key_of(context)
+        name = key.rpartition("/")[2]
+
+        @dg.asset(
+            **arguments(
+                context,
+                description=f"Every request that {key} answered: inputs, features as seen, versions, output.",
+                deps=[dg.AssetDep(asset_key(key))],
+                code=digest("log"),
+                kinds={"deltalake"},
+                suffix="__log",
+            )
+        )
+        def log(
+            context: dg.AssetExecutionContext,
+            lakehouse: dg.ResourceParam[Lakehouse],
+            prediction_log: dg.ResourceParam[PredictionLog],
+        ) -> dg.MaterializeResult[Any]:
+            from ml_platform.engine import delta
+            from ml_platform.engine.logged import collect
+
+            collected = collect(name, lakehouse.table(f"{key}__log"), prediction_log)
+            return dg.MaterializeResult(
+                data_version=dg.DataVersion(delta.fingerprint(collected.snapshot)),
+                metadata=metadata.of_table(collected.snapshot, collected.commit, collected.seconds),
+            )
+
+        return log

@@ -1,0 +1,23 @@
+"""The gate as it is declared with a model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import dagster as dg
+from pydantic import Field
+
+Metric = Literal["roc_auc", "log_loss", "brier", "expected_calibration_error"]
+
+
+class Gate(dg.Resolvable, dg.Model):
+    """What a model version has to pass to become champion; both are scored on the same pinned rows."""
+
+    split: Literal["validate", "test"] = Field(default="test", description="The split that versions are scored on.")
+    metric: Metric = Field(default="log_loss", description="The metric in which a candidate has to beat the champion.")
+    floors: dict[Metric, float] = Field(
+        min_length=1, description="Metric → the least that is good enough; the most, where lower is better."
+    )
+    minimum_effect: float = Field(
+        default=0.0, ge=0, description="By how much the candidate has to be better in the metric; 0 is strictly better."
+    )

@@ -1,0 +1,122 @@
+"""How a declared table is made: the file beside its `defs.yaml`, what that file reads, and which partitions of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import Field
+
+from ml_platform.components.asset import asset_key, digest, key_of, place
+from ml_platform.engine.recipe import Recipe
+from ml_platform.engine.sql import read, tables_read
+from ml_platform.errors import DeclarationError, nearest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ml_platform.engine.plan import Shape
+
+
+class PartitionWindow(dg.Resolvable, dg.Model):
+    """How many partitions around its own a partition is made from."""
+
+    before: int = Field(default=0, ge=0, description="Partitions before its own that it reads.")
+    after: int = Field(default=0, ge=0, description="Partitions after its own that it reads.")
+
+
+def recipe_beside(
+    context: dg.ComponentLoadContext, shape: Shape, window: PartitionWindow, inputs: Sequence[str], declared: object
+) -> Recipe:
+    """The recipe in `<folder>.sql`, one query, or `<folder>.py`, one function named as the folder.
+
+    inputs: what a function reads; a query says by itself what it reads.
+    declared: everything else that can change the rows; part of the code's digest.
+    Raises DeclarationError, naming the file, where there is not exactly one of the two.
+    """
+    sql, python = (context.path / f"{context.path.name}.{kind}" for kind in ("sql", "py"))
+    _require_one(context, sql, python)
+    _require_inputs(context, sql, inputs)
+    text = read(sql) if sql.exists() else python.read_text()
+    at = str(sql.relative_to(context.defs_module_path.parent))
+    return Recipe(
+        key=key_of(context),
+        inputs=tables_read(text, at) if sql.exists() else tuple(inputs),
+        shape=shape,
+        code=digest(text, declared),
+        query=text if sql.exists() else None,
+        transform=None if sql.exists() else function_in(python, context.path.name),
+        reads=(window.before, window.after),
+    )
+
+
+def dependencies(
+    context: dg.ComponentLoadContext, inputs: Sequence[str], window: PartitionWindow, *, partitioned: bool
+) -> list[str | dg.AssetDep]:
+    """The inputs as dependencies; a partition depends on the partitions around it that it reads."""
+    mapping = dg.TimeWindowPartitionMapping(
+        start_offset=-window.before, end_offset=window.after, allow_nonexistent_upstream_partitions=True
+    )
+    windowed = partitioned and (window.before or window.after)
+    return [
+        dg.AssetDep(asset_key(key), partition_mapping=mapping) if windowed and is_partitioned(context, key) else key
+        for key in inputs
+        if declared(context, key)
+    ]
+
+
+def declared(context: dg.ComponentLoadContext, key: str) -> dg.Component:
+    """The component that declares an asset key. Raises DeclarationError, naming the nearest key, where none does."""
+    if not (context.defs_module_path / key / "defs.yaml").exists():
+        known = (path.parent for path in context.defs_module_path.glob("*/*/defs.yaml"))
+        raise DeclarationError(
+            f"{place(context)}: it reads {key!r}, but nothing of that name is declared",
+            allowed=nearest(key, (path.relative_to(context.defs_module_path).as_posix() for path in known)),
+        )
+    component: dg.Component = context.load_component(key)
+    return component
+
+
+def is_partitioned(context: dg.ComponentLoadContext, key: str) -> bool:
+    """Whether the table of an asset key is divided by the domain's partitions."""
+    component = declared(context, key)
+    return bool(getattr(component, "partitioned", False) or getattr(component, "partition_of", None))
+
+
+def function_in(path: Path, name: str) -> Callable[[Mapping[str, pa.Table]], pa.Table]:
+    """The function of that name in a file that is imported when it is first called, from Arrow tables to one.
+
+    Its parameters are named as the inputs' last part; its annotations say which frames it takes, `pl.DataFrame`,
+    `pd.DataFrame` or `pa.Table`.
+    """
+
+    def transform(frames: Mapping[str, pa.Table]) -> Any:
+        from ml_platform.engine.frames import call
+
+        return call(path, name, frames)
+
+    return transform
+
+
+def _require_one(context: dg.ComponentLoadContext, sql: Path, python: Path) -> None:
+    if sql.exists() == python.exists():
+        raise DeclarationError(
+            f"{place(context)}: there is {'both' if sql.exists() else 'neither'} {sql.name} and {python.name}, "
+            "but a table is made by one of them",
+            remedy="Keep the one that makes the table" if sql.exists() else "Write the one that makes the table",
+        )
+
+
+def _require_inputs(context: dg.ComponentLoadContext, sql: Path, inputs: Sequence[str]) -> None:
+    if sql.exists() and inputs:
+        raise DeclarationError(
+            f"{place(context)}: inputs are declared, but {sql.name} says by itself what it reads",
+            remedy="Remove inputs",
+        )
+    if not sql.exists() and not inputs:
+        raise DeclarationError(
+            f"{place(context)}: inputs are not declared, but a Python function reads something",
+            remedy="List the asset keys that it reads under inputs",
+        )

@@ -1,0 +1,164 @@
+"""A model: fitted on a training set as a candidate, and promoted to champion by a gate of its own."""
+
+# Dagster reads the annotations of an asset's function as they stand, so this module does not postpone them.
+from pathlib import Path
+from typing import Any, Literal
+
+import dagster as dg
+from pydantic import Field
+
+from ml_platform import metadata
+from ml_platform.components.asset import arguments, digest, key_of, source_digest
+from ml_platform.components.gate import Gate
+from ml_platform.components.making import declared
+from ml_platform.components.training_set import TrainingSet
+from ml_platform.records.job import Needs
+from ml_platform.roles.job_runner import JobRunner
+from ml_platform.roles.lakehouse import Lakehouse
+from ml_platform.roles.model_registry import ModelRegistry
+
+CHALLENGER = "challenger"
+CHAMPION = "champion"
+_PROGRAM = sorted(
+    path
+    for folder in ("engine/estimators", "jobs")
+    for path in (Path(__file__).parent.parent / folder).glob("*.py")
+    if path.stem not in ("serve", "score")
+)
+
+
+class DeclaredNeeds(dg.Resolvable, dg.Model):
+    """What a job asks of its machine; profiles map it to instances."""
+
+    cpu: float = Field(default=1.0, gt=0, description="Cores.")
+    memory_gib: float = Field(default=2.0, gt=0, description="GiB of memory.")
+    accelerator: str | None = Field(default=None, description="A portable accelerator name; none without it.")
+
+    @property
+    def record(self) -> Needs:
+        """The needs as they travel."""
+        return Needs(self.cpu, self.memory_gib, self.accelerator)
+
+
+class Model(dg.Component, dg.Resolvable, dg.Model):
+    """An estimator fitted on a training set, with a simpler one fitted beside it for comparison."""
+
+    description: str = Field(description="The question that it answers, for people.")
+    training_set: str = Field(description="Asset key of the training set.")
+    task: Literal["binary"] = Field(description="What is predicted: a probability of the label being true.")
+    estimator: Literal["baseline", "linear", "gradient_boosting"] = Field(description="What is fitted.")
+    baseline: Literal["baseline", "linear", "gradient_boosting"] = Field(
+        default="baseline", description="What is fitted beside it, on the same rows, for comparison."
+    )
+    parameters: dict[str, float | int] = Field(
+        default={}, description="Hyper-parameters of the estimator; defaults hold for the others."
+    )
+    seed: int = Field(default=0, ge=0, description="Makes the fit repeatable.")
+    needs: DeclaredNeeds = Field(default=DeclaredNeeds(), description="What the fit asks of its machine.")
+    gate: Gate = Field(description="What a version has to pass to become champion.")
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The candidate and its champion."""
+        return dg.Definitions(assets=[self._candidate(context), self._champion(context)])
+
+    def training(self, context: dg.ComponentLoadContext) -> TrainingSet:
+        """The declaration of the training set."""
+        component = declared(context, self.training_set)
+        if not isinstance(component, TrainingSet):
+            raise TypeError(
+                f"{self.training_set} is a {type(component).__name__}, but a model is fitted on a training set"
+            )
+        return component
+
+    def _candidate(self, context: dg.ComponentLoadContext) -> dg.AssetsDefinition:
+        key = key_of(context)
+        training, features = self.training(context), self.training(context).feature_types(context)
+        code = digest(self.model_dump(exclude={"description", "gate"}), features, source_digest(*_PROGRAM))
+
+        @dg.asset(
+            **arguments(
+                context,
+                description=self.description,
+                deps=[self.training_set],
+                code=code,
+                kinds={"mlflow", self.estimator.replace("_", "")},
+                follows=False,
+            )
+        )
+        def model(
+            context: dg.AssetExecutionContext,
+            lakehouse: dg.ResourceParam[Lakehouse],
+            job_runner: dg.ResourceParam[JobRunner],
+            model_registry: dg.ResourceParam[ModelRegistry],
+        ) -> dg.MaterializeResult[Any]:
+            from ml_platform.engine.fitting import Fitting, fit
+
+            fitting = Fitting(
+                model=key,
+                training_set=self.training_set,
+                label=training.label,
+                features=features,
+                task=self.task,
+                estimator=self.estimator,
+                baseline=self.baseline,
+                parameters=self.parameters,
+                seed=self.seed,
+                needs=self.needs.record,
+                code=code,
+            )
+            fitted = fit(fitting, lakehouse, job_runner, model_registry, context.log.info)
+            return dg.MaterializeResult(
+                data_version=dg.DataVersion(fitted.version.digest),
+                metadata=metadata.of_model(fitted),
+            )
+
+        return model
+
+    def _champion(self, context: dg.ComponentLoadContext) -> dg.AssetsDefinition:
+        key = key_of(context)
+        label = self.training(context).label
+        code = digest(self.gate.model_dump())
+        check = dg.AssetCheckSpec("gate", asset=[*key.split("/")[:-1], f"{key.split('/')[-1]}__{CHAMPION}"])
+
+        @dg.asset(
+            **arguments(
+                context,
+                description=f"The version of {key} that serves. Materializing it runs the gate on the candidate.",
+                deps=[key],
+                code=code,
+                kinds={"mlflow", "gate"},
+                suffix=f"__{CHAMPION}",
+            ),
+            check_specs=[check],
+        )
+        def champion(
+            context: dg.AssetExecutionContext,
+            lakehouse: dg.ResourceParam[Lakehouse],
+            job_runner: dg.ResourceParam[JobRunner],
+            model_registry: dg.ResourceParam[ModelRegistry],
+        ) -> dg.MaterializeResult:  # type: ignore[type-arg] # beside a check, dagster knows only the bare type
+            from ml_platform.engine.gate import GateRules
+            from ml_platform.engine.promotion import Promotion, promote
+
+            promotion = Promotion(
+                model=key,
+                label=label,
+                split=self.gate.split,
+                rules=GateRules(self.gate.metric, dict(self.gate.floors), self.gate.minimum_effect),
+                needs=self.needs.record,
+            )
+            done = promote(promotion, lakehouse, job_runner, model_registry, context.log.info)
+            return dg.MaterializeResult(
+                data_version=dg.DataVersion(done.champion.digest),
+                metadata=metadata.of_promotion(done),
+                check_results=[
+                    dg.AssetCheckResult(
+                        passed=done.decision.promoted,
+                        check_name="gate",
+                        severity=dg.AssetCheckSeverity.WARN,
+                        metadata=metadata.of_decision(done.decision),
+                    )
+                ],
+            )
+
+        return champion

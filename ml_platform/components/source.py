@@ -1,0 +1,100 @@
+"""A source: a bronze table of landed files, as they landed, append-only."""
+
+# Dagster reads the annotations of an asset's function as they stand, so this module does not postpone them.
+from typing import Any, Literal
+
+import dagster as dg
+from pydantic import Field
+
+from ml_platform import metadata
+from ml_platform.automation import SOURCE
+from ml_platform.components.asset import arguments, digest, key_of, selected
+from ml_platform.components.domain import domain_of, partition_keys
+from ml_platform.roles.lakehouse import Lakehouse
+
+ColumnType = Literal["string", "int32", "int64", "float64", "boolean", "date", "timestamp"]
+
+
+class Source(dg.Component, dg.Resolvable, dg.Model):
+    """Rows of landed files, each with its file, its offset and the time of its ingest, every file exactly once."""
+
+    description: str = Field(description="What one row is, for people.")
+    landing: str = Field(description="Asset key of the folder that its files land in, for instance landing/flights.")
+    files: str = Field(description="Which of the landed files are its own, for instance departures/*.csv.")
+    columns: dict[str, ColumnType] = Field(description="Every column of the files with its type; times are UTC.")
+    event_time: str = Field(description="The column that says when a row is about.")
+    known_at: str = Field(description="The column that says when a row could be known.")
+    partition_of: str | None = Field(
+        default=None,
+        description="The date or timestamp whose month, in the domain's zone, is a row's partition; none without it.",
+    )
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The bronze asset."""
+        self._check(context)
+        domain = domain_of(context.path)
+        every = partition_keys(context.path)
+        partitioned = self.partition_of is not None
+        column = domain.partitions.column if partitioned else None
+        source = {
+            "key": key_of(context),
+            "landing": self.landing,
+            "pattern": self.files,
+            "columns": dict(self.columns),
+            "partition": column,
+            "partition_of": self.partition_of or "",
+            "timezone": domain.timezone,
+        }
+
+        @dg.asset(
+            **arguments(
+                context,
+                description=self.description,
+                deps=[self.landing],
+                code=digest(self.model_dump()),
+                kinds={"deltalake", "bronze"},
+                partitioned=partitioned,
+                follows=False,
+                metadata={
+                    "event_time": self.event_time,
+                    "known_at": self.known_at,
+                    "clock": domain.clock,
+                    SOURCE: source,
+                },
+            )
+        )
+        def bronze(
+            context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
+        ) -> dg.MaterializeResult[Any]:
+            from ml_platform.engine import delta, ingest
+
+            done = ingest.ingest(ingest.Source(**source), selected(context, partitioned=partitioned), every, lakehouse)
+            if column:
+                metadata.record_partitions(context, done.snapshot, column, done.commit.partitions)
+            return dg.MaterializeResult(
+                data_version=dg.DataVersion(delta.fingerprint(done.snapshot)),
+                metadata={
+                    **metadata.of_table(done.snapshot, done.commit, done.seconds),
+                    "files_ingested": done.files,
+                    "files_offered": done.offered,
+                },
+            )
+
+        return dg.Definitions(assets=[bronze])
+
+    def _check(self, context: dg.ComponentLoadContext) -> None:
+        from ml_platform.components.asset import place
+        from ml_platform.errors import DeclarationError, nearest
+
+        for field in ("event_time", "known_at", "partition_of"):
+            column = getattr(self, field)
+            if column is not None and column not in self.columns:
+                raise DeclarationError(
+                    f"{place(context)}: {field} is {column!r}, but the source declares no such column",
+                    allowed=nearest(column, self.columns),
+                )
+        if self.partition_of and self.columns[self.partition_of] not in ("date", "timestamp"):
+            raise DeclarationError(
+                f"{place(context)}: partition_of is {self.partition_of!r}, a {self.columns[self.partition_of]}, "
+                "but a month is taken from a date or a timestamp"
+            )

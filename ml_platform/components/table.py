@@ -1,0 +1,74 @@
+"""A table: rows made from other tables, by one query or by one Python function."""
+
+# Dagster reads the annotations of an asset's function as they stand, so this module does not postpone them.
+from typing import Any, Literal
+
+import dagster as dg
+from pydantic import Field
+
+from ml_platform import metadata
+from ml_platform.components.asset import arguments, key_of, place, selected
+from ml_platform.components.domain import domain_of, partition_keys
+from ml_platform.components.making import PartitionWindow, dependencies, recipe_beside
+from ml_platform.engine.plan import Shape
+from ml_platform.errors import DeclarationError
+from ml_platform.roles.compute import Compute
+from ml_platform.roles.lakehouse import Lakehouse
+
+
+class Table(dg.Component, dg.Resolvable, dg.Model):
+    """A silver or gold table: `<folder>.sql`, one query, or `<folder>.py`, one function from frames to a frame."""
+
+    description: str = Field(description="What one row is, for people.")
+    partitioned: bool = Field(default=False, description="Whether it is divided by the domain's partition column.")
+    key: list[str] = Field(default=[], description="The columns of which every row has values of its own, never NULL.")
+    write: Literal["overwrite", "merge"] = Field(
+        default="overwrite",
+        description="overwrite: the selected partitions, or everything; merge: for each key the newest row stands.",
+    )
+    newest: str | None = Field(
+        default=None, description="For a merge, the column whose greatest value wins; on a tie the incoming row does."
+    )
+    reads_partitions: PartitionWindow = Field(
+        default=PartitionWindow(), description="Which partitions around its own a partition is made from."
+    )
+    inputs: list[str] = Field(
+        default=[], description="Asset keys that a Python function reads; a query says by itself what it reads."
+    )
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The asset of the table."""
+        if self.write == "merge" and not self.key:
+            raise DeclarationError(
+                f"{place(context)}: write is 'merge', but the table has no key to merge by", remedy="Declare key"
+            )
+        column = domain_of(context.path).partitions.column if self.partitioned else None
+        recipe = recipe_beside(
+            context,
+            Shape(tuple(self.key), column, self.write, self.newest),
+            self.reads_partitions,
+            self.inputs,
+            self.model_dump(exclude={"description"}),
+        )
+        every = partition_keys(context.path)
+        asset = arguments(
+            context,
+            description=self.description,
+            deps=dependencies(context, recipe.inputs, self.reads_partitions, partitioned=self.partitioned),
+            code=recipe.code,
+            kinds={"deltalake", "sql" if recipe.query else "python", key_of(context).partition("/")[0]},
+            partitioned=self.partitioned,
+        )
+
+        @dg.asset(**asset)
+        def table(
+            context: dg.AssetExecutionContext,
+            lakehouse: dg.ResourceParam[Lakehouse],
+            compute: dg.ResourceParam[Compute],
+        ) -> dg.MaterializeResult[Any]:
+            from ml_platform.engine.tables import make
+
+            made = make(recipe, selected(context, partitioned=self.partitioned), every, lakehouse, compute)
+            return metadata.result(context, made, column=column)
+
+        return dg.Definitions(assets=[table])

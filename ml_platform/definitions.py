@@ -1,0 +1,49 @@
+"""The definitions: the one file in which what is made meets what makes it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import dagster as dg
+
+# Range runs, partition windows and components are beta or preview, and used on purpose; each load would say so.
+for _category in (dg.BetaWarning, dg.PreviewWarning):
+    warnings.filterwarnings("ignore", category=_category)
+
+import assets
+import resources
+from ml_platform.automation import automation
+from ml_platform.binding import Binding, bindings
+from ml_platform.service_resource import ServiceResource
+
+
+def declared(module: ModuleType = assets) -> dg.Definitions:
+    """Everything that a folder declares, bound to nothing."""
+    folder = Path(str(module.__file__)).parent
+    return dg.ComponentTree.from_module(defs_module=module, project_root=folder.parent).build_defs()
+
+
+def build_definitions(made: ModuleType, services: Mapping[str, Binding]) -> dg.Definitions:
+    """What a folder declares, bound to the services that play each role, with the jobs and sensors that move it.
+
+    made: a package like `assets`. services: role → binding, for instance `ml_platform.binding.bindings()`.
+    """
+    found = declared(made)
+    bound: dict[str, Any] = {role: ServiceResource.of(binding) for role, binding in services.items()}
+    # A process a step would import everything again for each; delta-rs does not survive a fork.
+    own = dg.Definitions(resources=bound, executor=dg.in_process_executor)
+    specs = [spec for asset in found.assets or () if isinstance(asset, dg.AssetsDefinition) for spec in asset.specs]
+    return dg.Definitions.merge(found, automation(specs, services), own)
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The code location: `assets`, by the profile and environment in force."""
+    return build_definitions(assets, bindings())
+
+
+__all__ = ["build_definitions", "declared", "defs", "resources"]

@@ -1,0 +1,55 @@
+"""Audits: the rules that staged rows must keep before they are committed."""
+
+from __future__ import annotations
+
+from ml_platform.engine.plan import Shape, literal, quoted
+from ml_platform.errors import AuditError
+from ml_platform.records.table import StagedFiles
+from ml_platform.roles.compute import Compute
+
+_STAGED = "staged.rows"
+_EXAMPLES = 3
+
+
+def audit(staged: StagedFiles, shape: Shape, compute: Compute) -> None:
+    """Returns when every staged row has a partition, and a key that is complete and its own; else raises AuditError.
+
+    Raises it also for a declared key or partition column that the rows do not have.
+    """
+    wanted = [*shape.key, *([shape.partition] if shape.partition else [])]
+    missing = [column for column in wanted if column not in staged.schema.names]
+    if missing:
+        raise AuditError(
+            f"{staged.location.key} has no column {', '.join(missing)}, but its declaration builds on it",
+            allowed=f"It has {', '.join(staged.schema.names)}",
+            remedy="Add the column to the query, or mend key and newest in its defs.yaml",
+        )
+    if any("" in file.partition.values() for file in staged.files):
+        raise AuditError(
+            f"{staged.location.key} has rows whose {shape.partition} is NULL, but every row belongs to a partition",
+            remedy="Give them a partition or leave them out in the query",
+        )
+    if shape.key and staged.rows:
+        _audit_key(staged, shape, compute)
+
+
+def _audit_key(staged: StagedFiles, shape: Shape, compute: Compute) -> None:
+    columns = ", ".join(quoted(column) for column in shape.key)
+    partial = " OR ".join(f"{quoted(column)} IS NULL" for column in shape.key)
+    shown = " || ', ' || ".join(
+        f"{literal(column + '=')} || coalesce(CAST({quoted(column)} AS VARCHAR), 'NULL')" for column in shape.key
+    )
+    bad = compute.fetch(
+        f"SELECT {shown} AS shown, count(*) AS rows, bool_or({partial}) AS partial FROM {_STAGED} "
+        f"GROUP BY {columns} HAVING count(*) > 1 OR bool_or({partial}) ORDER BY shown",
+        {_STAGED: staged},
+    ).to_pylist()
+    if not bad:
+        return
+    examples = "; ".join(f"{row['shown']} ({row['rows']} rows)" for row in bad[:_EXAMPLES])
+    why = "a key is never NULL" if bad[0]["partial"] else "two different rows cannot share a key"
+    raise AuditError(
+        f"{staged.location.key} has {len(bad)} keys that break its key ({', '.join(shape.key)}), but {why}: {examples}",
+        allowed="Equal rows collapse by themselves",
+        remedy="Decide in the query which row is right; the table still stands at its last version",
+    )

@@ -1,0 +1,87 @@
+"""The encoding: how named columns become the one matrix of float64 that every estimator reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_platform.engine.package import Feature
+from ml_platform.errors import PlatformError, nearest
+
+Column = Sequence[object] | NDArray[np.generic]
+
+_NUMBERS = (int, float, np.number, np.bool_, Decimal)
+_NAN = float("nan")
+
+
+class Encoding:
+    """Numbers as they are, categories as the position of their value; what is missing or unknown is NaN.
+
+    The same code encodes for fitting and for serving, so that the two cannot differ.
+    """
+
+    def __init__(self, features: tuple[Feature, ...]) -> None:
+        self.features = features
+        self._codes = [
+            {value: float(code) for code, value in enumerate(feature.values)} if feature.type == "category" else None
+            for feature in features
+        ]
+
+    def matrix(self, columns: Mapping[str, Column]) -> NDArray[np.float64]:
+        """One row per row of the columns, one column per feature, in their order; other columns are ignored.
+
+        Raises PlatformError naming the feature that is missing, of another length, or not of its type.
+        """
+        rows = self._rows(columns)
+        matrix = np.empty((rows, len(self.features)), dtype=np.float64)
+        for position, feature in enumerate(self.features):
+            column, codes = columns[feature.name], self._codes[position]
+            matrix[:, position] = _numbers(feature.name, column) if codes is None else _coded(codes, column)
+        return matrix
+
+    def _rows(self, columns: Mapping[str, Column]) -> int:
+        lengths = {}
+        for feature in self.features:
+            if feature.name not in columns:
+                raise PlatformError(
+                    f"feature {feature.name} is missing, but the model needs it",
+                    allowed=nearest(feature.name, columns),
+                )
+            lengths[feature.name] = len(columns[feature.name])
+        if len(set(lengths.values())) > 1:
+            raise PlatformError(f"columns have lengths {lengths}, but every column must have the same number of rows")
+        return next(iter(lengths.values()), 0)
+
+
+def _coded(codes: Mapping[str, float], column: Column) -> list[float]:
+    find = codes.get
+    return [find(value if type(value) is str else spelled(value), _NAN) for value in column]
+
+
+def spelled(value: object) -> str:
+    """The text by which a category's value is known; a whole float is spelled as the integer that it was.
+
+    A column of integers with a gap reaches us as floats, so 5 and 5.0 must be one category.
+
+    >>> spelled(5.0), spelled(5), spelled("5")
+    ('5', '5', '5')
+    """
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _numbers(name: str, column: Column) -> NDArray[np.generic] | list[float]:
+    if isinstance(column, np.ndarray) and column.dtype.kind in "fiub":
+        return column
+    # NumPy would read the text "1.5" as a number without a word; a request that sends text is at fault and is told.
+    for value in column:
+        if value is not None and not isinstance(value, _NUMBERS):
+            raise PlatformError(
+                f"feature {name} is {value!r}, but it is a number and not {type(value).__name__}",
+                allowed="A number, or null where it is missing",
+            )
+    return [_NAN if value is None else float(value) for value in column]  # type: ignore[arg-type]

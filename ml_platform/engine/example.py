@@ -1,0 +1,34 @@
+"""An example request: the latest event that was learned from with every feature known, in the V2 protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC
+from typing import Any
+
+from ml_platform.engine import delta
+from ml_platform.roles.lakehouse import Lakehouse
+
+_DATATYPES = {"string": "BYTES", "integer": "INT64", "number": "FP64", "boolean": "BOOL"}
+
+
+def example_request(
+    training_set: str, event_time: str, request: Mapping[str, str], lakehouse: Lakehouse
+) -> dict[str, Any]:
+    """A request that names the event and its moment.
+
+    training_set: asset key. request: column → `string`, `integer`, `number` or `boolean`.
+    """
+    import polars as pl
+
+    rows = pl.DataFrame(pl.from_arrow(delta.read_rows(delta.existing(lakehouse.table(training_set)))))
+    whole = rows.drop_nulls()
+    event = (whole if whole.height else rows).sort(event_time).tail(1).to_dicts()[0]
+    values = {name: (_DATATYPES[kind], event[name]) for name, kind in request.items()}
+    moment = event[event_time].astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    values["event_time"] = ("BYTES", moment)
+    inputs = [
+        {"name": name, "shape": [1], "datatype": datatype, "data": [value]}
+        for name, (datatype, value) in values.items()
+    ]
+    return {"inputs": inputs}

@@ -1,0 +1,132 @@
+"""Fitting: a candidate version for the latest training set, or the one that stands for it already."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ml_platform.engine import delta
+from ml_platform.engine.package import METRICS, PLOTS, read_json
+from ml_platform.engine.running import run
+from ml_platform.records.job import JobSpec, Needs
+from ml_platform.records.model import FeatureType, ModelVersion
+from ml_platform.records.table import TableVersion
+from ml_platform.roles.job_runner import JobRunner
+from ml_platform.roles.lakehouse import Lakehouse
+from ml_platform.roles.model_registry import ModelRegistry
+
+CHALLENGER = "challenger"
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What is fitted on what.
+
+    model, training_set: asset keys. features: name → type, in order.
+    code: digest of the declaration and of the programs that fit.
+    """
+
+    model: str
+    training_set: str
+    label: str
+    features: Mapping[str, FeatureType]
+    task: str
+    estimator: str
+    baseline: str
+    parameters: Mapping[str, float]
+    seed: int
+    needs: Needs
+    code: str
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What became of a fit.
+
+    refitted: False where the version stood already. metrics: split → metric → value; `baseline` beside the splits.
+    plots: name → PNG.
+    """
+
+    version: ModelVersion
+    refitted: bool
+    training_set: TableVersion
+    metrics: Mapping[str, Any]
+    plots: Mapping[str, bytes] = field(repr=False)
+    seconds: float
+
+
+def registered_name(model: str) -> str:
+    """The registry's name for the model of an asset key.
+
+    >>> registered_name("models/arrival_delay")
+    'arrival_delay'
+    """
+    return model.rpartition("/")[2]
+
+
+def fit(
+    fitting: Fitting,
+    lakehouse: Lakehouse,
+    runner: JobRunner,
+    registry: ModelRegistry,
+    say: Callable[[str], None],
+) -> Fitted:
+    """The challenger is fitted on the latest training set, by this declaration and this code.
+
+    Raises NotFoundError without a training set, ServiceError where the job fails; the challenger is then what it was.
+    """
+    started = time.monotonic()
+    snapshot = delta.existing(lakehouse.table(fitting.training_set))
+    pin = TableVersion(fitting.training_set, snapshot.version, delta.fingerprint(snapshot))
+    name = registered_name(fitting.model)
+    fingerprint = hashlib.sha256(f"{pin.fingerprint}\n{fitting.code}".encode()).hexdigest()[:32]
+    stands = next((v for v in registry.versions(name) if v.tags.get("fingerprint") == fingerprint), None)
+    with TemporaryDirectory() as folder:
+        package = Path(folder) / "package"
+        if stands is None:
+            spec = _spec(fitting, snapshot.location.uri, pin, fingerprint)
+            run(runner, spec, say, package)
+            version = registry.register(name, package, _tags(fitting, pin, fingerprint))
+        else:
+            registry.fetch(name, stands.number, package)
+            version = stands
+        if CHALLENGER not in version.aliases:
+            registry.move_alias(name, CHALLENGER, version.number)
+        plots = {path.stem: path.read_bytes() for path in sorted((package / PLOTS).glob("*.png"))}
+        metrics: Mapping[str, Any] = read_json(package / METRICS)
+    return Fitted(version, stands is None, pin, metrics, plots, time.monotonic() - started)
+
+
+def _spec(fitting: Fitting, uri: str, pin: TableVersion, fingerprint: str) -> JobSpec:
+    return JobSpec(
+        name=f"fit-{registered_name(fitting.model)}-{fingerprint}",
+        program="fit",
+        arguments={
+            "training_set": {"uri": uri, "version": pin.version},
+            "label": fitting.label,
+            "features": dict(fitting.features),
+            "task": fitting.task,
+            "estimator": fitting.estimator,
+            "baseline": fitting.baseline,
+            "parameters": dict(fitting.parameters),
+            "seed": fitting.seed,
+            "threads": max(1, int(fitting.needs.cpu)),
+            "context": {"model": fitting.model, "training_set": pin.key, "training_set_fingerprint": pin.fingerprint},
+        },
+        needs=fitting.needs,
+    )
+
+
+def _tags(fitting: Fitting, pin: TableVersion, fingerprint: str) -> dict[str, str]:
+    return {
+        "fingerprint": fingerprint,
+        "asset": fitting.model,
+        "code": fitting.code,
+        "training_set": json.dumps({"key": pin.key, "version": pin.version, "fingerprint": pin.fingerprint}),
+    }

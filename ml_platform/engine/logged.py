@@ -1,0 +1,69 @@
+"""The prediction log as a table: what was served, collected exactly once, in the order in which it was written."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from ml_platform.engine import delta
+from ml_platform.engine.staging import stage
+from ml_platform.records.prediction import ServedPrediction
+from ml_platform.records.table import Commit, Location, TableSnapshot
+from ml_platform.roles.prediction_log import PredictionLog
+
+_APP_ID = "collected"
+_LIMIT = 50_000
+_SCHEMA = pa.schema(
+    [
+        pa.field("request_id", pa.string()),
+        pa.field("served_at", pa.timestamp("us", tz="UTC")),
+        pa.field("event_time", pa.timestamp("us", tz="UTC")),
+        pa.field("endpoint", pa.string()),
+        pa.field("revision", pa.int64()),
+        pa.field("model_version", pa.int64()),
+        pa.field("inputs", pa.string()),
+        pa.field("features", pa.string()),
+        pa.field("views", pa.string()),
+        pa.field("output", pa.float64()),
+        pa.field("latency_ms", pa.float64()),
+    ]
+)
+_AS_JSON = ("inputs", "features", "views")
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What became of a collection."""
+
+    commit: Commit
+    snapshot: TableSnapshot
+    seconds: float
+
+
+def collect(endpoint: str, location: Location, log: PredictionLog) -> Collected:
+    """The table holding every record that the log has of the endpoint; the cursor is committed with the rows."""
+    started = time.monotonic()
+    added = 0
+    while True:
+        before = delta.snapshot(location)
+        cursor = delta.transaction(location, _APP_ID) or 0
+        records, after = log.since(endpoint, cursor, _LIMIT)
+        staged = stage(_rows(records).to_batches(), _SCHEMA, location)
+        done = delta.commit(staged, read=before, replaced=(), transactions={_APP_ID: after}, evidence={})
+        added += done.rows_added
+        if len(records) < _LIMIT:
+            break
+    commit = Commit(done.version, added, 0, (), unchanged=not added)
+    return Collected(commit, delta.existing(location), time.monotonic() - started)
+
+
+def _rows(records: Sequence[ServedPrediction]) -> pa.Table:
+    rows = []
+    for record in records:
+        row = {name: getattr(record, name) for name in _SCHEMA.names}
+        rows.append({**row, **{name: json.dumps(row[name], default=str) for name in _AS_JSON}})
+    return pa.Table.from_pylist(rows, schema=_SCHEMA)

@@ -1,0 +1,153 @@
+"""The online path: which views are looked up with which keys, and how a request's rows become a model's columns."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from ml_platform.errors import DeclarationError, nearest
+from ml_platform.records.endpoint import EndpointSpec, TrafficSplit
+from ml_platform.records.feature import FeatureRow, FeatureView, LookUp
+
+Columns = dict[str, list[object]]
+EVENT_TIME = "event_time"
+REQUEST_TYPES = ("string", "integer", "number", "boolean")
+
+
+def check_spec(spec: EndpointSpec) -> None:
+    """Returns when the spec can be served as far as its words say; else raises DeclarationError."""
+    for name, kind in spec.request.items():
+        if kind not in REQUEST_TYPES:
+            raise DeclarationError(
+                f"request column {name} of endpoint {spec.name} is of type {kind!r}, but a request has no such",
+                allowed=nearest(kind, REQUEST_TYPES),
+            )
+    _check_views(spec.name, spec.request, spec.views)
+    _check_split(spec)
+
+
+def _check_views(endpoint: str, request: Mapping[str, str], views: Sequence[FeatureView]) -> None:
+    if EVENT_TIME in request:
+        raise DeclarationError(
+            f"{EVENT_TIME} is a request column of endpoint {endpoint}, but every request carries it anyway",
+            remedy="Leave it out of the declaration",
+        )
+    origin = dict.fromkeys(request, "the request")
+    for view in views:
+        for key in view.entity:
+            if key not in origin:
+                raise DeclarationError(
+                    f"feature view {view.name} is keyed by {key}, but nothing before it gives {endpoint} that",
+                    allowed=nearest(key, origin),
+                    remedy=f"Add {key} to the request, or put the view that gives it before {view.name}",
+                )
+        for feature in view.features:
+            if feature in origin:
+                raise DeclarationError(
+                    f"{feature} of endpoint {endpoint} comes from {origin[feature]} and from {view.name}, "
+                    "but a column has one origin",
+                    remedy="Take it out of one of them",
+                )
+            origin[feature] = view.name
+
+
+def _check_split(spec: EndpointSpec) -> None:
+    shares = spec.split.shares
+    if not math.isclose(math.fsum(shares.values()), 1.0, abs_tol=1e-9) or min(shares.values()) < 0:
+        raise DeclarationError(
+            f"the traffic split of endpoint {spec.name} is {dict(shares)}, but that is not the whole of its traffic",
+            allowed="Shares are 0 or more and sum to 1.0",
+        )
+    if unknown := sorted(shares.keys() - spec.packages.keys()):
+        raise DeclarationError(
+            f"endpoint {spec.name} sends traffic to version {unknown[0]}, but has no package of it",
+            allowed=f"It has packages of {sorted(spec.packages)}",
+        )
+
+
+def check_features(spec: EndpointSpec, features: Mapping[str, str]) -> None:
+    """Returns when the request and the views give what a model takes; else raises DeclarationError.
+
+    features: the model's feature → `number` or `category`.
+    """
+    if not features:
+        raise DeclarationError(f"the model of endpoint {spec.name} takes no feature, but rows are told apart by them")
+    known = [*spec.request, *(feature for view in spec.views for feature in view.features)]
+    for name, kind in features.items():
+        if name not in known:
+            raise DeclarationError(
+                f"the model of endpoint {spec.name} takes {name}, but neither the request nor a view gives it",
+                allowed=nearest(name, known),
+                remedy="Add the feature view that holds it to the endpoint's declaration",
+            )
+        if kind == "number" and spec.request.get(name) == "string":
+            raise DeclarationError(
+                f"request column {name} of endpoint {spec.name} is a string, but the model takes it as a number",
+                remedy="Declare it as number or integer",
+            )
+
+
+def enrich(
+    request: Mapping[str, Sequence[object]],
+    at: Sequence[datetime],
+    views: Sequence[FeatureView],
+    look_up: Callable[[LookUp], Sequence[FeatureRow]],
+) -> tuple[Columns, dict[str, list[datetime | None]]]:
+    """The request's columns with the features of every view beside them, and view → event time of each row's answer.
+
+    at: the moment of each row, UTC; every look-up is as of it. A row without a usable answer has None for the view's
+    features and its time; a key with a None in it is not looked up.
+    """
+    columns: Columns = {name: list(values) for name, values in request.items()}
+    times: dict[str, list[datetime | None]] = {}
+    for view in views:
+        keys = list(zip(*(columns[name] for name in view.entity), strict=True))
+        rows = _answers(view, keys, at, look_up)
+        for feature in view.features:
+            columns[feature] = [row.values[feature] for row in rows]
+        times[view.name] = [row.event_time for row in rows]
+    return columns, times
+
+
+def _answers(
+    view: FeatureView,
+    keys: Sequence[tuple[object, ...]],
+    at: Sequence[datetime],
+    look_up: Callable[[LookUp], Sequence[FeatureRow]],
+) -> Sequence[FeatureRow]:
+    asked = [position for position, key in enumerate(keys) if None not in key]
+    rows = [FeatureRow(dict.fromkeys(view.features))] * len(keys)
+    if asked:
+        found = look_up(LookUp(view, [keys[i] for i in asked], [at[i] for i in asked]))
+        for position, row in zip(asked, found, strict=True):
+            rows[position] = row
+    return rows
+
+
+def key_columns(request: Mapping[str, str], views: Sequence[FeatureView]) -> tuple[str, ...]:
+    """The request's columns that name an entity, all of its columns where none does; a traffic split goes by them."""
+    entities = {name for view in views for name in view.entity}
+    return tuple(name for name in request if name in entities) or tuple(request)
+
+
+def version_for(key: Sequence[object], split: TrafficSplit) -> int:
+    """The model version that answers for a key: the same one for as long as the shares stand.
+
+    Versions take their shares in ascending order, so that a version whose share grows keeps the keys that it had
+    where it is the first or the last.
+
+    >>> [version_for([flight], TrafficSplit({1: 0.5, 2: 0.5})) for flight in ("UA1545", "B6725", "DL461")]
+    [2, 1, 1]
+    """
+    versions = sorted(version for version, share in split.shares.items() if share > 0)
+    text = json.dumps(list(key), ensure_ascii=False, separators=(",", ":"))
+    point = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+    reached = 0.0
+    for version in versions[:-1]:
+        reached += split.shares[version]
+        if point < reached:
+            return version
+    return versions[-1]

@@ -1,0 +1,103 @@
+"""The model package: the folder of plain files that holds one fitted model, and its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ml_platform.errors import PlatformError
+from ml_platform.records.model import FeatureType
+
+FORMAT = 1
+CARD = "model.json"
+METRICS = "metrics.json"
+BASELINE = "baseline.json"
+INPUT_EXAMPLE = "input_example.json"
+PLOTS = "plots"
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One input of a model.
+
+    values: for a category, the values known from training, in the order of their codes; empty for a number.
+    """
+
+    name: str
+    type: FeatureType
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a package says of itself in `model.json`.
+
+    features: in the order of the estimator's columns.
+    parameters: as fitted, defaults included.
+    splits: split → its `rows` and the `rate` of positive labels in 0–1.
+    versions: package → version that fitted it.
+    context: whatever the caller wanted kept: pins, asset key, run id.
+    """
+
+    task: str
+    estimator: str
+    label: str
+    features: tuple[Feature, ...]
+    parameters: Mapping[str, float]
+    seed: int
+    splits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_json(path: Path, content: object) -> None:
+    """The file holds the content as indented JSON; the same content gives the same bytes."""
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """The content of a package's JSON file. Raises PlatformError where it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise PlatformError(
+            f"{path.parent} is no model package, but its {path.name} is needed and missing",
+            remedy="Point at a folder that a fit job wrote, or fit the model again",
+        ) from error
+    except ValueError as error:
+        raise PlatformError(
+            f"{path} is damaged, but must be JSON ({error})", remedy="Fetch the package again or fit the model again"
+        ) from error
+
+
+def write_card(package: Path, card: ModelCard) -> None:
+    """The package's `model.json` holds the card."""
+    write_json(package / CARD, {"format": FORMAT, **asdict(card)})
+
+
+def read_card(package: Path) -> ModelCard:
+    """The card of a package. Raises PlatformError for a folder that is none, or one of another format."""
+    content = read_json(package / CARD)
+    written = content.pop("format", None)
+    if written != FORMAT:
+        raise PlatformError(
+            f"{package / CARD} has format {written}, but this version reads format {FORMAT}",
+            remedy="Fit the model again, or use the ml_platform that wrote it",
+        )
+    features = tuple(Feature(entry["name"], entry["type"], tuple(entry["values"])) for entry in content.pop("features"))
+    return ModelCard(features=features, **content)
+
+
+def digest(package: Path) -> str:
+    """SHA-256, hexadecimal, over the relative paths and contents of all files of the package, sorted by path."""
+    total = hashlib.sha256()
+    files = {path.relative_to(package).as_posix(): path for path in package.rglob("*") if path.is_file()}
+    for name in sorted(files):
+        content = hashlib.sha256(files[name].read_bytes()).hexdigest()
+        total.update(f"{name}\0{content}\n".encode())
+    return total.hexdigest()

@@ -1,0 +1,76 @@
+"""The point-in-time join: for every event, each feature view's row as it was known at that moment.
+
+A row of a view can be used from the later of its event time and its known at, for as long as its ttl after its event
+time. Of the rows that can be used at a moment, the one with the latest event time is; of those, the one known last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from ml_platform.errors import AuditError
+from ml_platform.records.feature import FeatureView
+
+_ROW, _USABLE, _EVENT = "__row", "__usable_from", "__event_time"
+
+
+def join(events: pl.DataFrame, views: Sequence[tuple[FeatureView, pl.DataFrame]], event_time: str) -> pl.DataFrame:
+    """The events, row for row in their order, with the features of every view.
+
+    events: any grain; `event_time` is the moment of each, UTC. Equal events each keep a row.
+    views: in the order in which they are joined; a view may be keyed by features of an earlier one.
+    Raises AuditError for a key that neither the events nor an earlier view have, for a feature that would replace a
+    column, and for an event without a moment.
+    """
+    if events[event_time].null_count():
+        raise AuditError(
+            f"{event_time} is NULL in {events[event_time].null_count()} events, but features are as of a moment",
+            remedy="Leave these events out, or give them one",
+        )
+    joined = events
+    for view, rows in views:
+        _require_columns(joined, view)
+        joined = _as_of(joined, view, rows, event_time)
+    return joined
+
+
+def _as_of(events: pl.DataFrame, view: FeatureView, rows: pl.DataFrame, event_time: str) -> pl.DataFrame:
+    """The events with one view's features; a row of the view that a later event time outdates is never reached."""
+    history = (
+        rows.select(*view.entity, view.event_time, view.known_at, *view.features)
+        .drop_nulls(list(view.entity))
+        .with_columns(pl.max_horizontal(view.event_time, view.known_at).alias(_USABLE))
+        .sort(_USABLE, view.event_time, view.known_at)
+        .filter(pl.col(view.event_time) >= pl.col(view.event_time).cum_max().over(view.entity))
+        .unique([*view.entity, _USABLE], keep="last", maintain_order=True)
+        .rename({view.event_time: _EVENT})
+        .drop(view.known_at, strict=False)
+    )
+    moments = events.with_row_index(_ROW).sort(event_time)
+    found = moments.join_asof(
+        history, left_on=event_time, right_on=_USABLE, by=list(view.entity), strategy="backward", check_sortedness=False
+    )
+    fresh = pl.col(_EVENT) >= pl.col(event_time) - pl.duration(microseconds=round(view.ttl_hours * 3_600_000_000))
+    return (
+        found.with_columns(pl.when(fresh).then(pl.col(feature)).alias(feature) for feature in view.features)
+        .sort(_ROW)
+        .select(*events.columns, *view.features)
+    )
+
+
+def _require_columns(events: pl.DataFrame, view: FeatureView) -> None:
+    missing = [column for column in view.entity if column not in events.columns]
+    if missing:
+        raise AuditError(
+            f"{view.name} is keyed by {', '.join(missing)}, but neither the events nor an earlier view have it",
+            allowed=f"There are {', '.join(events.columns)}",
+            remedy="List the view that gives the key before it",
+        )
+    twice = [feature for feature in view.features if feature in events.columns]
+    if twice:
+        raise AuditError(
+            f"{view.name} gives {', '.join(twice)}, but the events or an earlier view have that column already",
+            remedy="Rename the feature in the view",
+        )

@@ -1,0 +1,161 @@
+"""Promotion: candidate and champion scored again on one pinned snapshot, and the alias moved if the gate says so."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from ml_platform.engine.fitting import CHALLENGER, registered_name
+from ml_platform.engine.gate import GateRules, decide
+from ml_platform.engine.metrics import evaluate
+from ml_platform.engine.running import run
+from ml_platform.errors import GateRefusedError, NotFoundError
+from ml_platform.records.job import JobSpec, Needs
+from ml_platform.records.model import GateDecision, ModelVersion
+from ml_platform.records.table import TableVersion
+from ml_platform.roles.job_runner import JobRunner
+from ml_platform.roles.lakehouse import Lakehouse
+from ml_platform.roles.model_registry import ModelRegistry
+
+CHAMPION = "champion"
+_EVIDENCE = "gate"
+_SCORES = "scores.parquet"
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What is to be promoted, and by which rules. model: asset key. split: the rows that both are scored on."""
+
+    model: str
+    label: str
+    split: str
+    rules: GateRules
+    needs: Needs
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """What became of a promotion.
+
+    champion: the version that serves afterwards; candidate: the one that was examined.
+    evaluated: whether anything was scored; False where the candidate is the champion, or was examined before.
+    """
+
+    champion: ModelVersion
+    candidate: ModelVersion
+    decision: GateDecision
+    snapshot: TableVersion
+    evaluated: bool
+    seconds: float
+
+
+def promote(
+    promotion: Promotion,
+    lakehouse: Lakehouse,
+    runner: JobRunner,
+    registry: ModelRegistry,
+    say: Callable[[str], None],
+) -> Promoted:
+    """The champion is the candidate if the gate lets it pass, and what it was before if not.
+
+    Both are scored on the candidate's pinned training set. Raises NotFoundError without a candidate, GateRefusedError
+    where it is refused and no champion stands.
+    """
+    started = time.monotonic()
+    name = registered_name(promotion.model)
+    candidate = registry.version(name, CHALLENGER)
+    if candidate is None:
+        raise NotFoundError(
+            f"{promotion.model} has no candidate, but its gate examines one", remedy=f"Materialize {promotion.model}"
+        )
+    champion = registry.version(name, CHAMPION)
+    # A model is never compared with itself: that would pass any rule on improvement that allows a tie.
+    opponent = champion if champion and champion.number != candidate.number else None
+    pin = TableVersion(**json.loads(candidate.tags["training_set"]))
+    question = _question(promotion, candidate, opponent, pin)
+    stored = _stored(candidate, question, stands=champion is not None and opponent is None)
+    decision = stored or _examine(promotion, candidate, opponent, pin, lakehouse, runner, registry, say)
+    if stored is None:
+        evidence = {"question": question, "decision": asdict(decision)}
+        registry.record(name, candidate.number, {_EVIDENCE: json.dumps(evidence)})
+    serving = _moved(promotion, candidate, champion, decision, registry)
+    return Promoted(serving, candidate, decision, pin, stored is None, time.monotonic() - started)
+
+
+def _moved(
+    promotion: Promotion,
+    candidate: ModelVersion,
+    champion: ModelVersion | None,
+    decision: GateDecision,
+    registry: ModelRegistry,
+) -> ModelVersion:
+    """The version that serves now; the alias is moved after its evidence stands, never before."""
+    if decision.promoted:
+        if champion is None or champion.number != candidate.number:
+            registry.move_alias(registered_name(promotion.model), CHAMPION, candidate.number)
+        return candidate
+    if champion is None:
+        raise GateRefusedError(
+            f"{promotion.model} version {candidate.number} did not pass its gate, and no champion stands: "
+            + " ".join(decision.reasons),
+            remedy="Mend the model, or decide on other floors under gate in its defs.yaml",
+        )
+    return champion
+
+
+def _question(promotion: Promotion, candidate: ModelVersion, opponent: ModelVersion | None, pin: TableVersion) -> str:
+    """A digest of everything that a decision depends on."""
+    parts = [promotion.split, asdict(promotion.rules), candidate.digest, opponent and opponent.digest, asdict(pin)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _stored(candidate: ModelVersion, question: str, *, stands: bool) -> GateDecision | None:
+    """The decision kept with the candidate, if it answers this very question, or if it made it the standing champion."""
+    evidence: Mapping[str, Any] = json.loads(candidate.tags.get(_EVIDENCE, "{}"))
+    if not evidence or not (stands or evidence["question"] == question):
+        return None
+    decision = evidence["decision"]
+    return GateDecision(decision["promoted"], tuple(decision["reasons"]), decision["candidate"], decision["champion"])
+
+
+def _examine(
+    promotion: Promotion,
+    candidate: ModelVersion,
+    opponent: ModelVersion | None,
+    pin: TableVersion,
+    lakehouse: Lakehouse,
+    runner: JobRunner,
+    registry: ModelRegistry,
+    say: Callable[[str], None],
+) -> GateDecision:
+    versions = [candidate, *([opponent] if opponent else [])]
+    name = registered_name(promotion.model)
+    with TemporaryDirectory() as folder:
+        packages = {str(v.number): str(registry.fetch(name, v.number, Path(folder) / str(v.number))) for v in versions}
+        spec = JobSpec(
+            name=f"gate-{name}-{_question(promotion, candidate, opponent, pin)}",
+            program="score",
+            arguments={
+                "rows": {
+                    "uri": lakehouse.table(pin.key).uri,
+                    "version": pin.version,
+                    "where": [["split", "=", promotion.split]],
+                },
+                "models": {number: number for number in packages},
+                "keep": [promotion.label],
+            },
+            folders=packages,
+            needs=promotion.needs,
+        )
+        scores = pq.read_table(run(runner, spec, say, Path(folder) / "scores") / _SCORES)
+    label = scores[promotion.label].to_numpy().astype(float)
+    measured = [evaluate(label, scores[f"score_{version.number}"].to_numpy()) for version in versions]
+    return decide(promotion.rules, measured[0], measured[1] if opponent else None)

@@ -1,0 +1,33 @@
+"""A recipe: how a table is made, apart from where it lives and who makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ml_platform.engine.plan import Shape
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a table is made.
+
+    inputs: asset keys of the tables that it reads.
+    code: digest of everything in its declaration that can change its rows.
+    query: what makes it, over the inputs; or None, and `transform` does, from tables named by the last part of a key.
+    reads: how many partitions before and after its own a partition is made from.
+    where: input → SQL predicate on the rows that `transform` gets of it.
+    """
+
+    key: str
+    inputs: tuple[str, ...]
+    shape: Shape
+    code: str
+    query: str | None = None
+    transform: Callable[[Mapping[str, pa.Table]], pa.Table] | None = None
+    reads: tuple[int, int] = (0, 0)
+    where: Mapping[str, str] = field(default_factory=dict)

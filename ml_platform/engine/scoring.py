@@ -1,0 +1,117 @@
+"""Scoring: events joined with their features as of then, scored by the champion, and appended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ml_platform.engine import delta
+from ml_platform.engine.champion import champion_of
+from ml_platform.engine.plan import Shape
+from ml_platform.engine.point_in_time import join
+from ml_platform.engine.recipe import Recipe
+from ml_platform.engine.running import run
+from ml_platform.engine.staging import stage
+from ml_platform.engine.tables import Made, make
+from ml_platform.records.feature import FeatureView
+from ml_platform.records.job import JobSpec, Needs
+from ml_platform.records.model import ModelVersion
+from ml_platform.records.table import Location
+from ml_platform.roles.compute import Compute
+from ml_platform.roles.job_runner import JobRunner
+from ml_platform.roles.lakehouse import Lakehouse
+from ml_platform.roles.model_registry import ModelRegistry
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What is scored.
+
+    key, model, events: asset keys. entity: columns that name an event. where: an SQL predicate on the events.
+    column, partitions: the partition column and the partitions that are scored.
+    views: asset key → feature view, in the order of the join. reads: partitions before and after an event's own.
+    """
+
+    key: str
+    model: str
+    events: str
+    entity: tuple[str, ...]
+    event_time: str
+    where: str | None
+    column: str
+    partitions: tuple[str, ...]
+    views: Mapping[str, FeatureView]
+    reads: tuple[int, int]
+    needs: Needs
+    code: str
+
+
+def score(
+    scoring: Scoring,
+    every: Sequence[str],
+    lakehouse: Lakehouse,
+    compute: Compute,
+    runner: JobRunner,
+    registry: ModelRegistry,
+    say: Callable[[str], None],
+) -> Made:
+    """The table holding the champion's answer for every event, each partition appended once for each champion and input.
+
+    Raises NotFoundError where no champion stands.
+    """
+    champion = champion_of(scoring.model, registry)
+    recipe = Recipe(
+        key=scoring.key,
+        inputs=(scoring.events, *scoring.views),
+        shape=Shape(partition=scoring.column, write="append"),
+        code=f"{scoring.code} {champion.digest}",
+        transform=lambda frames: _scored(scoring, champion, frames, runner, registry, say),
+        reads=scoring.reads,
+        where={scoring.events: scoring.where} if scoring.where else {},
+    )
+    return make(recipe, scoring.partitions, every, lakehouse, compute)
+
+
+def _scored(
+    scoring: Scoring,
+    champion: ModelVersion,
+    frames: Mapping[str, pa.Table],
+    runner: JobRunner,
+    registry: ModelRegistry,
+    say: Callable[[str], None],
+) -> pa.Table:
+    rows = _joined(scoring, frames).to_arrow()
+    with TemporaryDirectory() as folder:
+        staged = stage(rows.to_batches(), rows.schema, Location(scoring.key, f"{folder}/rows"))
+        package = registry.fetch(champion.name, champion.number, Path(folder) / "model")
+        spec = JobSpec(
+            name=f"score-{champion.name}-{champion.digest[:16]}-{delta.fingerprint(staged)}",
+            program="score",
+            arguments={"rows": {"folder": "rows"}, "models": {str(champion.number): "model"}, "keep": []},
+            folders={"rows": f"{folder}/rows", "model": str(package)},
+            needs=scoring.needs,
+        )
+        output = pq.read_table(run(runner, spec, say, Path(folder) / "scores") / "scores.parquet")
+        rows = delta.read_rows(staged)
+    at = pa.array([datetime.now(UTC)] * rows.num_rows, pa.timestamp("us", tz="UTC"))
+    numbers = pa.array([champion.number] * rows.num_rows, pa.int64())
+    return (
+        rows.append_column("prediction", output[f"score_{champion.number}"])
+        .append_column("model_version", numbers)
+        .append_column("processed_at", at)
+    )
+
+
+def _joined(scoring: Scoring, frames: Mapping[str, pa.Table]) -> pl.DataFrame:
+    events = pl.DataFrame(pl.from_arrow(frames[scoring.events.rpartition("/")[2]]))
+    columns = list(dict.fromkeys([*scoring.entity, scoring.event_time, scoring.column]))
+    rows = [(view, pl.DataFrame(pl.from_arrow(frames[view.name]))) for view in scoring.views.values()]
+    ordered = events.select(columns).sort(scoring.event_time, *scoring.entity, maintain_order=True)
+    return join(ordered, rows, scoring.event_time)

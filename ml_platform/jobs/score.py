@@ -1,0 +1,65 @@
+"""The scoring job: rows and some models in, the same rows with a probability per model out, in bounded memory."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from ml_platform.engine.scorer import Scorer
+from ml_platform.jobs.contract import JobOrder, emit, run
+from ml_platform.jobs.tables import as_columns, parquet_files, pinned_table, require_columns, row_filter
+
+SCORES = "scores.parquet"
+
+_BATCH_ROWS = 65_536
+
+
+def score(order: JobOrder, output: Path) -> None:
+    """`scores.parquet` holds the rows in their order: the columns to keep, and float64 `score_<number>` per model."""
+    given = order.checked({"rows": dict, "models": dict, "keep": list}, {})
+    scorers = {f"score_{number}": Scorer.load(order.folder(name)) for number, name in given["models"].items()}
+    rows, expression = _rows(order, given["rows"])
+    needed = [feature.name for scorer in scorers.values() for feature in scorer.features]
+    columns = list(dict.fromkeys([*given["keep"], *needed]))
+    require_columns(rows, columns, "the rows")
+    fields = [rows.schema.field(name) for name in given["keep"]]
+    schema = pa.schema([*fields, *(pa.field(name, pa.float64(), nullable=False) for name in scorers)])
+    total, done = rows.count_rows(filter=expression), 0
+    with pq.ParquetWriter(output / SCORES, schema, compression="zstd") as writer:
+        # Little read ahead, or many wide row groups would stand in memory at once.
+        for batch in rows.to_batches(
+            columns=columns, filter=expression, batch_size=_BATCH_ROWS, batch_readahead=2, fragment_readahead=1
+        ):
+            writer.write_batch(_scored(batch, given["keep"], scorers, schema))
+            done += len(batch)
+            emit("progress", f"{done} of {total} rows scored", done / max(total, 1))
+    emit("metric", "rows", float(done))
+
+
+def _rows(order: JobOrder, rows: Mapping[str, Any]) -> tuple[ds.Dataset, ds.Expression | None]:
+    if "folder" in rows:
+        JobOrder(rows, {}).checked({"folder": str}, {})
+        return parquet_files(order.folder(rows["folder"])), None
+    given = JobOrder(rows, {}).checked({"uri": str, "version": int}, {"where": []})
+    table = pinned_table(given["uri"], given["version"])
+    return table, row_filter(table, given["where"])
+
+
+def _scored(batch: pa.RecordBatch, keep: list[str], scorers: Mapping[str, Scorer], schema: pa.Schema) -> pa.RecordBatch:
+    kept = [batch.column(name) for name in keep]
+    return pa.record_batch([*kept, *(_probabilities(batch, scorer) for scorer in scorers.values())], schema=schema)
+
+
+def _probabilities(batch: pa.RecordBatch, scorer: Scorer) -> pa.Array:
+    columns = as_columns(batch, {feature.name: feature.type for feature in scorer.features})
+    return pa.array(scorer.predict(columns), type=pa.float64())
+
+
+if __name__ == "__main__":
+    sys.exit(run(score))

@@ -1,0 +1,94 @@
+"""The serving program: one endpoint behind one port, until it is told to end.
+
+`python -m ml_platform.jobs.serve --spec SPEC.json`, where SPEC.json is an `EndpointSpec` as `serving.wire` writes it,
+with its `revision`, and beside it the `host`, the `port` and the control `token`. It ends with code 1, and a message on
+standard error, where the port is in use or the spec cannot be served; on SIGTERM it answers what it has begun and ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml_platform.errors import PlatformError, ServiceError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from ml_platform.jobs.serving.app import Endpoint
+
+_GRACE_SECONDS = 10
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code, once the server has ended."""
+    parser = argparse.ArgumentParser(prog="ml_platform.jobs.serve", description=__doc__)
+    parser.add_argument("--spec", type=Path, required=True)
+    plain = json.loads(parser.parse_args(arguments).spec.read_text())
+    # Before anything loads OpenMP: a row is too little work to share, and idle threads cost the other requests.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    try:
+        with listen(plain["host"], plain["port"]) as listening:
+            return _serve(plain, listening)
+    except PlatformError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there, at a free port where it is 0. Raises ServiceError naming a port that is in use."""
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise ServiceError(
+            f"port {port} is not free on {host} ({error.strerror}), but an endpoint is to listen there",
+            remedy="End what listens there, or give the endpoint another port in the profile's endpoint_host.ports",
+        ) from error
+
+
+def _serve(plain: Mapping[str, Any], listening: socket.socket) -> int:
+    import uvicorn
+
+    from ml_platform.jobs.serving.app import Endpoint, create_app
+
+    endpoint = Endpoint(plain["name"], plain["token"])
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(endpoint),
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+    )
+    threading.Thread(target=_load, args=(plain, endpoint, server), daemon=True).start()
+    server.run(sockets=[listening])
+    return 0 if endpoint.served else 1
+
+
+def _load(plain: Mapping[str, Any], endpoint: Endpoint, server: uvicorn.Server) -> None:
+    """The endpoint serves its first revision; where it cannot, the reason is told and the server ends."""
+    from ml_platform.jobs.serving.served import Served
+    from ml_platform.jobs.serving.wire import decode
+
+    try:
+        endpoint.served = Served.load(*decode(plain))
+    except PlatformError as error:
+        print(error, file=sys.stderr)
+    except Exception:
+        traceback.print_exc()
+    finally:
+        if endpoint.served is None:
+            server.should_exit = True
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

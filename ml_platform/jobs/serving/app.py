@@ -1,0 +1,190 @@
+"""The routes: the Open Inference Protocol (V2) for clients, and the control of what serves for the host."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Mapping
+from typing import Any, cast
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from ml_platform.engine.online import EVENT_TIME
+from ml_platform.errors import DeclarationError, PlatformError
+from ml_platform.jobs.serving.protocol import OUTPUT, RequestError, datatype
+from ml_platform.jobs.serving.served import Served
+from ml_platform.jobs.serving.wire import decode
+
+_VERSION = "1"  # of these routes
+MAX_BODY_BYTES = 4 * 1024 * 1024
+_TENSOR = {
+    "type": "object",
+    "required": ["name", "shape", "datatype", "data"],
+    "properties": {
+        "name": {"type": "string"},
+        "shape": {"type": "array", "items": {"type": "integer"}},
+        "datatype": {"type": "string"},
+        "data": {"type": "array", "items": {}},
+    },
+}
+_INFER_BODY = {
+    "type": "object",
+    "required": ["inputs"],
+    "properties": {"id": {"type": "string"}, "inputs": {"type": "array", "items": _TENSOR}},
+}
+_CONTROL_BODY = {"type": "object", "required": ["revision"], "properties": {"revision": {"type": "integer"}}}
+
+
+class Endpoint:
+    """The one endpoint of a server, and the handlers of its routes.
+
+    name: as in the protocol's paths. token: what a host shows to read or change what serves.
+    served: the revision that answers; None until the first one is loaded.
+    """
+
+    def __init__(self, name: str, token: str) -> None:
+        self.name = name
+        self.served: Served | None = None
+        self._token = token
+        self._swap = asyncio.Lock()
+
+    async def server(self) -> Response:
+        """What the server is."""
+        return _json({"name": "ml_platform", "version": _VERSION, "extensions": []})
+
+    async def live(self) -> Response:
+        """That the server runs."""
+        return _json({"live": True})
+
+    async def ready(self) -> Response:
+        """Whether the endpoint answers; 503 while it does not."""
+        return _json({"ready": self.served is not None}, 200 if self.served else 503)
+
+    async def model(self, name: str) -> Response:
+        """What the model takes and gives."""
+        spec = self._serving(name).spec
+        types = {**spec.request, EVENT_TIME: "string"}
+        return _json(
+            {
+                "name": spec.name,
+                "versions": [str(version) for version in sorted(spec.packages)],
+                "platform": "ml_platform",
+                "inputs": [{"name": key, "datatype": datatype(kind), "shape": [-1]} for key, kind in types.items()],
+                "outputs": [{"name": OUTPUT, "datatype": "FP64", "shape": [-1]}],
+            }
+        )
+
+    async def model_ready(self, name: str) -> Response:
+        """Whether the model answers; 503 while it does not."""
+        return _json({"name": self._serving(name).spec.name, "ready": True})
+
+    async def infer(self, name: str, request: Request) -> Response:
+        """A probability for each row; every row is in the prediction log before the answer is sent."""
+        served = self._serving(name)
+        raw = await _body(request)
+        # In a thread, because look-ups and the log wait for the disk.
+        answer = await asyncio.get_running_loop().run_in_executor(None, served.answer, raw)
+        return Response(answer, media_type="application/json")
+
+    async def revision(self, request: Request) -> Response:
+        """What serves now."""
+        self._authorize(request)
+        return self._revision()
+
+    async def change_revision(self, request: Request) -> Response:
+        """What serves now, which is what the body says; 409, and what served before serves on, where it cannot be."""
+        self._authorize(request)
+        try:
+            spec, number = decode(orjson.loads(await _body(request)))
+            if spec.name != self.name:
+                raise DeclarationError(f"the spec is of endpoint {spec.name}, but this server has {self.name}")
+            async with self._swap:
+                self.served = await asyncio.to_thread(Served.load, spec, number)
+        except (PlatformError, orjson.JSONDecodeError) as error:
+            return _json({"error": str(error)}, 409)
+        return self._revision()
+
+    def _serving(self, name: str) -> Served:
+        if name != self.name:
+            raise HTTPException(404, f"model {name} is unknown, but this server has one. It is {self.name}.")
+        if self.served is None:
+            raise HTTPException(503, f"model {name} is loading, but a request needs it. Send it again in a moment.")
+        return self.served
+
+    def _authorize(self, request: Request) -> None:
+        shown = request.headers.get("authorization", "")
+        if not hmac.compare_digest(shown.encode(), f"Bearer {self._token}".encode()):
+            raise HTTPException(
+                401, "the token is wrong or missing, but control needs it", {"WWW-Authenticate": "Bearer"}
+            )
+
+    def _revision(self) -> Response:
+        served = self._serving(self.name)
+        return _json(
+            {
+                "endpoint": self.name,
+                "number": served.number,
+                "split": {str(version): share for version, share in served.spec.split.shares.items()},
+                "digests": {str(version): digest for version, digest in served.digests.items()},
+                "fingerprint": served.fingerprint,
+            }
+        )
+
+
+def create_app(endpoint: Endpoint) -> FastAPI:
+    """The application; its schema is at `/openapi.json`."""
+    app = FastAPI(title=f"ml_platform: {endpoint.name}", version=_VERSION, docs_url=None, redoc_url=None)
+    app.add_api_route("/v2", endpoint.server)
+    app.add_api_route("/v2/health/live", endpoint.live)
+    app.add_api_route("/v2/health/ready", endpoint.ready)
+    app.add_api_route("/v2/models/{name}", endpoint.model)
+    app.add_api_route("/v2/models/{name}/ready", endpoint.model_ready)
+    app.add_api_route("/v2/models/{name}/infer", endpoint.infer, methods=["POST"], openapi_extra=_takes(_INFER_BODY))
+    app.add_api_route("/control/revision", endpoint.revision)
+    app.add_api_route(
+        "/control/revision", endpoint.change_revision, methods=["PUT"], openapi_extra=_takes(_CONTROL_BODY)
+    )
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(PlatformError, _failed)
+    app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(Exception, _broken)
+    return app
+
+
+def _takes(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _json(content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(content), status, headers, media_type="application/json")
+
+
+async def _body(request: Request) -> bytes:
+    """The whole body, which is not read further than its limit."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise HTTPException(413, f"the body is over {MAX_BODY_BYTES} bytes, but no more is read. Send fewer rows.")
+    return bytes(body)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    refusal = cast("HTTPException", error)
+    return _json({"error": refusal.detail}, refusal.status_code, refusal.headers)
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    return _json({"error": str(error)}, 400 if isinstance(error, RequestError) else 503)
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    return _json({"error": "the client left before its body had come"}, 400)
+
+
+async def _broken(_: Request, error: Exception) -> Response:
+    return _json({"error": f"{type(error).__name__} in the server; its log says more"}, 500)

@@ -1,0 +1,152 @@
+"""What is served: one revision of an endpoint, loaded and ready to answer."""
+
+from __future__ import annotations
+
+import importlib
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+
+from ml_platform.engine.online import Columns, check_features, check_spec, enrich, key_columns, version_for
+from ml_platform.engine.package import digest
+from ml_platform.engine.scorer import Scorer
+from ml_platform.errors import BindingError, NotFoundError
+from ml_platform.jobs.serving.protocol import OUTPUT, InferRequest, read_request
+from ml_platform.jobs.serving.wire import fingerprint
+from ml_platform.records.endpoint import EndpointSpec, ServiceBinding
+from ml_platform.records.prediction import ServedPrediction
+from ml_platform.roles.feature_store import FeatureStore
+from ml_platform.roles.prediction_log import PredictionLog
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What the models said: a version, an output and the features seen for each row; view → event times used."""
+
+    versions: Sequence[int]
+    outputs: Sequence[float]
+    features: Sequence[Mapping[str, object]]
+    views: Mapping[str, Sequence[datetime | None]]
+
+
+@dataclass(frozen=True)
+class Served:
+    """A revision as it stands in memory; it never changes, so that any thread may answer from it.
+
+    digests: model version number → digest of the package that was loaded. fingerprint: of spec and digests.
+    """
+
+    spec: EndpointSpec
+    number: int
+    digests: Mapping[int, str]
+    fingerprint: str
+    scorers: Mapping[int, Scorer]
+    store: FeatureStore
+    log: PredictionLog
+
+    @classmethod
+    def load(cls, spec: EndpointSpec, number: int) -> Self:
+        """The spec's models and services, ready. Raises PlatformError for what cannot be served as the spec says."""
+        check_spec(spec)
+        scorers = {version: Scorer.load(Path(folder)) for version, folder in spec.packages.items()}
+        for scorer in scorers.values():
+            check_features(spec, {feature.name: feature.type for feature in scorer.features})
+        store: FeatureStore = _build(spec.feature_store)
+        for view in spec.views:
+            if store.published(view) is None:
+                raise NotFoundError(
+                    f"feature view {view.name} is not in the online store, but endpoint {spec.name} looks it up",
+                    remedy="Publish the view, then deploy again",
+                )
+        digests = {version: digest(Path(folder)) for version, folder in spec.packages.items()}
+        log: PredictionLog = _build(spec.prediction_log)
+        return cls(spec, number, digests, fingerprint(spec, digests), scorers, store, log)
+
+    def answer(self, raw: bytes) -> bytes:
+        """The V2 answer to a V2 body; its rows are in the prediction log by then. Raises RequestError."""
+        started = time.perf_counter()
+        request = read_request(raw, self.spec.request)
+        answer = self._infer(request)
+        records = self._records(request, answer, (time.perf_counter() - started) * 1000)
+        self.log.append(records)
+        return self._body(request.id, answer, records)
+
+    def _infer(self, request: InferRequest) -> _Answer:
+        columns, times = enrich(request.columns, request.at, self.spec.views, self.store.look_up)
+        versions = self._versions(request)
+        outputs = [0.0] * len(versions)
+        features: list[Mapping[str, object]] = [{}] * len(versions)
+        for version in set(versions):
+            rows = [row for row, chosen in enumerate(versions) if chosen == version]
+            seen = self._seen(version, columns, rows)
+            for position, (row, output) in enumerate(zip(rows, self.scorers[version].predict(seen), strict=True)):
+                outputs[row] = float(output)
+                features[row] = {name: values[position] for name, values in seen.items()}
+        return _Answer(versions, outputs, features, times)
+
+    def _seen(self, version: int, columns: Columns, rows: Sequence[int]) -> Columns:
+        names = [feature.name for feature in self.scorers[version].features]
+        return {name: [columns[name][row] for row in rows] for name in names}
+
+    def _versions(self, request: InferRequest) -> list[int]:
+        split = self.spec.split
+        if len(split.shares) == 1:
+            return [*split.shares] * len(request.at)
+        names = key_columns(self.spec.request, self.spec.views)
+        columns = [request.columns[name] for name in names]
+        return [version_for([column[row] for column in columns], split) for row in range(len(request.at))]
+
+    def _records(self, request: InferRequest, answer: _Answer, latency_ms: float) -> list[ServedPrediction]:
+        unique, now = uuid.uuid4().hex, datetime.now(UTC)
+        return [
+            ServedPrediction(
+                request_id=f"{unique}-{row}",
+                endpoint=self.spec.name,
+                revision=self.number,
+                model_version=answer.versions[row],
+                served_at=now,
+                event_time=moment,
+                inputs={name: values[row] for name, values in request.columns.items()},
+                features=answer.features[row],
+                views={name: _written(times[row]) for name, times in answer.views.items()},
+                output=answer.outputs[row],
+                latency_ms=latency_ms,
+            )
+            for row, moment in enumerate(request.at)
+        ]
+
+    def _body(self, given_id: str | None, answer: _Answer, records: Sequence[ServedPrediction]) -> bytes:
+        body: dict[str, Any] = {
+            "model_name": self.spec.name,
+            "model_version": ",".join(str(version) for version in sorted(set(answer.versions))),
+            "id": records[0].request_id.partition("-")[0] if given_id is None else given_id,
+            "outputs": [{"name": OUTPUT, "shape": [len(records)], "datatype": "FP64", "data": answer.outputs}],
+            "parameters": {
+                "revision": self.number,
+                "request_ids": [record.request_id for record in records],
+                "model_versions": answer.versions,
+            },
+        }
+        return orjson.dumps(body)
+
+
+def _written(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _build(binding: ServiceBinding) -> Any:
+    """The service that the binding names. Raises BindingError where there is none, without quoting a setting."""
+    try:
+        return getattr(importlib.import_module(binding.module), binding.name)(**binding.settings)
+    except (ImportError, AttributeError, TypeError) as error:
+        raise BindingError(
+            f"{binding.module}.{binding.name} cannot be made ({type(error).__name__}), but the endpoint needs it",
+            allowed=f"It is given {', '.join(sorted(binding.settings)) or 'no setting'}",
+            remedy="Mend its profile; the server must be able to import it",
+        ) from error

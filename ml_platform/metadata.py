@@ -1,0 +1,190 @@
+"""Metadata: what a materialization shows in the Dagster UI."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from ml_platform.records.table import Commit, StagedFiles, TableSnapshot, TableVersion
+
+if TYPE_CHECKING:
+    from ml_platform.engine.fitting import Fitted
+    from ml_platform.engine.promotion import Promoted
+    from ml_platform.engine.tables import Made
+    from ml_platform.records.endpoint import Revision
+    from ml_platform.records.model import GateDecision
+
+OUTCOME = "outcome"
+SECONDS = "seconds"
+UNCHANGED = "unchanged"
+CURL = "curl"
+
+
+def of_table(snapshot: TableSnapshot, commit: Commit, seconds: float) -> dict[str, Any]:
+    """What a table's materialization says: rows, columns, version, size, outcome."""
+    return {
+        OUTCOME: UNCHANGED
+        if commit.unchanged
+        else f"{commit.rows_added:,} rows added, {commit.rows_removed:,} removed",
+        SECONDS: round(seconds, 3),
+        "table_version": commit.version,
+        "rows_added": commit.rows_added,
+        "rows_removed": commit.rows_removed,
+        "size_bytes": sum(file.size_bytes for file in snapshot.files),
+        "dagster/row_count": snapshot.rows,
+        "dagster/table_name": snapshot.location.key.replace("/", "."),
+        "dagster/uri": snapshot.location.uri,
+        "dagster/column_schema": columns(snapshot),
+    }
+
+
+def columns(of: StagedFiles) -> dg.TableSchema:
+    """The columns and their types, as the UI draws them."""
+    return dg.TableSchema([dg.TableColumn(field.name, str(field.type)) for field in of.schema])
+
+
+def versions(read: Sequence[TableVersion]) -> dg.MetadataValue:
+    """The exact versions that were read, as a table."""
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord({"table": version.key, "version": version.version, "fingerprint": version.fingerprint})
+            for version in read
+        ]
+        or [dg.TableRecord({"table": "", "version": -1, "fingerprint": ""})]
+    )
+
+
+def record_partitions(
+    context: dg.AssetExecutionContext, snapshot: TableSnapshot, column: str, remade: Sequence[str]
+) -> None:
+    """Each selected partition's own row count, fingerprint and outcome stand on its materialization."""
+    from ml_platform.engine import delta
+
+    counts: Counter[str] = Counter()
+    for file in snapshot.files:
+        counts[file.partition[column]] += file.rows
+    for partition in context.partition_keys:
+        context.add_asset_metadata(
+            {
+                "dagster/partition_row_count": counts[partition],
+                "partition_data_version": delta.fingerprint(delta.restrict(snapshot, column, [partition])),
+                "partition_outcome": "made" if partition in remade else UNCHANGED,
+            },
+            partition_key=partition,
+        )
+
+
+def result(
+    context: dg.AssetExecutionContext, made: Made, *, column: str | None, extra: Mapping[str, Any] | None = None
+) -> dg.MaterializeResult[Any]:
+    """The result of an asset whose table was made: its content's fingerprint as data version, and all there is to see."""
+    from ml_platform.engine import delta
+
+    if column:
+        record_partitions(context, made.snapshot, column, made.remade)
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(delta.fingerprint(made.snapshot)),
+        metadata={
+            **of_table(made.snapshot, made.commit, made.seconds),
+            "read": versions(made.read),
+            **(extra or {}),
+        },
+    )
+
+
+def of_model(fitted: Fitted) -> dict[str, Any]:
+    """What a candidate's materialization says: its version, what it learned from, its metrics and its plots."""
+    tests: Mapping[str, float] = fitted.metrics["test"]
+    rows = [
+        dg.TableRecord({"model": model, "split": split, **{name: round(value, 5) for name, value in values.items()}})
+        for model, splits in (("candidate", fitted.metrics), ("baseline", fitted.metrics["baseline"]))
+        for split, values in splits.items()
+        if split != "baseline"
+    ]
+    return {
+        OUTCOME: f"fitted as version {fitted.version.number}" if fitted.refitted else UNCHANGED,
+        SECONDS: round(fitted.seconds, 3),
+        "model_version": fitted.version.number,
+        "model_digest": fitted.version.digest,
+        "read": versions([fitted.training_set]),
+        "metrics": dg.MetadataValue.table(rows),
+        **{f"test_{name}": value for name, value in tests.items()},
+        **{name: dg.MetadataValue.md(picture(png, name)) for name, png in fitted.plots.items()},
+    }
+
+
+def of_promotion(done: Promoted) -> dict[str, Any]:
+    """What a champion's materialization says: who serves, who was examined, on what."""
+    moved = done.evaluated and done.champion.number == done.candidate.number
+    refused = f"version {done.candidate.number} refused, version {done.champion.number} stays"
+    return {
+        OUTCOME: f"version {done.champion.number} promoted" if moved else refused if done.evaluated else UNCHANGED,
+        SECONDS: round(done.seconds, 3),
+        "champion": done.champion.number,
+        "candidate": done.candidate.number,
+        "model_digest": done.champion.digest,
+        "evaluated_on": versions([done.snapshot]),
+    }
+
+
+def of_decision(decision: GateDecision) -> dict[str, Any]:
+    """What the gate's check says: every rule in a sentence, and the numbers of both sides."""
+    measures = sorted({*decision.candidate, *decision.champion})
+    rows = [
+        dg.TableRecord(
+            {"metric": name, "candidate": decision.candidate.get(name), "champion": decision.champion.get(name)}
+        )
+        for name in measures
+    ]
+    return {
+        "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in decision.reasons)),
+        "metrics": dg.MetadataValue.table(rows),
+    }
+
+
+def of_revision(
+    before: Revision | None, revision: Revision, example: Mapping[str, Any], seconds: float
+) -> dict[str, Any]:
+    """What an endpoint's materialization says: where it serves, what, and a command that asks it."""
+    same = before is not None and before.number == revision.number
+    url = f"{revision.url}/v2/models/{revision.endpoint}/infer"
+    return {
+        OUTCOME: UNCHANGED if same else f"revision {revision.number} serves",
+        SECONDS: round(seconds, 3),
+        "revision": revision.number,
+        "traffic": as_json(revision.split.shares),
+        "url": dg.MetadataValue.url(url),
+        CURL: f"curl -s {url} -d '{json.dumps(example)}'",
+    }
+
+
+def of_drift(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a monitor's materialization says: the windows as a picture and as a table."""
+    from ml_platform.engine.plots import drift_heatmap
+
+    windows = sorted({row["window"] for row in found})
+    psi = {row["feature"]: [None] * len(windows) for row in found}
+    for row in found:
+        psi[row["feature"]][windows.index(row["window"])] = row["psi"]
+    shown = ("window", "feature", "state", "psi", "null_share", "baseline_null_share", "new_categories", "rows")
+    return {
+        "drift": dg.MetadataValue.md(picture(drift_heatmap(windows, psi), "drift")),
+        "windows": dg.MetadataValue.table([dg.TableRecord({name: row[name] for name in shown}) for row in found]),
+        "drifted": sum(row["state"] == "drifted" for row in found),
+    }
+
+
+def as_json(value: object) -> dg.MetadataValue:
+    """Anything that JSON can say."""
+    return dg.MetadataValue.json(json.loads(json.dumps(value, default=str)))
+
+
+def picture(png: bytes, caption: str) -> str:
+    """A picture in Markdown, carried inside the text."""
+    import base64
+
+    return f"![{caption}](data:image/png;base64,{base64.b64encode(png).decode()})"

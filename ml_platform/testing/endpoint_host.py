@@ -1,0 +1,159 @@
+"""The contract of an endpoint host, and a small endpoint to host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ml_platform.engine.estimators.baseline import BaselineEstimator
+from ml_platform.engine.package import Feature, ModelCard, digest, write_card
+from ml_platform.errors import NotFoundError, ServiceError
+from ml_platform.records.endpoint import EndpointSpec, Revision, ServiceBinding, TrafficSplit
+from ml_platform.records.feature import FeatureView
+from ml_platform.roles.endpoint_host import EndpointHost
+from ml_platform.roles.feature_store import FeatureStore
+from ml_platform.testing.feature_store import rows_of
+
+MOMENT = datetime(2013, 12, 30, 21, tzinfo=UTC)
+PLAN = FeatureView("plan_v1", entity=("flight_id",), features=("carrier", "origin"), ttl_hours=2000)
+WEATHER = FeatureView("weather_v1", entity=("origin",), features=("wind",), ttl_hours=6)
+FEATURES = (Feature("carrier", "category", ("B6", "UA")), Feature("wind", "number"))
+
+
+def write_package(folder: Path, rate: float) -> Path:
+    """A package of a model that takes a carrier and a wind, and answers the same rate to all of them."""
+    folder.mkdir(parents=True)
+    write_card(folder, ModelCard("binary", "baseline", "late", FEATURES, parameters={}, seed=1))
+    BaselineEstimator(rate).save(folder)
+    return folder
+
+
+def publish_views(store: FeatureStore) -> None:
+    """The plans of two flights, and at JFK a wind of 10 before the moment, known then, and one of 99 after it."""
+    known = MOMENT - timedelta(days=30)
+    plans = rows_of(PLAN, ("UA1", known, known, "UA", "JFK"), ("B62", known, known, "B6", "LGA"))
+    hour = timedelta(hours=1)
+    observed = [(MOMENT - hour, 10.0), (MOMENT + hour, 99.0)]
+    weather = rows_of(WEATHER, *(("JFK", time, time, wind) for time, wind in observed))
+    store.publish(PLAN, plans, known, "1")
+    store.publish(WEATHER, weather, known, "1")
+
+
+def endpoint_spec(packages: Mapping[int, Path], feature_store: ServiceBinding, log: ServiceBinding) -> EndpointSpec:
+    """An endpoint that sends all traffic to its latest version, and finds a flight's origin before its weather."""
+    return EndpointSpec(
+        name="arrival_delay",
+        packages={version: str(folder) for version, folder in packages.items()},
+        split=TrafficSplit({max(packages): 1.0}),
+        request={"flight_id": "string"},
+        views=(PLAN, WEATHER),
+        feature_store=feature_store,
+        prediction_log=log,
+    )
+
+
+def infer_request(*flights: str, moment: str = "2013-12-30T16:00:00-05:00", **more: Any) -> dict[str, Any]:
+    """The V2 request for those flights at a moment."""
+    shape = [len(flights)]
+    return {
+        "inputs": [
+            {"name": "flight_id", "shape": shape, "datatype": "BYTES", "data": list(flights)},
+            {"name": "event_time", "shape": shape, "datatype": "BYTES", "data": [moment] * len(flights)},
+        ],
+        **more,
+    }
+
+
+class EndpointHostContract:
+    """What every endpoint host keeps. Inherit it and supply `host` and `spec`; retire what the host served."""
+
+    @pytest.fixture
+    def host(self) -> EndpointHost:
+        """A host that serves nothing yet."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def spec(self) -> EndpointSpec:
+        """An `endpoint_spec` of version 1, whose views are published."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def successor(self, spec: EndpointSpec, tmp_path: Path) -> EndpointSpec:
+        """The same endpoint with version 2."""
+        package = write_package(tmp_path / "successor", rate=0.75)
+        return replace(spec, packages={2: str(package)}, split=TrafficSplit({2: 1.0}))
+
+    def test_deployed_endpoint_serves_what_was_asked(self, host: EndpointHost, spec: EndpointSpec) -> None:
+        assert host.describe(spec.name) is None
+        revision = host.deploy(spec)
+        assert revision == Revision(
+            endpoint=spec.name,
+            number=1,
+            split=TrafficSplit({1: 1.0}),
+            digests={1: digest(Path(spec.packages[1]))},
+            url=revision.url,
+            ready=True,
+        )
+        assert host.describe(spec.name) == revision
+        answer = host.invoke(spec.name, infer_request("UA1", "B62", id="mine"))
+        assert (answer["model_name"], answer["model_version"], answer["id"]) == (spec.name, "1", "mine")
+        assert answer["outputs"] == [
+            {"name": "probability", "shape": [2], "datatype": "FP64", "data": [0.25, 0.25]},
+        ]
+
+    def test_same_spec_is_left_as_it_is_and_a_change_is_numbered(
+        self, host: EndpointHost, spec: EndpointSpec, successor: EndpointSpec
+    ) -> None:
+        first = host.deploy(spec)
+        assert host.deploy(spec) == first
+        second = host.deploy(successor)
+        assert (second.number, second.url, list(second.digests)) == (2, first.url, [2])
+        assert host.invoke(spec.name, infer_request("UA1"))["outputs"][0]["data"] == [0.75]
+        back = host.deploy(spec)
+        assert (back.number, back.digests) == (3, first.digests)
+        assert host.describe(spec.name) == back
+
+    def test_spec_that_cannot_be_served_leaves_what_serves(
+        self, host: EndpointHost, spec: EndpointSpec, tmp_path: Path
+    ) -> None:
+        revision = host.deploy(spec)
+        package = write_package(tmp_path / "damaged", rate=0.5)
+        (package / "rate.json").write_text("{")
+        with pytest.raises(ServiceError, match=r"rate\.json"):
+            host.deploy(replace(spec, packages={2: str(package)}, split=TrafficSplit({2: 1.0})))
+        assert host.describe(spec.name) == revision
+        assert host.invoke(spec.name, infer_request("UA1"))["model_version"] == "1"
+
+    def test_first_spec_that_cannot_be_served_leaves_nothing(
+        self, host: EndpointHost, spec: EndpointSpec, tmp_path: Path
+    ) -> None:
+        (Path(spec.packages[1]) / "rate.json").write_text("{")
+        with pytest.raises(ServiceError, match=r"rate\.json"):
+            host.deploy(spec)
+        assert host.describe(spec.name) is None
+
+    def test_bad_request_is_told_in_the_endpoints_own_words(self, host: EndpointHost, spec: EndpointSpec) -> None:
+        host.deploy(spec)
+        with pytest.raises(ServiceError, match="input 'event_time' is"):
+            host.invoke(spec.name, infer_request("UA1", moment="2013-12-30T16:00:00"))
+
+    def test_endpoint_that_is_not_served_is_not_found(self, host: EndpointHost) -> None:
+        with pytest.raises(NotFoundError, match="arrival_delay"):
+            host.invoke("arrival_delay", infer_request("UA1"))
+
+    def test_retired_endpoint_is_gone_and_its_numbers_go_on(
+        self, host: EndpointHost, spec: EndpointSpec, successor: EndpointSpec
+    ) -> None:
+        host.retire(spec.name)
+        host.deploy(spec)
+        host.retire(spec.name)
+        host.retire(spec.name)
+        assert host.describe(spec.name) is None
+        with pytest.raises(NotFoundError):
+            host.invoke(spec.name, infer_request("UA1"))
+        assert host.deploy(successor).number == 2

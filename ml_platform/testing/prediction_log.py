@@ -1,0 +1,77 @@
+"""The contract of a prediction log."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from ml_platform.records.prediction import ServedPrediction
+from ml_platform.roles.prediction_log import PredictionLog
+
+
+def served(number: int, endpoint: str = "delay", **features: object) -> ServedPrediction:
+    """The record of the answer of that number."""
+    return ServedPrediction(
+        request_id=f"request-{number}",
+        endpoint=endpoint,
+        revision=1,
+        model_version=3,
+        served_at=datetime(2014, 1, 1, 12, 0, 0, number, tzinfo=UTC),
+        event_time=datetime(2013, 12, 30, 21, tzinfo=UTC),
+        inputs={"flight_id": "UA1545"},
+        features={"wind": 12.5, "carrier": "UA", "gust": None, **features},
+        views={"weather_v1": "2013-12-30T20:51:00+00:00", "plan_v1": None},
+        output=0.25,
+        latency_ms=1.5,
+    )
+
+
+class PredictionLogContract:
+    """What every prediction log keeps. Inherit it and supply `opened`."""
+
+    @pytest.fixture
+    def opened(self) -> Callable[[], PredictionLog]:
+        """Opens the same log again, as another process would; nothing was logged before the test."""
+        raise NotImplementedError
+
+    def test_records_come_back_as_they_were_and_in_order(self, opened: Callable[[], PredictionLog]) -> None:
+        log = opened()
+        log.append([served(1), served(2)])
+        log.append([served(3)])
+        assert list(log.since("delay", 0, 10)[0]) == [served(1), served(2), served(3)]
+
+    def test_cursor_goes_on_where_it_stopped(self, opened: Callable[[], PredictionLog]) -> None:
+        log = opened()
+        log.append([served(number) for number in range(5)])
+        first, cursor = log.since("delay", 0, 3)
+        rest, end = log.since("delay", cursor, 3)
+        assert [record.request_id for record in (*first, *rest)] == [f"request-{number}" for number in range(5)]
+        assert log.since("delay", end, 3) == ([], end)
+        log.append([served(5)])
+        assert list(log.since("delay", end, 3)[0]) == [served(5)]
+
+    def test_nothing_logged_is_nothing_found(self, opened: Callable[[], PredictionLog]) -> None:
+        assert opened().since("delay", 0, 10) == ([], 0)
+        opened().append([])
+        assert opened().since("delay", 0, 10) == ([], 0)
+
+    def test_endpoints_have_logs_of_their_own(self, opened: Callable[[], PredictionLog]) -> None:
+        opened().append([served(1), served(2, endpoint="fraud")])
+        assert list(opened().since("fraud", 0, 10)[0]) == [served(2, endpoint="fraud")]
+        assert list(opened().since("delay", 0, 10)[0]) == [served(1)]
+
+    def test_acknowledged_records_are_found_by_whoever_opens_the_log(self, opened: Callable[[], PredictionLog]) -> None:
+        writer = opened()
+        writer.append([served(1)])
+        assert list(opened().since("delay", 0, 10)[0]) == [served(1)]
+        opened().append([served(2)])
+        writer.append([served(3)])
+        assert list(opened().since("delay", 0, 10)[0]) == [served(1), served(2), served(3)]
+
+    def test_number_that_is_none_is_logged_as_missing(self, opened: Callable[[], PredictionLog]) -> None:
+        opened().append([served(1, wind=math.nan, gust=math.inf)])
+        features = opened().since("delay", 0, 1)[0][0].features
+        assert (features["wind"], features["gust"]) == (None, None)

@@ -1,0 +1,1 @@
+"""The services that play the roles: one folder a vendor, one file a role."""

@@ -1,0 +1,1 @@
+"""The services that need no account: everything on this machine."""

@@ -1,0 +1,92 @@
+"""Compute in this process: DuckDB over the Parquet files that a table's log names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ml_platform.engine.plan import literal, quoted
+from ml_platform.errors import ServiceError
+from ml_platform.records.table import Location, StagedFiles
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from ml_platform.roles.compute import Compute
+
+_BATCH_ROWS = 122_880
+
+
+class EmbeddedCompute:
+    """One DuckDB connection for each query, streaming its rows out.
+
+    memory_limit_gib: GiB that a query may hold before it spills to disk.
+    threads: how many it uses; 0 for all cores.
+    """
+
+    def __init__(self, memory_limit_gib: float = 2, threads: int = 0) -> None:
+        # DuckDB would fetch a missing extension from the network by itself.
+        self._settings = {"memory_limit": f"{memory_limit_gib}GiB", "autoinstall_known_extensions": "false"}
+        if threads:
+            self._settings["threads"] = str(threads)
+
+    def stage(
+        self, query: str, inputs: Mapping[str, StagedFiles], target: Location, partition_by: tuple[str, ...]
+    ) -> StagedFiles:
+        """As the role promises."""
+        from ml_platform.engine.staging import stage
+
+        with self._over(inputs) as connection, _translated(target.key):
+            reader = connection.sql(query).to_arrow_reader(_BATCH_ROWS)
+            return stage(reader, reader.schema, target, partition_by)
+
+    def fetch(self, query: str, inputs: Mapping[str, StagedFiles]) -> pa.Table:
+        """As the role promises."""
+        with self._over(inputs) as connection, _translated(", ".join(inputs)):
+            return connection.sql(query).to_arrow_table()
+
+    @contextmanager
+    def _over(self, inputs: Mapping[str, StagedFiles]) -> Iterator[duckdb.DuckDBPyConnection]:
+        import duckdb
+
+        with duckdb.connect(config=dict(self._settings)) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            for name, files in inputs.items():
+                _expose(connection, name, files)
+            yield connection
+
+
+def _expose(connection: duckdb.DuckDBPyConnection, name: str, of: StagedFiles) -> None:
+    """The files as a view of that name (`schema.table`), partition columns taken from the folders' names."""
+    schema, _, table = name.rpartition(".")
+    relation = ".".join(quoted(part) for part in (schema, table) if part)
+    if schema:
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+    if not of.files:
+        connection.register("_empty", of.schema.empty_table())
+        connection.execute(f"CREATE TABLE {relation} AS SELECT * FROM _empty")
+        connection.unregister("_empty")
+        return
+    paths = ", ".join(literal(f"{of.location.uri}/{file.path}") for file in of.files)
+    types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in of.partition_by)
+    hive = f", hive_partitioning = true, hive_types = {{{types}}}" if of.partition_by else ""
+    columns = ", ".join(quoted(column) for column in of.schema.names)
+    connection.execute(
+        f"CREATE VIEW {relation} AS SELECT {columns} FROM read_parquet([{paths}], union_by_name = true{hive})"  # noqa: S608 - every part is quoted
+    )
+
+
+@contextmanager
+def _translated(subject: str) -> Iterator[None]:
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        raise ServiceError(f"the query of {subject} does not run, but it has to be made from it: {error}") from error
+
+
+if TYPE_CHECKING:
+    _: type[Compute] = EmbeddedCompute

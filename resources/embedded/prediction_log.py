@@ -1,0 +1,179 @@
+"""A prediction log in a local folder: one file an endpoint, one line of JSON a record."""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from ml_platform.errors import ServiceError
+from ml_platform.records.prediction import ServedPrediction
+
+if TYPE_CHECKING:
+    from ml_platform.roles.prediction_log import PredictionLog
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_BLOCK = 1 << 16
+
+
+class EmbeddedPredictionLog:
+    """Any number of processes may append and read; a lock on the endpoint's file gives their records one order.
+
+    folder: made by the first record. A cursor is the number of records that were seen.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder).absolute()
+
+    def append(self, records: Sequence[ServedPrediction]) -> None:
+        """As the role promises: one write and one fsync for the records of an endpoint; after a failure none stands."""
+        lines: dict[str, list[bytes]] = {}
+        for record in records:
+            lines.setdefault(record.endpoint, []).append(_encode(record))
+        for endpoint, group in lines.items():
+            self._write(self._path(endpoint), b"".join(group))
+
+    def since(self, endpoint: str, cursor: int, limit: int) -> tuple[Sequence[ServedPrediction], int]:
+        """As the role promises. Raises ServiceError for a line that is no record."""
+        path = self._path(endpoint)
+        if not path.exists():
+            return [], cursor
+        with path.open("rb") as file:
+            with _locked(file.fileno(), fcntl.LOCK_SH):
+                end = _end_of_records(file.fileno())
+            lines = islice(_lines_until(file, end), cursor, cursor + limit)
+            records = [_decode(line, path, number) for number, line in enumerate(lines, cursor + 1)]
+        return records, cursor + len(records)
+
+    def _path(self, endpoint: str) -> Path:
+        if not _NAME.fullmatch(endpoint):
+            raise ServiceError(
+                f"the endpoint is {endpoint!r}, but its name becomes a file's",
+                allowed="A name is letters, digits, _ and - and opens with a letter or digit",
+            )
+        return self._folder / f"{endpoint}.jsonl"
+
+    def _write(self, path: Path, lines: bytes) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                with _locked(descriptor, fcntl.LOCK_EX):
+                    _append(descriptor, lines, path.parent)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise ServiceError(
+                f"{path} is not writable ({error.strerror}), but every answer is logged before it is given",
+                remedy="Free space or mend the folder's permissions, then send the request again",
+            ) from error
+
+
+@contextmanager
+def _locked(descriptor: int, kind: int) -> Iterator[None]:
+    fcntl.flock(descriptor, kind)
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def _append(descriptor: int, lines: bytes, folder: Path) -> None:
+    """The lines stand after the last record, on the disk; where that fails, the file ends with the last record."""
+    end = _end_of_records(descriptor)
+    os.ftruncate(descriptor, end)
+    try:
+        rest = memoryview(lines)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+        if end == 0:
+            _flush_folder(folder)
+    except OSError:
+        os.ftruncate(descriptor, end)
+        raise
+
+
+def _end_of_records(descriptor: int) -> int:
+    """Where the last record ends, in bytes.
+
+    A last line that is torn, or that a lost write left unreadable, was never acknowledged: its fsync had not returned.
+    """
+    size = os.fstat(descriptor).st_size
+    start = _line_start(descriptor, size)
+    line = os.pread(descriptor, size - start, start)
+    return size if line.endswith(b"\n") and _is_json(line) else start
+
+
+def _line_start(descriptor: int, end: int) -> int:
+    """Where the line begins whose last byte is the one before `end`."""
+    stop = end - 1
+    while stop > 0:
+        begin = max(0, stop - _BLOCK)
+        found = os.pread(descriptor, stop - begin, begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found + 1
+        stop = begin
+    return 0
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _lines_until(file: Any, end: int) -> Iterator[bytes]:
+    position = 0
+    for line in file:
+        position += len(line)
+        if position > end:
+            return
+        yield line
+
+
+def _flush_folder(folder: Path) -> None:
+    """The folder's new entry is on the disk: a file's own fsync does not promise that."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _encode(record: ServedPrediction) -> bytes:
+    """The record as one line; a number that is not finite becomes null."""
+    options = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
+    return orjson.dumps(record, default=_plain, option=options)
+
+
+def _plain(value: object) -> object:
+    return dict(value) if isinstance(value, Mapping) else str(value)
+
+
+def _decode(line: bytes, path: Path, number: int) -> ServedPrediction:
+    try:
+        fields = orjson.loads(line)
+        output = math.nan if fields["output"] is None else fields["output"]
+        times = {name: datetime.fromisoformat(fields[name]) for name in ("served_at", "event_time")}
+        return ServedPrediction(**{**fields, **times, "output": output})
+    except (ValueError, KeyError, TypeError) as error:
+        raise ServiceError(
+            f"line {number} of {path} is no record of a prediction, but the log holds nothing else",
+            remedy="Restore the file from a copy; the server only ever appends to it",
+        ) from error
+
+
+if TYPE_CHECKING:
+    _: type[PredictionLog] = EmbeddedPredictionLog

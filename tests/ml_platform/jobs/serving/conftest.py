@@ -1,0 +1,22 @@
+"""An endpoint of embedded services to serve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ml_platform.records.endpoint import EndpointSpec, ServiceBinding
+from ml_platform.testing.endpoint_host import endpoint_spec, publish_views, write_package
+from resources.embedded.feature_store import EmbeddedFeatureStore
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> EndpointSpec:
+    store = {"path": str(tmp_path / "features.sqlite")}
+    publish_views(EmbeddedFeatureStore(**store))
+    return endpoint_spec(
+        {1: write_package(tmp_path / "package", rate=0.25)},
+        ServiceBinding("resources.embedded.feature_store", "EmbeddedFeatureStore", store),
+        ServiceBinding("resources.embedded.prediction_log", "EmbeddedPredictionLog", {"folder": str(tmp_path / "log")}),
+    )

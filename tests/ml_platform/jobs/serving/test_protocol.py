@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from ml_platform.jobs.serving.protocol import RequestError, read_request
+
+TYPES = {"flight_id": "string", "seats": "integer", "fare": "number", "meal": "boolean"}
+
+
+def tensor(name: str, datatype: str, *data: object, **more: object) -> dict[str, Any]:
+    return {"name": name, "shape": [len(data)], "datatype": datatype, "data": list(data), **more}
+
+
+def tensors(**changes: dict[str, Any]) -> list[dict[str, Any]]:
+    """One good row, with tensors of it replaced."""
+    good = {
+        "flight_id": tensor("flight_id", "BYTES", "UA1"),
+        "event_time": tensor("event_time", "BYTES", "2013-12-30T21:00:00Z"),
+        "seats": tensor("seats", "INT64", 180),
+        "fare": tensor("fare", "FP64", 99.5),
+        "meal": tensor("meal", "BOOL", True),
+    }
+    return list({**good, **changes}.values())
+
+
+def read(inputs: object, **more: object) -> Any:
+    return read_request(orjson.dumps({"inputs": inputs, **more}), TYPES)
+
+
+def test_good_request_is_read_as_columns_and_moments() -> None:
+    request = read(tensors(), id="mine", parameters={"anything": 1}, outputs=[{"name": "probability"}])
+    assert request.id == "mine"
+    assert request.columns == {"flight_id": ["UA1"], "seats": [180], "fare": [99.5], "meal": [True]}
+    assert request.at == [datetime(2013, 12, 30, 21, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize("text", ["2013-12-30T16:00:00-05:00", "2013-12-30 21:00:00+00:00", "2013-12-31T02:30+05:30"])
+def test_moment_may_have_any_offset(text: str) -> None:
+    assert read(tensors(event_time=tensor("event_time", "BYTES", text))).at == [datetime(2013, 12, 30, 21, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2013-12-30T21:00:00", "2013-12-30", "", "tomorrow", "2013-02-30T00:00:00Z", "0001-01-01T00:00:00+14:00"],
+)
+def test_text_that_names_no_moment_is_refused(text: str) -> None:
+    with pytest.raises(RequestError, match=r"input 'event_time' is .* in row 0, but that names no moment"):
+        read(tensors(event_time=tensor("event_time", "BYTES", text)))
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"\xff\xfe", b"[]", b"null", b'"text"', b"3", b'{"inputs": NaN}', b"[" * 5000]
+)
+def test_body_that_is_no_json_object_is_refused(body: bytes) -> None:
+    with pytest.raises(RequestError, match="the body is"):
+        read_request(body, TYPES)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (None, "inputs is null"),
+        ([], "inputs is"),
+        ({}, "inputs is an object"),
+        (["flight_id"], 'an input is "flight_id"'),
+        ([{"shape": [1]}], "an input is an object, but it is an object with a name"),
+        ([[[[[]]]]], "an input is a list of 1"),
+        (tensors()[1:], "input 'flight_id' is missing"),
+        (tensors()[:1], "input 'event_time' is missing"),
+        ([*tensors(), tensors()[0]], "input 'flight_id' is given twice"),
+        ([*tensors(), tensor("seat", "INT64", 1)], "input 'seat' is given.*Did you mean seats"),
+        (tensors(flight_id=tensor("flight_id", "INT64", 1)), "input 'flight_id' has datatype \"INT64\".*is BYTES"),
+        (tensors(flight_id={"name": "flight_id"}), "input 'flight_id' has datatype null"),
+        (tensors(seats=tensor("seats", "FP64", 1.0)), "input 'seats' has datatype \"FP64\""),
+        (tensors(seats=tensor("seats", ["INT64"], 1)), "input 'seats' has datatype \\[\"INT64\"\\]"),
+        (tensors(seats=tensor("seats", "INT64", 1, shape=[2])), "input 'seats' has data of 1 values.*says 2"),
+        (tensors(seats=tensor("seats", "INT64", 1, shape=[1, 1])), r"input 'seats' has shape \[1,1\]"),
+        (tensors(seats=tensor("seats", "INT64", shape=[0])), r"input 'seats' has shape \[0\]"),
+        (tensors(seats=tensor("seats", "INT64", 1, shape=[True])), r"input 'seats' has shape \[true\]"),
+        (tensors(seats=tensor("seats", "INT64", 1, shape="1")), "input 'seats' has shape \"1\""),
+        (tensors(seats=tensor("seats", "INT64", 1, data={"0": 1})), "input 'seats' has data of an object"),
+        (tensors(seats=tensor("seats", "INT64", 1, 2)), r"input 'seats' has shape \[2\], but event_time has \[1\]"),
+        (tensors(seats=tensor("seats", "INT64", "1")), "input 'seats' is \"1\" in row 0, but that is no INT64"),
+        (tensors(seats=tensor("seats", "INT64", True)), "input 'seats' is true in row 0"),
+        (tensors(seats=tensor("seats", "INT64", None)), "input 'seats' is null in row 0"),
+        (tensors(seats=tensor("seats", "INT64", 2**63)), "input 'seats' is 9223372036854775808 in row 0"),
+        (tensors(seats=tensor("seats", "INT8", 128)), "input 'seats' is 128 in row 0, but that is no INT8"),
+        (tensors(seats=tensor("seats", "INT64", [1])), "input 'seats' is \\[1\\] in row 0"),
+        (tensors(fare=tensor("fare", "FP64", "9")), "input 'fare' is \"9\" in row 0"),
+        (tensors(fare=tensor("fare", "FP64", None)), "input 'fare' is null in row 0"),
+        (tensors(meal=tensor("meal", "BOOL", 1)), "input 'meal' is 1 in row 0, but that is no BOOL"),
+        (tensors(flight_id=tensor("flight_id", "BYTES", 7)), "input 'flight_id' is 7 in row 0"),
+        (tensors(flight_id=tensor("flight_id", "BYTES", {"a": 1})), "input 'flight_id' is an object in row 0"),
+    ],
+)
+def test_bad_input_is_refused_by_its_name(inputs: object, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        read(inputs)
+
+
+def test_number_too_large_for_any_datatype_is_refused() -> None:
+    body = orjson.dumps({"inputs": tensors()}).replace(b"180", b"1" * 40)
+    with pytest.raises(RequestError, match=r"input 'seats' is 1\.1"):
+        read_request(body, TYPES)
+
+
+def test_long_value_is_cut_in_the_message() -> None:
+    with pytest.raises(RequestError) as refusal:
+        read(tensors(event_time=tensor("event_time", "BYTES", "x" * 100_000)))
+    assert len(str(refusal.value)) < 300
+
+
+def test_id_that_is_no_text_is_refused() -> None:
+    with pytest.raises(RequestError, match="id is 7, but it is a text"):
+        read(tensors(), id=7)
+
+
+@pytest.mark.parametrize("outputs", [[{"name": "label"}], "probability", ["probability"]])
+def test_output_that_is_not_given_is_refused(outputs: object) -> None:
+    with pytest.raises(RequestError, match="outputs is"):
+        read(tensors(), outputs=outputs)

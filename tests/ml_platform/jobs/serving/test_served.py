@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import orjson
+import pytest
+
+from ml_platform.engine.package import digest
+from ml_platform.errors import BindingError, DeclarationError, NotFoundError, PlatformError
+from ml_platform.jobs.serving.served import Served
+from ml_platform.records.endpoint import EndpointSpec, ServiceBinding, TrafficSplit
+from ml_platform.records.prediction import ServedPrediction
+from ml_platform.testing.endpoint_host import MOMENT, infer_request, write_package
+from resources.embedded.prediction_log import EmbeddedPredictionLog
+
+
+def logged(tmp_path: Path) -> Sequence[ServedPrediction]:
+    return EmbeddedPredictionLog(str(tmp_path / "log")).since("arrival_delay", 0, 100)[0]
+
+
+def test_answer_says_what_answered(spec: EndpointSpec) -> None:
+    served = Served.load(spec, 5)
+    answer = orjson.loads(served.answer(orjson.dumps(infer_request("UA1", "B62", id="mine"))))
+    request_ids = answer["parameters"].pop("request_ids")
+    assert answer == {
+        "model_name": "arrival_delay",
+        "model_version": "1",
+        "id": "mine",
+        "outputs": [{"name": "probability", "shape": [2], "datatype": "FP64", "data": [0.25, 0.25]}],
+        "parameters": {"revision": 5, "model_versions": [1, 1]},
+    }
+    assert len(set(request_ids)) == 2
+    assert served.digests == {1: digest(Path(spec.packages[1]))}
+
+
+def test_request_without_an_id_is_given_one(spec: EndpointSpec) -> None:
+    served = Served.load(spec, 1)
+    ids = {orjson.loads(served.answer(orjson.dumps(infer_request("UA1"))))["id"] for _ in range(2)}
+    assert len(ids) == 2
+
+
+def test_every_row_is_logged_with_what_the_model_saw(spec: EndpointSpec, tmp_path: Path) -> None:
+    before = datetime.now(UTC)
+    answer = orjson.loads(Served.load(spec, 5).answer(orjson.dumps(infer_request("UA1", "B62"))))
+    first, second = logged(tmp_path)
+    assert [first.request_id, second.request_id] == answer["parameters"]["request_ids"]
+    assert (first.endpoint, first.revision, first.model_version, first.output) == ("arrival_delay", 5, 1, 0.25)
+    assert first.event_time == MOMENT
+    assert before <= first.served_at <= datetime.now(UTC)
+    assert 0 < first.latency_ms < 10_000
+    assert first.inputs == {"flight_id": "UA1"}
+    assert first.features == {"carrier": "UA", "wind": 10.0}
+    assert first.views == {"plan_v1": "2013-11-30T21:00:00+00:00", "weather_v1": "2013-12-30T20:00:00+00:00"}
+    # LaGuardia has no weather: the log says so
+    assert second.features == {"carrier": "B6", "wind": None}
+    assert second.views == {"plan_v1": "2013-11-30T21:00:00+00:00", "weather_v1": None}
+
+
+def test_later_row_is_never_served(spec: EndpointSpec, tmp_path: Path) -> None:
+    # given an observation one hour before the moment (10) and one an hour after it (99)
+    served = Served.load(spec, 1)
+    hour = timedelta(hours=1)
+    for moment in (MOMENT, MOMENT + hour - timedelta(microseconds=1), MOMENT + hour, MOMENT + 8 * hour):
+        served.answer(orjson.dumps(infer_request("UA1", moment=moment.isoformat())))
+    assert [record.features["wind"] for record in logged(tmp_path)] == [10.0, 10.0, 99.0, None]
+
+
+def test_unknown_flight_is_answered_from_missing_features(spec: EndpointSpec, tmp_path: Path) -> None:
+    Served.load(spec, 1).answer(orjson.dumps(infer_request("XX9")))
+    (record,) = logged(tmp_path)
+    assert record.features == {"carrier": None, "wind": None}
+    assert record.views == {"plan_v1": None, "weather_v1": None}
+
+
+def test_earliest_and_latest_moments_are_answered(spec: EndpointSpec) -> None:
+    served = Served.load(spec, 1)
+    for moment in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"):
+        assert orjson.loads(served.answer(orjson.dumps(infer_request("UA1", moment=moment))))["outputs"]
+
+
+def test_rows_of_one_request_go_to_several_versions(spec: EndpointSpec, tmp_path: Path) -> None:
+    second = write_package(tmp_path / "second", rate=0.75)
+    both = replace(spec, packages={**spec.packages, 2: str(second)}, split=TrafficSplit({1: 0.5, 2: 0.5}))
+    flights = [f"UA{number}" for number in range(20)]
+    answer = orjson.loads(Served.load(both, 1).answer(orjson.dumps(infer_request(*flights))))
+    assert answer["model_version"] == "1,2"
+    expected = [{1: 0.25, 2: 0.75}[version] for version in answer["parameters"]["model_versions"]]
+    assert answer["outputs"][0]["data"] == expected
+    assert [record.output for record in logged(tmp_path)] == expected
+    assert [record.inputs["flight_id"] for record in logged(tmp_path)] == flights
+
+
+def test_log_that_cannot_be_written_withholds_the_answer(spec: EndpointSpec, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("a file where the folder should be")
+    with pytest.raises(PlatformError, match="every answer is logged before it is given"):
+        Served.load(spec, 1).answer(orjson.dumps(infer_request("UA1")))
+
+
+def test_model_whose_features_nobody_gives_is_refused(spec: EndpointSpec) -> None:
+    with pytest.raises(DeclarationError, match="takes wind, but neither the request nor a view gives it"):
+        Served.load(replace(spec, views=spec.views[:1]), 1)
+
+
+def test_view_that_was_never_published_is_refused(spec: EndpointSpec) -> None:
+    views = (spec.views[0], replace(spec.views[1], name="weather_v2"))
+    with pytest.raises(NotFoundError, match="feature view weather_v2 is not in the online store"):
+        Served.load(replace(spec, views=views), 1)
+
+
+@pytest.mark.parametrize(
+    "binding",
+    [
+        ServiceBinding("resources.nowhere", "Store", {"password": "canary"}),
+        ServiceBinding("resources.embedded.feature_store", "Store", {"password": "canary"}),
+        ServiceBinding("resources.embedded.feature_store", "EmbeddedFeatureStore", {"password": "canary"}),
+    ],
+)
+def test_service_that_cannot_be_made_is_named_without_its_settings(spec: EndpointSpec, binding: ServiceBinding) -> None:
+    with pytest.raises(BindingError, match=rf"{binding.module}.{binding.name} cannot be made") as refusal:
+        Served.load(replace(spec, feature_store=binding), 1)
+    assert "canary" not in str(refusal.value)
