@@ -14,7 +14,7 @@ SOURCE = "source"
 _EVERY_MINUTE = 60
 
 
-def following() -> dg.AutomationCondition[dg.AssetKey]:
+def following() -> dg.AutomationCondition[Any]:
     """An asset is made again when what it reads was updated: any partition, a back-dated one too.
 
     Unlike dagster's `eager`, it does not look at the latest time window only, and an unpartitioned asset does not wait

@@ -49,7 +49,7 @@ def run_graph(select: str, partitions: str | None) -> bool:
 
 def _selected(select: str, graph: Any) -> set[dg.AssetKey]:
     try:
-        keys: set[dg.AssetKey] = dg.AssetSelection.from_string(select).resolve(graph)
+        keys = set(dg.AssetSelection.from_string(select).resolve(graph))
     except Exception as error:
         raise DeclarationError(
             f"the selection is {select!r}, but it cannot be read: {error}",

@@ -81,7 +81,7 @@ def record_partitions(
 def result(
     context: dg.AssetExecutionContext, made: Made, *, column: str | None, extra: Mapping[str, Any] | None = None
 ) -> dg.MaterializeResult[Any]:
-    """The result of an asset whose table was made: its content's fingerprint as data version, and all there is to see."""
+    """The result of an asset whose table was made; its data version is the content's fingerprint."""
     from ml_platform.engine import delta
 
     if column:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def asset_key(key: str) -> dg.AssetKey:
     return dg.AssetKey(key.split("/"))
 
 
-def arguments(
+def asset(
     context: dg.ComponentLoadContext,
     *,
     description: str,
@@ -57,27 +57,32 @@ def arguments(
     suffix: str = "",
     follows: bool = True,
     metadata: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """The arguments of `dagster.asset` for the component's asset, or for the one beside it that a suffix names.
+    checks: Sequence[str] = (),
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """The decorator that makes a function the component's asset, or the one beside it that a suffix names.
 
     deps: asset keys, or dependencies with a partition mapping.
+    code: digest of what makes it; a new one shows in the UI as a new code version.
     follows: whether it is made by itself when what it reads is updated.
+    checks: names of the checks whose results it returns.
     """
     domain = domain_of(context.path)
     group, _, name = key_of(context).partition("/")
-    return {
-        "key": [group, f"{name}{suffix}"],
-        "deps": [asset_key(dep) if isinstance(dep, str) else dep for dep in deps],
-        "group_name": group,
-        "description": description,
-        "owners": list(domain.owners),
-        "kinds": kinds,
-        "code_version": code,
-        "metadata": dict(metadata or {}),
-        "partitions_def": partitions(context.path) if partitioned else None,
-        "backfill_policy": dg.BackfillPolicy.single_run(),
-        "automation_condition": following() if follows else None,
-    }
+    key = [group, f"{name}{suffix}"]
+    return dg.asset(
+        key=key,
+        deps=[asset_key(dep) if isinstance(dep, str) else dep for dep in deps],
+        group_name=group,
+        description=description,
+        owners=list(domain.owners),
+        kinds=kinds,
+        code_version=code,
+        metadata=dict(metadata or {}),
+        partitions_def=partitions(context.path) if partitioned else None,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        automation_condition=following() if follows else None,
+        check_specs=[dg.AssetCheckSpec(check, asset=key) for check in checks],
+    )
 
 
 def selected(context: dg.AssetExecutionContext, *, partitioned: bool) -> list[str]:

@@ -9,7 +9,7 @@ import dagster as dg
 from pydantic import Field
 
 from ml_platform import metadata
-from ml_platform.components.asset import arguments, asset_key, digest, key_of
+from ml_platform.components.asset import asset, asset_key, digest, key_of
 from ml_platform.components.making import declared
 from ml_platform.components.model import CHAMPION, DeclaredNeeds, Model
 from ml_platform.records.endpoint import EndpointSpec, TrafficSplit
@@ -31,9 +31,7 @@ class Endpoint(dg.Component, dg.Resolvable, dg.Model):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The endpoint and its log."""
-        model = declared(context, self.champion_of)
-        if not isinstance(model, Model):
-            raise TypeError(f"{self.champion_of} is a {type(model).__name__}, but an endpoint serves a model")
+        model = declared(context, self.champion_of, Model)
         return dg.Definitions(assets=[self._endpoint(context, model), self._log(context)])
 
     def _endpoint(self, context: dg.ComponentLoadContext, model: Model) -> dg.AssetsDefinition:
@@ -41,14 +39,12 @@ class Endpoint(dg.Component, dg.Resolvable, dg.Model):
         name = key_of(context).rpartition("/")[2]
         views = {key: view.view(key.rpartition("/")[2]) for key, view in training.views(context).items()}
 
-        @dg.asset(
-            **arguments(
-                context,
-                description=self.description,
-                deps=[f"{self.champion_of}__{CHAMPION}", *views],
-                code=digest(self.model_dump(exclude={"description"})),
-                kinds={"endpoint"},
-            )
+        @asset(
+            context,
+            description=self.description,
+            deps=[f"{self.champion_of}__{CHAMPION}", *views],
+            code=digest(self.model_dump(exclude={"description"})),
+            kinds={"endpoint"},
         )
         def endpoint(
             context: dg.AssetExecutionContext,
@@ -90,15 +86,13 @@ class Endpoint(dg.Component, dg.Resolvable, dg.Model):
         key = key_of(context)
         name = key.rpartition("/")[2]
 
-        @dg.asset(
-            **arguments(
-                context,
-                description=f"Every request that {key} answered: inputs, features as seen, versions, output.",
-                deps=[dg.AssetDep(asset_key(key))],
-                code=digest("log"),
-                kinds={"deltalake"},
-                suffix="__log",
-            )
+        @asset(
+            context,
+            description=f"Every request that {key} answered: inputs, features as seen, versions, output.",
+            deps=[dg.AssetDep(asset_key(key))],
+            code=digest("log"),
+            kinds={"deltalake"},
+            suffix="__log",
         )
         def log(
             context: dg.AssetExecutionContext,

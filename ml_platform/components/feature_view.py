@@ -8,7 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from ml_platform import metadata
-from ml_platform.components.asset import arguments, place, selected
+from ml_platform.components.asset import asset, place, selected
 from ml_platform.components.domain import domain_of, partition_keys
 from ml_platform.components.making import PartitionWindow, dependencies, recipe_beside
 from ml_platform.engine.plan import Shape
@@ -56,16 +56,14 @@ class FeatureView(dg.Component, dg.Resolvable, dg.Model):
         every = partition_keys(context.path)
         history = timedelta(hours=self.ttl_hours + self.online_history_hours)
 
-        @dg.asset(
-            **arguments(
-                context,
-                description=self.description,
-                deps=dependencies(context, recipe.inputs, self.reads_partitions, partitioned=self.partitioned),
-                code=recipe.code,
-                kinds={"deltalake", "sql" if recipe.query else "python", "features"},
-                partitioned=self.partitioned,
-                metadata={"entity": view.entity, "ttl_hours": self.ttl_hours},
-            )
+        @asset(
+            context,
+            description=self.description,
+            deps=dependencies(context, recipe.inputs, self.reads_partitions, partitioned=self.partitioned),
+            code=recipe.code,
+            kinds={"deltalake", "sql" if recipe.query else "python", "features"},
+            partitioned=self.partitioned,
+            metadata={"entity": view.entity, "ttl_hours": self.ttl_hours},
         )
         def feature_view(
             context: dg.AssetExecutionContext,
@@ -90,7 +88,7 @@ def _require_version(context: dg.ComponentLoadContext) -> None:
     name, _, number = context.path.name.rpartition("_v")
     if not name or not number.isdigit():
         raise DeclarationError(
-            f"{place(context)}: the folder is {context.path.name!r}, but a feature view carries its version in its name",
+            f"{place(context)}: the folder is {context.path.name!r}, but a feature view has its version in its name",
             allowed="It ends in _v and a number, for instance origin_weather_v1",
             remedy="Rename the folder",
         )

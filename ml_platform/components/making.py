@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
 from pydantic import Field
@@ -13,6 +13,8 @@ from ml_platform.components.asset import asset_key, digest, key_of, place
 from ml_platform.engine.recipe import Recipe
 from ml_platform.engine.sql import read, tables_read
 from ml_platform.errors import DeclarationError, nearest
+
+Declared = TypeVar("Declared", bound=dg.Component)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,26 +65,37 @@ def dependencies(
     return [
         dg.AssetDep(asset_key(key), partition_mapping=mapping) if windowed and is_partitioned(context, key) else key
         for key in inputs
-        if declared(context, key)
+        if _component(context, key)
     ]
 
 
-def declared(context: dg.ComponentLoadContext, key: str) -> dg.Component:
-    """The component that declares an asset key. Raises DeclarationError, naming the nearest key, where none does."""
+def declared(context: dg.ComponentLoadContext, key: str, kind: type[Declared]) -> Declared:
+    """The component of that kind that declares an asset key.
+
+    Raises DeclarationError, naming the nearest key, where none does, and where it is of another kind.
+    """
+    component = _component(context, key)
+    if not isinstance(component, kind):
+        raise DeclarationError(
+            f"{place(context)}: {key} is a {type(component).__name__}, but what is needed there is a {kind.__name__}"
+        )
+    return component
+
+
+def is_partitioned(context: dg.ComponentLoadContext, key: str) -> bool:
+    """Whether the table of an asset key is divided by the domain's partitions."""
+    component = _component(context, key)
+    return bool(getattr(component, "partitioned", False) or getattr(component, "partition_of", None))
+
+
+def _component(context: dg.ComponentLoadContext, key: str) -> Any:
     if not (context.defs_module_path / key / "defs.yaml").exists():
         known = (path.parent for path in context.defs_module_path.glob("*/*/defs.yaml"))
         raise DeclarationError(
             f"{place(context)}: it reads {key!r}, but nothing of that name is declared",
             allowed=nearest(key, (path.relative_to(context.defs_module_path).as_posix() for path in known)),
         )
-    component: dg.Component = context.load_component(key)
-    return component
-
-
-def is_partitioned(context: dg.ComponentLoadContext, key: str) -> bool:
-    """Whether the table of an asset key is divided by the domain's partitions."""
-    component = declared(context, key)
-    return bool(getattr(component, "partitioned", False) or getattr(component, "partition_of", None))
+    return context.load_component(key)
 
 
 def function_in(path: Path, name: str) -> Callable[[Mapping[str, pa.Table]], pa.Table]:

@@ -8,7 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from ml_platform import metadata
-from ml_platform.components.asset import arguments, digest, key_of, source_digest
+from ml_platform.components.asset import asset, digest, key_of, source_digest
 from ml_platform.components.gate import Gate
 from ml_platform.components.making import declared
 from ml_platform.components.training_set import TrainingSet
@@ -63,27 +63,20 @@ class Model(dg.Component, dg.Resolvable, dg.Model):
 
     def training(self, context: dg.ComponentLoadContext) -> TrainingSet:
         """The declaration of the training set."""
-        component = declared(context, self.training_set)
-        if not isinstance(component, TrainingSet):
-            raise TypeError(
-                f"{self.training_set} is a {type(component).__name__}, but a model is fitted on a training set"
-            )
-        return component
+        return declared(context, self.training_set, TrainingSet)
 
     def _candidate(self, context: dg.ComponentLoadContext) -> dg.AssetsDefinition:
         key = key_of(context)
         training, features = self.training(context), self.training(context).feature_types(context)
         code = digest(self.model_dump(exclude={"description", "gate"}), features, source_digest(*_PROGRAM))
 
-        @dg.asset(
-            **arguments(
-                context,
-                description=self.description,
-                deps=[self.training_set],
-                code=code,
-                kinds={"mlflow", self.estimator.replace("_", "")},
-                follows=False,
-            )
+        @asset(
+            context,
+            description=self.description,
+            deps=[self.training_set],
+            code=code,
+            kinds={"mlflow", self.estimator.replace("_", "")},
+            follows=False,
         )
         def model(
             context: dg.AssetExecutionContext,
@@ -118,18 +111,15 @@ class Model(dg.Component, dg.Resolvable, dg.Model):
         key = key_of(context)
         label = self.training(context).label
         code = digest(self.gate.model_dump())
-        check = dg.AssetCheckSpec("gate", asset=[*key.split("/")[:-1], f"{key.split('/')[-1]}__{CHAMPION}"])
 
-        @dg.asset(
-            **arguments(
-                context,
-                description=f"The version of {key} that serves. Materializing it runs the gate on the candidate.",
-                deps=[key],
-                code=code,
-                kinds={"mlflow", "gate"},
-                suffix=f"__{CHAMPION}",
-            ),
-            check_specs=[check],
+        @asset(
+            context,
+            description=f"The version of {key} that serves. Materializing it runs the gate on the candidate.",
+            deps=[key],
+            code=code,
+            kinds={"mlflow", "gate"},
+            suffix=f"__{CHAMPION}",
+            checks=["gate"],
         )
         def champion(
             context: dg.AssetExecutionContext,
@@ -144,7 +134,11 @@ class Model(dg.Component, dg.Resolvable, dg.Model):
                 model=key,
                 label=label,
                 split=self.gate.split,
-                rules=GateRules(self.gate.metric, dict(self.gate.floors), self.gate.minimum_effect),
+                rules=GateRules(
+                    self.gate.metric,
+                    {str(name): floor for name, floor in self.gate.floors.items()},
+                    self.gate.minimum_effect,
+                ),
                 needs=self.needs.record,
             )
             done = promote(promotion, lakehouse, job_runner, model_registry, context.log.info)

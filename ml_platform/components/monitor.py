@@ -8,9 +8,10 @@ import dagster as dg
 from pydantic import Field
 
 from ml_platform import metadata
-from ml_platform.components.asset import arguments, digest, key_of
+from ml_platform.components.asset import asset, digest, key_of
 from ml_platform.components.making import declared
 from ml_platform.components.model import CHAMPION, Model
+from ml_platform.components.predictions import Predictions
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.roles.model_registry import ModelRegistry
@@ -37,20 +38,18 @@ class Monitor(dg.Component, dg.Resolvable, dg.Model):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The monitor's asset, and its check."""
-        if not isinstance(declared(context, self.champion_of), Model):
-            raise TypeError(f"{self.champion_of} is no model, but a monitor's baseline is what a model was trained on")
+        declared(context, self.champion_of, Model)
+        declared(context, self.predictions, Predictions)
         key = key_of(context)
         code = digest(self.model_dump(exclude={"description"}))
 
-        @dg.asset(
-            **arguments(
-                context,
-                description=self.description,
-                deps=[self.predictions, f"{self.champion_of}__{CHAMPION}"],
-                code=code,
-                kinds={"deltalake", "monitor"},
-            ),
-            check_specs=[dg.AssetCheckSpec("drift", asset=key.split("/"))],
+        @asset(
+            context,
+            description=self.description,
+            deps=[self.predictions, f"{self.champion_of}__{CHAMPION}"],
+            code=code,
+            kinds={"deltalake", "monitor"},
+            checks=["drift"],
         )
         def monitor(
             context: dg.AssetExecutionContext,

@@ -7,7 +7,7 @@ import dagster as dg
 from pydantic import Field
 
 from ml_platform import metadata
-from ml_platform.components.asset import arguments, digest, key_of
+from ml_platform.components.asset import asset, digest, key_of
 from ml_platform.components.domain import domain_of, partition_keys
 from ml_platform.components.making import PartitionWindow, declared
 from ml_platform.components.model import CHAMPION, DeclaredNeeds, Model
@@ -35,24 +35,20 @@ class Predictions(dg.Component, dg.Resolvable, dg.Model):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The asset of the predictions."""
-        key, model = key_of(context), declared(context, self.champion_of)
-        if not isinstance(model, Model):
-            raise TypeError(f"{self.champion_of} is a {type(model).__name__}, but predictions come from a model")
-        training = model.training(context)
+        key = key_of(context)
+        training = declared(context, self.champion_of, Model).training(context)
         views = {name: view.view(name.rpartition("/")[2]) for name, view in training.views(context).items()}
         every = partition_keys(context.path)
         first, last = self.partitions or (every[0], every[-1])
         column = domain_of(context.path).partitions.column
         code = digest(self.model_dump(exclude={"description"}), list(views.values()))
 
-        @dg.asset(
-            **arguments(
-                context,
-                description=self.description,
-                deps=[f"{self.champion_of}__{CHAMPION}", self.events, *views],
-                code=code,
-                kinds={"deltalake", "predictions"},
-            )
+        @asset(
+            context,
+            description=self.description,
+            deps=[f"{self.champion_of}__{CHAMPION}", self.events, *views],
+            code=code,
+            kinds={"deltalake", "predictions"},
         )
         def predictions(
             context: dg.AssetExecutionContext,

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ml_platform import metadata
 from ml_platform.automation import SOURCE
-from ml_platform.components.asset import arguments, digest, key_of, selected
+from ml_platform.components.asset import asset, digest, key_of, selected
 from ml_platform.components.domain import domain_of, partition_keys
 from ml_platform.roles.lakehouse import Lakehouse
 
@@ -36,7 +36,7 @@ class Source(dg.Component, dg.Resolvable, dg.Model):
         every = partition_keys(context.path)
         partitioned = self.partition_of is not None
         column = domain.partitions.column if partitioned else None
-        source = {
+        source: dict[str, Any] = {
             "key": key_of(context),
             "landing": self.landing,
             "pattern": self.files,
@@ -46,22 +46,20 @@ class Source(dg.Component, dg.Resolvable, dg.Model):
             "timezone": domain.timezone,
         }
 
-        @dg.asset(
-            **arguments(
-                context,
-                description=self.description,
-                deps=[self.landing],
-                code=digest(self.model_dump()),
-                kinds={"deltalake", "bronze"},
-                partitioned=partitioned,
-                follows=False,
-                metadata={
-                    "event_time": self.event_time,
-                    "known_at": self.known_at,
-                    "clock": domain.clock,
-                    SOURCE: source,
-                },
-            )
+        @asset(
+            context,
+            description=self.description,
+            deps=[self.landing],
+            code=digest(self.model_dump()),
+            kinds={"deltalake", "bronze"},
+            partitioned=partitioned,
+            follows=False,
+            metadata={
+                "event_time": self.event_time,
+                "known_at": self.known_at,
+                "clock": domain.clock,
+                SOURCE: source,
+            },
         )
         def bronze(
             context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]

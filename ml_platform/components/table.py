@@ -7,7 +7,7 @@ import dagster as dg
 from pydantic import Field
 
 from ml_platform import metadata
-from ml_platform.components.asset import arguments, key_of, place, selected
+from ml_platform.components.asset import asset, key_of, place, selected
 from ml_platform.components.domain import domain_of, partition_keys
 from ml_platform.components.making import PartitionWindow, dependencies, recipe_beside
 from ml_platform.engine.plan import Shape
@@ -51,7 +51,8 @@ class Table(dg.Component, dg.Resolvable, dg.Model):
             self.model_dump(exclude={"description"}),
         )
         every = partition_keys(context.path)
-        asset = arguments(
+
+        @asset(
             context,
             description=self.description,
             deps=dependencies(context, recipe.inputs, self.reads_partitions, partitioned=self.partitioned),
@@ -59,8 +60,6 @@ class Table(dg.Component, dg.Resolvable, dg.Model):
             kinds={"deltalake", "sql" if recipe.query else "python", key_of(context).partition("/")[0]},
             partitioned=self.partitioned,
         )
-
-        @dg.asset(**asset)
         def table(
             context: dg.AssetExecutionContext,
             lakehouse: dg.ResourceParam[Lakehouse],

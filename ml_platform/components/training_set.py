@@ -8,7 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from ml_platform import metadata
-from ml_platform.components.asset import arguments, digest, key_of
+from ml_platform.components.asset import asset, digest, key_of
 from ml_platform.components.feature_view import FeatureView
 from ml_platform.components.making import declared
 from ml_platform.engine.plan import Shape
@@ -48,19 +48,13 @@ class TrainingSet(dg.Component, dg.Resolvable, dg.Model):
     where: str | None = Field(default=None, description="An SQL predicate on the events that are learned from.")
     features: list[str] = Field(
         min_length=1,
-        description="Asset keys of feature views, in the order of the join; one may be keyed by an earlier one's features.",
+        description="Asset keys of feature views, in the order of the join; a later one may be keyed by earlier features.",
     )
     split: Split = Field(description="How the events are divided.")
 
     def views(self, context: dg.ComponentLoadContext) -> dict[str, FeatureView]:
         """The feature views, asset key → component, in the order of the join."""
-        found = {}
-        for key in self.features:
-            component = declared(context, key)
-            if not isinstance(component, FeatureView):
-                raise TypeError(f"{key} is a {type(component).__name__}, but a training set joins feature views")
-            found[key] = component
-        return found
+        return {key: declared(context, key, FeatureView) for key in self.features}
 
     def feature_types(self, context: dg.ComponentLoadContext) -> dict[str, Literal["number", "category"]]:
         """Feature → type, over all views, in the order of the join."""
@@ -78,14 +72,12 @@ class TrainingSet(dg.Component, dg.Resolvable, dg.Model):
             where={self.events: self.where} if self.where else {},
         )
 
-        @dg.asset(
-            **arguments(
-                context,
-                description=self.description,
-                deps=[self.events, *views],
-                code=recipe.code,
-                kinds={"deltalake", "polars"},
-            )
+        @asset(
+            context,
+            description=self.description,
+            deps=[self.events, *views],
+            code=recipe.code,
+            kinds={"deltalake", "polars"},
         )
         def training_set(
             context: dg.AssetExecutionContext,

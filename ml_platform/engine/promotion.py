@@ -118,7 +118,7 @@ def _question(promotion: Promotion, candidate: ModelVersion, opponent: ModelVers
 
 
 def _stored(candidate: ModelVersion, question: str, *, stands: bool) -> GateDecision | None:
-    """The decision kept with the candidate, if it answers this very question, or if it made it the standing champion."""
+    """The decision kept with the candidate, if it answers this very question, or made it the standing champion."""
     evidence: Mapping[str, Any] = json.loads(candidate.tags.get(_EVIDENCE, "{}"))
     if not evidence or not (stands or evidence["question"] == question):
         return None

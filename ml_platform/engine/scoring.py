@@ -62,7 +62,7 @@ def score(
     registry: ModelRegistry,
     say: Callable[[str], None],
 ) -> Made:
-    """The table holding the champion's answer for every event, each partition appended once for each champion and input.
+    """The table holding the champion's answer for every event, appended once for each champion and input.
 
     Raises NotFoundError where no champion stands.
     """

@@ -12,7 +12,7 @@ NAMES = ("train", "validate", "test")
 
 
 def assign(rows: pl.DataFrame, by: str, ranges: Mapping[str, tuple[str, str]]) -> pl.DataFrame:
-    """The rows inside a range, in their order, with a column `split` that names it; rows outside every range are left out.
+    """The rows inside a range, in their order, with a column `split` that names it; rows outside all are left out.
 
     by: a text column that sorts in time, for instance the month. ranges: split → first and last value, inclusive.
     Raises AuditError where two ranges share a value, since a row cannot be fitted on and tested on.

@@ -148,7 +148,7 @@ def _transformed(recipe: Recipe, relations: Mapping[str, StagedFiles], compute: 
     frames = {}
     for name, files in relations.items():
         where = recipe.where.get(name.replace(".", "/"))
-        query = f"SELECT * FROM {name}" + (f" WHERE {where}" if where else "")  # noqa: S608 - declared, not input
+        query = f"SELECT * FROM {name}" + (f" WHERE {where}" if where else "") 
         frames[name.rpartition(".")[2]] = compute.fetch(query, {name: files})
     return recipe.transform(frames)
 

@@ -44,7 +44,7 @@ class JobSpec:
 class JobEvent:
     """One thing that a job said: a line of its log, or a metric.
 
-    kind: a line of the log, a metric (its name in `text`), or progress (what is done in `text`, a share in 0–1 in `value`).
+    kind: a line of the log, a metric (named in `text`), or progress (what is done in `text`, its share in 0–1).
     """
 
     time: datetime
