@@ -1,15 +1,16 @@
 # make run: everything, from raw files to a served endpoint. make test: every test. Both need Python 3.11-3.13 only.
-PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell command -v $(name) 2>/dev/null)))
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+  $$name -c '$(FITS)' 2>/dev/null && echo $$name && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
 export ML_PLATFORM_HOME ?= $(CURDIR)/.ml_platform
-export ML_PLATFORM_DAGSTER ?= $(ML_PLATFORM_HOME)/dagster
-export DAGSTER_HOME ?= $(CURDIR)
+export DAGSTER_HOME ?= $(ML_PLATFORM_HOME)/dagster
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
-.PHONY: help env run test check ui stop clean bench lock snapshot screenshot
+.PHONY: help env home run test check ui stop clean bench lock snapshot screenshot
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -18,16 +19,22 @@ help: ## what can be made
 env: $(VENV)/.installed ## the environment, from requirements.lock
 
 $(VENV)/.installed: requirements.lock pyproject.toml
-	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
-	  || { echo "Python is $$("$(PYTHON)" --version 2>&1), but 3.11, 3.12 or 3.13 is needed: make PYTHON=…"; exit 1; }
-	"$(PYTHON)" -m venv $(VENV)
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(FITS)' \
+	  || { echo "no Python 3.11, 3.12 or 3.13 was found; name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . --config-settings editable_mode=compat
 	@touch $@
 
-run: env ## the whole graph, then the endpoint serves
-	@mkdir -p "$(ML_PLATFORM_DAGSTER)"
-	@$(BIN)/ml-platform run
+home: env # DAGSTER_HOME, with the repository's dagster.yaml in it
+	@mkdir -p "$(DAGSTER_HOME)"
+	@ln -sf "$(CURDIR)/dagster.yaml" "$(DAGSTER_HOME)/dagster.yaml"
+
+SELECT ?= *
+PARTITIONS ?=
+
+run: home ## the whole graph, then the endpoint serves; SELECT and PARTITIONS narrow it
+	@$(BIN)/ml-platform run --select '$(SELECT)' $(if $(PARTITIONS),--partitions $(PARTITIONS))
 
 test: env ## every test
 	$(BIN)/python -m pytest
@@ -37,8 +44,7 @@ check: env ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-ui: env ## the Dagster UI on http://127.0.0.1:3000
-	@mkdir -p "$(ML_PLATFORM_DAGSTER)"
+ui: home ## the Dagster UI on http://127.0.0.1:3000
 	@$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
 
 stop: env ## ends the endpoint's server
@@ -46,10 +52,18 @@ stop: env ## ends the endpoint's server
 
 clean: ## forgets everything: data, models, state, environment
 	@test ! -x $(BIN)/ml-platform || $(BIN)/ml-platform stop
-	rm -rf "$(ML_PLATFORM_HOME)" $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf "$(ML_PLATFORM_HOME)" $(VENV) $(VENV)-screenshot build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 snapshot: env ## renews tests/declarations.txt from what is declared
-	$(BIN)/python -m pytest -q tests/test_declarations.py --renew
+	$(BIN)/python tests/test_declarations.py
+
+bench: env ## how long make run takes, first and again; kept in docs/bench.json
+	$(BIN)/python tests/benchmarks/bench_run.py
+
+screenshot: home ## docs/lineage.png, from the UI; needs Debian's chromium
+	@test -x $(VENV)-screenshot/bin/python || $(PYTHON) -m venv $(VENV)-screenshot
+	@$(VENV)-screenshot/bin/python -m pip install --quiet playwright
+	@$(VENV)-screenshot/bin/python docs/screenshot.py $(BIN)
 
 lock: env ## renews requirements.lock from pyproject.toml
 	$(BIN)/python -m pip install --quiet uv

@@ -17,12 +17,17 @@ _EVERY_MINUTE = 60
 def following() -> dg.AutomationCondition[Any]:
     """An asset is made again when what it reads was updated: any partition, a back-dated one too.
 
-    Unlike dagster's `eager`, it does not look at the latest time window only, and an unpartitioned asset does not wait
-    until every partition of what it reads is there: one of each is enough.
+    Unlike dagster's `eager`, it does not look at the latest time window only; an unpartitioned asset does not wait until
+    every partition of what it reads is there, one of each is enough; and an update is answered by a request that comes
+    after it, never by one that was on its way when it came, nor by the asset's own being made meanwhile.
     """
     condition = dg.AutomationCondition
+    updated = condition.any_deps_updated()
+    # Seen a tick late: what is updated in the very tick that sees a request came after it.
+    requested = condition.newly_requested() | condition.initial_evaluation()
+    unanswered = updated.since(requested) | (updated & requested).since(requested & ~updated)
     return (
-        condition.any_deps_updated().since_last_handled()
+        unanswered.with_label("unanswered")
         & condition.all_deps_match(~condition.missing())
         & ~condition.any_deps_in_progress()
         & ~condition.in_progress()
@@ -34,7 +39,7 @@ def automation(specs: Sequence[dg.AssetSpec], services: Mapping[str, Binding]) -
 
     everything: the job that makes all of it. refresh: the same from bronze on, daily for the month that the clock is
     in. ingest: the bronze tables, asked for by the sensor `landed_files` when files land. `following` is the sensor
-    that makes what follows.
+    that makes what follows. Without sources, only the first and the last of these.
     """
     sources = [spec for spec in specs if SOURCE in spec.metadata]
     landing = {dep.asset_key for spec in sources for dep in spec.deps}
@@ -42,9 +47,12 @@ def automation(specs: Sequence[dg.AssetSpec], services: Mapping[str, Binding]) -
     refresh = dg.define_asset_job("refresh", dg.AssetSelection.all() - dg.AssetSelection.assets(*landing))
     ingest = dg.define_asset_job("ingest", dg.AssetSelection.assets(*(spec.key for spec in sources)))
     follow = dg.AutomationConditionSensorDefinition("following", target=dg.AssetSelection.all())
-    sensors = [_landed_files(sources, ingest, services), follow]
+    if not sources:
+        return dg.Definitions(jobs=[everything], sensors=[follow])
     return dg.Definitions(
-        jobs=[everything, refresh, ingest], schedules=[_daily(sources, refresh, services)], sensors=sensors
+        jobs=[everything, refresh, ingest],
+        schedules=[_daily(sources, refresh, services)],
+        sensors=[_landed_files(sources, ingest, services), follow],
     )
 
 

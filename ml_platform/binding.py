@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import yaml
 
@@ -28,6 +29,7 @@ from ml_platform.records.endpoint import ServiceBinding
 ROLES = tuple(sorted(path.stem for path in Path(ml_platform.roles.__file__).parent.glob("[a-z]*.py")))
 _FOLDER = Path(resources.__file__).parent
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
+_BUILT: WeakKeyDictionary[object, ServiceBinding] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,11 @@ def home() -> Path:
 
 
 def bindings() -> dict[str, Binding]:
-    """Role → binding, for every role, by the profile in force and its overrides."""
+    """Role → binding, for every role, by the profile in force and its overrides.
+
+    Raises BindingError where one is unbound, or the environment's name cannot be one.
+    """
+    environment()
     return {role: binding(role) for role in ROLES}
 
 
@@ -147,19 +153,19 @@ def build(binding: Binding) -> Any:
             raise BindingError(
                 f"{binding.role}.{name} is set, but {importable.name} has no such setting",
                 allowed=nearest(name, known),
-                remedy=f"Look for it in {profile_name()}.yaml and in ML_PLATFORM_{binding.role.upper()}__{name.upper()}",
+                remedy=f"Look for it in {_places(binding.role, name)}",
             )
     missing = [name for name, p in known.items() if p.default is p.empty and name not in settings]
     if missing:
         raise _unbound(binding, missing)
-    return service(**settings)
+    made = service(**settings)
+    _BUILT[made] = ServiceBinding(importable.module, importable.name, settings)
+    return made
 
 
-def resolved(binding: Binding) -> ServiceBinding:
-    """The binding for another process on this machine: every `${NAME}` replaced by its value."""
-    settings = {name: _resolve(value, binding, name) for name, value in binding.settings.items()}
-    importable = binding.importable
-    return ServiceBinding(importable.module, importable.name, settings)
+def resolved(service: object) -> ServiceBinding:
+    """How another process on this machine makes a service again that `build` made here; no `${NAME}` is left."""
+    return _BUILT[service]
 
 
 def service(role: str) -> Any:
@@ -185,12 +191,13 @@ def _resolve(value: Any, binding: Binding, setting: str) -> Any:
 
 
 def _unbound(binding: Binding, settings: list[str], also: str = "") -> BindingError:
-    places = [
-        f"ML_PLATFORM_{binding.role.upper()}__{name.upper()} and {profile_name()}.yaml under {binding.role}.{name}"
-        for name in settings
-    ]
+    places = "; ".join(_places(binding.role, name) for name in settings)
     return BindingError(
         f"{', '.join(f'{binding.role}.{name}' for name in settings)} is unbound, but {binding.service} needs it",
-        allowed=f"Looked in {'; '.join(places)}{also}",
+        allowed=f"Looked in {places}{also}",
         remedy="Set it in one of these places",
     )
+
+
+def _places(role: str, setting: str) -> str:
+    return f"ML_PLATFORM_{role.upper()}__{setting.upper()} and {profile_name()}.yaml under {role}.{setting}"

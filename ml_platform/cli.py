@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 
@@ -29,13 +30,17 @@ def main() -> None:
 @main.command()
 @click.option("--select", default="*", show_default=True, help="Which assets, in Dagster's selection syntax.")
 @click.option("--partitions", help="First and last partition, FIRST...LAST; all of them without it.")
-def run(select: str, partitions: str | None) -> None:
+@click.option(
+    "-m", "--module", default="ml_platform.definitions", show_default=True, help="Where `defs` are, as for dagster."
+)
+def run(select: str, partitions: str | None, module: str) -> None:
     """Make the graph, or a part of it, in one run, and say what became of every asset."""
     from ml_platform.console import run_graph
 
     if "DAGSTER_HOME" not in os.environ:
         raise click.UsageError("DAGSTER_HOME is not set; `make run` sets it to the folder that holds dagster.yaml")
-    sys.exit(0 if run_graph(select, partitions) else 1)
+    definitions = importlib.import_module(module).defs()
+    sys.exit(0 if run_graph(definitions, select, partitions) else 1)
 
 
 @main.command()
@@ -44,6 +49,9 @@ def stop() -> None:
     from ml_platform.binding import service
 
     host = service("endpoint_host")
-    for name in host.endpoints():
+    running = host.endpoints()
+    if not running:
+        click.echo("no endpoint is running")
+    for name in running:
         host.retire(name)
         click.echo(f"endpoints/{name} is stopped")

@@ -5,33 +5,30 @@ from __future__ import annotations
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import click
 import dagster as dg
 
 from ml_platform.errors import DeclarationError, PlatformError, nearest
-from ml_platform.metadata import CURL, OUTCOME, SECONDS
+from ml_platform.metadata import CURL, OUTCOME
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _FIRST, _LAST = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _METRICS = ("test_roc_auc", "test_log_loss", "test_brier", "test_expected_calibration_error")
 
 
-def run_graph(select: str, partitions: str | None) -> bool:
+def run_graph(definitions: dg.Definitions, select: str, partitions: str | None) -> bool:
     """Whether every selected asset was made, in one run on the instance of DAGSTER_HOME.
 
     select: Dagster's selection syntax. partitions: `first...last`, or None for all.
     Raises DeclarationError for a selection that matches nothing and for partitions that do not exist.
     """
-    from ml_platform.definitions import defs
-
-    definitions = defs()
     graph = definitions.resolve_asset_graph()
     keys = _selected(select, graph)
     tags = _range(partitions, keys, graph)
-    progress = Progress(len(keys))
+    progress = Progress(keys)
     run_id = str(uuid.uuid4())
     with dg.DagsterInstance.get() as instance:
         instance.add_event_listener(run_id, progress.hear)
@@ -45,6 +42,15 @@ def run_graph(select: str, partitions: str | None) -> bool:
         )
     progress.summarise()
     return bool(result.success)
+
+
+def reason(error: Any) -> str:
+    """What went wrong, in the words of whoever raised it; dagster's wrapping and what lies below are left out.
+
+    error: as an event of dagster carries it.
+    """
+    told = error.cause or error
+    return str(told.message).strip().removeprefix(f"{PlatformError.__module__}.{told.cls_name}: ")
 
 
 def _selected(select: str, graph: Any) -> set[dg.AssetKey]:
@@ -83,18 +89,17 @@ def _range(partitions: str | None, keys: set[dg.AssetKey], graph: Any) -> dict[s
 class Progress:
     """What a run says while it goes, and at its end.
 
-    total: how many assets were selected. On a terminal, the asset that is being made is shown until its line stands.
+    selected: what is to be made. On a terminal, the asset that is being made is shown until its line stands.
     """
 
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._done = 0
+    def __init__(self, selected: Collection[dg.AssetKey]) -> None:
+        self._waiting = {key.to_user_string() for key in selected}
+        self._total = len(selected)
         self._started = time.monotonic()
         self._live = sys.stdout.isatty()
-        self._shown: set[dg.AssetKey] = set()
+        self._said: dict[str, Mapping[str, Any]] = {}
+        self._made = 0
         self._failures: list[str] = []
-        self._test: Mapping[str, Any] = {}
-        self._curl: list[str] = []
 
     def hear(self, entry: dg.EventLogEntry) -> None:
         """Takes in one event of the run."""
@@ -102,49 +107,51 @@ class Progress:
         if event is None:
             return
         if event.is_step_start and self._live:
-            click.echo(f"\r\033[K        {str(event.step_key).replace('__', '/', 1)} …", nl=False)
-        elif event.is_step_materialization and event.asset_key not in self._shown:
-            self._made(event)
+            click.echo(f"\r\033[K        {_asset(event)} …", nl=False)
+        elif event.is_step_materialization:
+            made = event.step_materialization_data.materialization
+            self._said[made.asset_key.to_user_string()] = {name: it.value for name, it in made.metadata.items()}
+        elif event.is_step_success:
+            self._made += 1
+            self._line(_asset(event), event.step_success_data.duration_ms / 1000, None)
         elif event.is_step_failure:
-            self._failed(event)
+            self._failures.append(f"{_asset(event)}: {reason(event.step_failure_data.error)}")
+            self._line(_asset(event), None, "FAILED")
+        elif event.is_run_failure and not self._failures:
+            error = event.job_failure_data.error
+            self._failures.append(reason(error) if error else str(event.message))
 
-    def _made(self, event: dg.DagsterEvent) -> None:
-        key = event.asset_key
-        if key is None:
-            return
-        self._shown.add(key)
-        self._done += 1
-        said = {name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()}
-        if CURL in said:
-            self._curl.append(str(said[CURL]))
-        if _METRICS[0] in said:
-            self._test = said
+    def _line(self, name: str, seconds: float | None, outcome: str | None) -> None:
+        self._waiting.discard(name)
+        said = self._said.get(name, {})
         rows = f"{said['dagster/row_count']:,} rows" if "dagster/row_count" in said else ""
-        seconds = f"{said[SECONDS]:.1f} s" if SECONDS in said else ""
-        self._line(key.to_user_string(), rows, seconds, str(said.get(OUTCOME, "")))
-
-    def _failed(self, event: dg.DagsterEvent) -> None:
-        error: Any = event.step_failure_data.error
-        while error.cause is not None:
-            error = error.cause
-        message = error.message.strip().removeprefix(f"{PlatformError.__module__}.")
-        self._failures.append(f"{str(event.step_key).replace('__', '/', 1)}: {message}")
-        self._line(str(event.step_key).replace("__", "/", 1), "", "", "FAILED")
-
-    def _line(self, name: str, rows: str, seconds: str, outcome: str) -> None:
+        took = "" if seconds is None else f"{seconds:.1f} s"
+        became = outcome or said.get(OUTCOME, "materialized")
         start = "\r\033[K" if self._live else ""
-        click.echo(f"{start}{self._done:>3}/{self._total}  {name:<40}{rows:>16}{seconds:>9}  {outcome}")
+        count = self._total - len(self._waiting)
+        click.echo(f"{start}{count:>3}/{self._total}  {name:<40}{rows:>16}{took:>9}  {became}")
 
     def summarise(self) -> None:
         """Prints what stands now, and what to do next."""
-        click.echo(f"\n{self._done} of {self._total} assets in {time.monotonic() - self._started:.0f} s")
-        if self._test:
-            shown = ", ".join(f"{name.removeprefix('test_')} {self._test[name]:.4f}" for name in _METRICS)
-            click.echo(f"model on the test split: {shown}")
-        for curl in self._curl:
-            click.echo(f"ask the endpoint:\n  {curl}")
-        if self._failures:
-            for failure in self._failures:
-                click.echo(f"error: {failure}", err=True)
-        else:
+        click.echo(f"\n{self._made} of {self._total} assets in {time.monotonic() - self._started:.0f} s")
+        for said in self._said.values():
+            if _METRICS[0] in said:
+                shown = ", ".join(f"{name.removeprefix('test_')} {said[name]:.4f}" for name in _METRICS)
+                click.echo(f"model on the test split: {shown}")
+        for said in self._said.values():
+            if CURL in said:
+                click.echo(f"ask the endpoint:\n  {said[CURL]}")
+        if not self._failures:
             click.echo("open the UI: make ui, then http://127.0.0.1:3000")
+        elif self._waiting:
+            click.echo(f"skipped: {', '.join(sorted(self._waiting))}")
+        for failure in self._failures:
+            click.echo(f"error: {failure}", err=True)
+
+
+def _asset(event: dg.DagsterEvent) -> str:
+    """The key of the asset that a step makes.
+
+    A step is named as its asset, `models__arrival_delay__champion`.
+    """
+    return str(event.step_key).replace("__", "/", 1)

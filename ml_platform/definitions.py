@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,13 +19,25 @@ import assets
 import resources
 from ml_platform.automation import automation
 from ml_platform.binding import Binding, bindings
+from ml_platform.errors import DeclarationError
+from ml_platform.faults import fault_in
 from ml_platform.service_resource import ServiceResource
 
 
 def declared(module: ModuleType = assets) -> dg.Definitions:
-    """Everything that a folder declares, bound to nothing."""
+    """Everything that a folder declares, bound to nothing.
+
+    Raises DeclarationError, by file and line, for the first declaration that cannot be.
+    """
     folder = Path(str(module.__file__)).parent
-    return dg.ComponentTree.from_module(defs_module=module, project_root=folder.parent).build_defs()
+    try:
+        return dg.ComponentTree.from_module(defs_module=module, project_root=folder.parent).build_defs()
+    except Exception as error:
+        fault = fault_in(error, folder)
+        if fault is None:
+            raise
+    # Raised out here, it does not drag along the tree of all components, in which its one sentence would be lost.
+    raise fault
 
 
 def build_definitions(made: ModuleType, services: Mapping[str, Binding]) -> dg.Definitions:
@@ -33,11 +46,22 @@ def build_definitions(made: ModuleType, services: Mapping[str, Binding]) -> dg.D
     made: a package like `assets`. services: role → binding, for instance `ml_platform.binding.bindings()`.
     """
     found = declared(made)
+    specs = [spec for asset in found.assets or () if isinstance(asset, dg.AssetsDefinition) for spec in asset.specs]
+    _require_no_cycle(specs)
     bound: dict[str, Any] = {role: ServiceResource.of(binding) for role, binding in services.items()}
     # A process a step would import everything again for each; delta-rs does not survive a fork.
     own = dg.Definitions(resources=bound, executor=dg.in_process_executor)
-    specs = [spec for asset in found.assets or () if isinstance(asset, dg.AssetsDefinition) for spec in asset.specs]
     return dg.Definitions.merge(found, automation(specs, services), own)
+
+
+def _require_no_cycle(specs: Iterable[dg.AssetSpec]) -> None:
+    try:
+        TopologicalSorter({spec.key: [dep.asset_key for dep in spec.deps] for spec in specs}).prepare()
+    except CycleError as error:
+        around = " from ".join(key.to_user_string() for key in reversed(error.args[1]))
+        raise DeclarationError(
+            f"there is a circle, but nothing can be made from itself: {around}", remedy="Take one of these arrows out"
+        ) from error
 
 
 @dg.definitions

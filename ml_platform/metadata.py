@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ml_platform.engine.promotion import Promoted
     from ml_platform.engine.tables import Made
     from ml_platform.records.endpoint import Revision
+    from ml_platform.records.feature import PublishedView
     from ml_platform.records.model import GateDecision
 
 OUTCOME = "outcome"
@@ -147,9 +148,13 @@ def of_decision(decision: GateDecision) -> dict[str, Any]:
 
 
 def of_revision(
-    before: Revision | None, revision: Revision, example: Mapping[str, Any], seconds: float
+    before: Revision | None,
+    revision: Revision,
+    views: Mapping[str, PublishedView | None],
+    example: Mapping[str, Any],
+    seconds: float,
 ) -> dict[str, Any]:
-    """What an endpoint's materialization says: where it serves, what, and a command that asks it."""
+    """What an endpoint's materialization says: where it serves, what it looks up, and a command that asks it."""
     same = before is not None and before.number == revision.number
     url = f"{revision.url}/v2/models/{revision.endpoint}/infer"
     return {
@@ -157,6 +162,13 @@ def of_revision(
         SECONDS: round(seconds, 3),
         "revision": revision.number,
         "traffic": as_json(revision.split.shares),
+        "looks_up": dg.MetadataValue.table(
+            [
+                dg.TableRecord({"view": name, "version": found.version, "rows": found.rows})
+                for name, found in views.items()
+                if found is not None
+            ]
+        ),
         "url": dg.MetadataValue.url(url),
         CURL: f"curl -s {url} -d '{json.dumps(example)}'",
     }

@@ -1,37 +1,22 @@
-"""What every test stands on: no network but loopback, and a scratch home that nothing else uses."""
+"""What every test stands on: no network but loopback, a scratch home, and one real run of the flights graph."""
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MPLBACKEND", "Agg")
+ROOT = Path(__file__).parent.parent
+SUPPORT = ROOT / "tests" / "support"
 
-_connect = socket.socket.connect
+# Processes that a test starts are guarded as well; they inherit the environment.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(SUPPORT), *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true", MPLBACKEND="Agg")
 
-
-def _guarded_connect(self: socket.socket, address: Any) -> None:
-    """Connect to loopback or to a local socket file; anything else fails the test that asked."""
-    if self.family in (socket.AF_INET, socket.AF_INET6):
-        host = address[0]
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-        if not loopback:
-            raise AssertionError(f"a test reached for {host}; tests talk to loopback only")
-    _connect(self, address)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def socket_guard() -> Iterator[None]:
-    socket.socket.connect = _guarded_connect  # type: ignore[method-assign]
-    yield
-    socket.socket.connect = _connect  # type: ignore[method-assign]
+import sitecustomize  # noqa: E402, F401 - the guard of this process; Python started without it
+from flights import Flights  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -43,3 +28,21 @@ def scratch_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ML_PLATFORM_HOME", str(home))
     monkeypatch.setenv("ML_PLATFORM_ENV", "test")
     return home
+
+
+@pytest.fixture(scope="session")
+def flights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flights]:
+    home = tmp_path_factory.mktemp("flights")
+    dagster_home = home / "dagster"
+    dagster_home.mkdir()
+    (dagster_home / "dagster.yaml").symlink_to(ROOT / "dagster.yaml")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ML_PLATFORM_", "DAGSTER_"))}
+    environment = {**kept, "ML_PLATFORM_HOME": str(home), "ML_PLATFORM_ENV": "test", "DAGSTER_HOME": str(dagster_home)}
+    everything = ["asset", "materialize", "-m", "ml_platform.definitions", "--select", "*"]
+    graph = Flights(home, environment)
+    try:
+        made = graph.run("dagster", *everything, "--partition-range", "2013-01...2013-12")
+        assert made.returncode == 0, made.stderr[-5_000:]
+        yield graph
+    finally:
+        graph.run("ml-platform", "stop")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dagster as dg
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ml_platform.errors import DeclarationError
 
 FILE = "domain.yaml"
+_MONTH = r"^\d{4}-(0[1-9]|1[0-2])$"
+# What dagster takes as an owner.
+_OWNER = re.compile(r"(team:[\w-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")
 
 
 class MonthlyPartitions(BaseModel):
@@ -22,10 +27,16 @@ class MonthlyPartitions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     column: str = Field(description="The column that holds a row's partition in every partitioned table.")
-    start: str = Field(pattern=r"^\d{4}-\d{2}$", description="The first month, for instance 2013-01.")
+    start: str = Field(pattern=_MONTH, description="The first month, for instance 2013-01.")
     end: str | None = Field(
-        default=None, pattern=r"^\d{4}-\d{2}$", description="The last month; months go on with the calendar without it."
+        default=None, pattern=_MONTH, description="The last month; months go on with the calendar without it."
     )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.end is not None and self.end < self.start:
+            raise ValueError("the last month comes before the first")
+        return self
 
 
 class Domain(BaseModel):
@@ -34,12 +45,30 @@ class Domain(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     timezone: str = Field(description="The zone whose months and days the domain counts in; times are stored in UTC.")
-    owners: tuple[str, ...] = Field(description="Who answers for the assets: e-mail addresses or team:names.")
+    owners: tuple[str, ...] = Field(
+        min_length=1, description="Who answers for the assets: e-mail addresses or team:names."
+    )
     clock: Literal["real", "replay"] = Field(
         default="real",
         description="Whether now is the machine's time or the last moment that historic data landed for.",
     )
     partitions: MonthlyPartitions = Field(description="How its partitioned tables are divided.")
+
+    @field_validator("owners")
+    @classmethod
+    def _can_be_asked(cls, owners: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_OWNER.match(owner) for owner in owners):
+            raise ValueError("an owner is an e-mail address or team:name")
+        return owners
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError("no time zone has that name; one is, for instance, America/New_York") from error
+        return name
 
 
 @lru_cache
@@ -59,14 +88,19 @@ def domain_of(path: Path) -> Domain:
 
 @lru_cache
 def _read(path: Path) -> Domain:
-    declared: Any = yaml.safe_load(path.read_text())
     try:
-        return Domain.model_validate(declared)
+        return Domain.model_validate(yaml.safe_load(path.read_text()))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise DeclarationError(
+            f"{path}:{line}: the file is not YAML, but a domain has to be: {error.problem}"
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        name = ".".join(str(part) for part in first["loc"]) or "the whole of it"
+        value = "missing" if first["type"] == "missing" else repr(first["input"])
         raise DeclarationError(
-            f"{path}: {name} is {first['input']!r}, but that cannot be: {first['msg']}",
+            f"{path}: {name} is {value}, but that cannot be: {first['msg'].removeprefix('Value error, ')}",
             allowed=f"A domain has {', '.join(Domain.model_fields)}",
         ) from error
 

@@ -1,6 +1,7 @@
 """An endpoint: the champion of a model, served at an address, and the log of what it answered."""
 
 # Dagster reads the annotations of an asset's function as they stand, so this module does not postpone them.
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -9,11 +10,14 @@ import dagster as dg
 from pydantic import Field
 
 from ml_platform import metadata
-from ml_platform.components.asset import asset, asset_key, digest, key_of
+from ml_platform.components.asset import asset, asset_key, digest, key_of, place
 from ml_platform.components.making import declared
 from ml_platform.components.model import CHAMPION, DeclaredNeeds, Model
+from ml_platform.errors import DeclarationError
 from ml_platform.records.endpoint import EndpointSpec, TrafficSplit
+from ml_platform.records.feature import FeatureView
 from ml_platform.roles.endpoint_host import EndpointHost
+from ml_platform.roles.feature_store import FeatureStore
 from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.roles.model_registry import ModelRegistry
 from ml_platform.roles.prediction_log import PredictionLog
@@ -31,13 +35,14 @@ class Endpoint(dg.Component, dg.Resolvable, dg.Model):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The endpoint and its log."""
-        model = declared(context, self.champion_of, Model)
+        model = declared(context, self.champion_of, Model, by=key_of(context))
         return dg.Definitions(assets=[self._endpoint(context, model), self._log(context)])
 
     def _endpoint(self, context: dg.ComponentLoadContext, model: Model) -> dg.AssetsDefinition:
-        training = model.training(context)
+        training = model.training(context, self.champion_of)
         name = key_of(context).rpartition("/")[2]
-        views = {key: view.view(key.rpartition("/")[2]) for key, view in training.views(context).items()}
+        views = training.views(context, model.training_set)
+        self._require_keys(context, training.entity, views)
 
         @asset(
             context,
@@ -51,10 +56,12 @@ class Endpoint(dg.Component, dg.Resolvable, dg.Model):
             lakehouse: dg.ResourceParam[Lakehouse],
             model_registry: dg.ResourceParam[ModelRegistry],
             endpoint_host: dg.ResourceParam[EndpointHost],
+            feature_store: dg.ResourceParam[FeatureStore],
+            prediction_log: dg.ResourceParam[PredictionLog],
         ) -> dg.MaterializeResult[Any]:
             import time
 
-            from ml_platform.binding import binding, resolved
+            from ml_platform.binding import resolved
             from ml_platform.engine.champion import champion_of
             from ml_platform.engine.example import example_request
 
@@ -69,15 +76,16 @@ class Endpoint(dg.Component, dg.Resolvable, dg.Model):
                     split=TrafficSplit({version.number: 1.0}),
                     request=dict(self.request),
                     views=tuple(views.values()),
-                    feature_store=resolved(binding("feature_store")),
-                    prediction_log=resolved(binding("prediction_log")),
+                    feature_store=resolved(feature_store),
+                    prediction_log=resolved(prediction_log),
                     needs=self.needs.record,
                 )
                 revision = endpoint_host.deploy(spec)
+            published = {view.name: feature_store.published(view) for view in views.values()}
             example = example_request(model.training_set, training.event_time, self.request, lakehouse)
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(f"revision {revision.number} of {version.digest}"),
-                metadata=metadata.of_revision(before, revision, example, time.monotonic() - started),
+                metadata=metadata.of_revision(before, revision, published, example, time.monotonic() - started),
             )
 
         return endpoint
@@ -109,3 +117,24 @@ class Endpoint(dg.Component, dg.Resolvable, dg.Model):
             )
 
         return log
+
+    def _require_keys(
+        self, context: dg.ComponentLoadContext, entity: Sequence[str], views: Mapping[str, FeatureView]
+    ) -> None:
+        """Returns where a request names an event that was learned from, and says enough to look every view up."""
+        for column in self.request:
+            if column not in entity:
+                raise DeclarationError(
+                    f"{place(context)}: request is to carry {column!r}, but nothing was learned by that column",
+                    allowed=f"An event is named by {', '.join(entity)}; look-ups give the rest",
+                )
+        given = set(self.request)
+        for key, view in views.items():
+            lacking = [column for column in view.entity if column not in given]
+            if lacking:
+                raise DeclarationError(
+                    f"{place(context)}: {key} is looked up by {', '.join(lacking)}, but neither the request nor an "
+                    "earlier view gives it",
+                    remedy="Add it to request",
+                )
+            given.update(view.features)

@@ -49,7 +49,7 @@ class FeatureView(dg.Component, dg.Resolvable, dg.Model):
         _require_version(context)
         domain = domain_of(context.path)
         column = domain.partitions.column if self.partitioned else None
-        shape = Shape((*view.entity, view.event_time, view.known_at), column)
+        shape = Shape((*view.entity, view.event_time, view.known_at), column, columns=view.features)
         recipe = recipe_beside(
             context, shape, self.reads_partitions, self.inputs, self.model_dump(exclude={"description"})
         )
@@ -63,7 +63,7 @@ class FeatureView(dg.Component, dg.Resolvable, dg.Model):
             code=recipe.code,
             kinds={"deltalake", "sql" if recipe.query else "python", "features"},
             partitioned=self.partitioned,
-            metadata={"entity": view.entity, "ttl_hours": self.ttl_hours},
+            metadata={"entity": list(view.entity), "ttl_hours": self.ttl_hours},
         )
         def feature_view(
             context: dg.AssetExecutionContext,

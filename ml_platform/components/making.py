@@ -11,7 +11,7 @@ from pydantic import Field
 
 from ml_platform.components.asset import asset_key, digest, key_of, place
 from ml_platform.engine.recipe import Recipe
-from ml_platform.engine.sql import read, tables_read
+from ml_platform.engine.sql import read, relation, tables_read
 from ml_platform.errors import DeclarationError, nearest
 
 Declared = TypeVar("Declared", bound=dg.Component)
@@ -38,14 +38,20 @@ def recipe_beside(
     declared: everything else that can change the rows; part of the code's digest.
     Raises DeclarationError, naming the file, where there is not exactly one of the two.
     """
+    own = key_of(context)
     sql, python = (context.path / f"{context.path.name}.{kind}" for kind in ("sql", "py"))
     _require_one(context, sql, python)
     _require_inputs(context, sql, inputs)
     text = read(sql) if sql.exists() else python.read_text()
     at = str(sql.relative_to(context.defs_module_path.parent))
+    reads = tables_read(text, at) if sql.exists() else tuple(inputs)
+    for key in reads:
+        if key == own:
+            raise DeclarationError(f"{at}: it reads {key}, but a table is not made from itself")
+        require_declared(context, key, f"{at}:{_line(text, relation(key))}" if sql.exists() else place(context))
     return Recipe(
-        key=key_of(context),
-        inputs=tables_read(text, at) if sql.exists() else tuple(inputs),
+        key=own,
+        inputs=reads,
         shape=shape,
         code=digest(text, declared),
         query=text if sql.exists() else None,
@@ -65,37 +71,43 @@ def dependencies(
     return [
         dg.AssetDep(asset_key(key), partition_mapping=mapping) if windowed and is_partitioned(context, key) else key
         for key in inputs
-        if _component(context, key)
     ]
 
 
-def declared(context: dg.ComponentLoadContext, key: str, kind: type[Declared]) -> Declared:
+def declared(context: dg.ComponentLoadContext, key: str, kind: type[Declared], by: str) -> Declared:
     """The component of that kind that declares an asset key.
 
+    by: asset key of the declaration that names it.
     Raises DeclarationError, naming the nearest key, where none does, and where it is of another kind.
     """
-    component = _component(context, key)
+    at = f"{context.defs_module_path.name}/{by}/defs.yaml"
+    require_declared(context, key, at)
+    component: Any = context.load_component(key)
     if not isinstance(component, kind):
         raise DeclarationError(
-            f"{place(context)}: {key} is a {type(component).__name__}, but what is needed there is a {kind.__name__}"
+            f"{at}: {key} is a {type(component).__name__}, but what is needed there is a {kind.__name__}"
         )
     return component
 
 
+def require_declared(context: dg.ComponentLoadContext, key: str, at: str) -> None:
+    """Returns where something declares the asset key; else raises DeclarationError, naming the nearest.
+
+    at: the file, and the line where there is one, that names it.
+    """
+    if (context.defs_module_path / key / "defs.yaml").exists():
+        return
+    known = (path.parent for path in context.defs_module_path.glob("*/*/defs.yaml"))
+    raise DeclarationError(
+        f"{at}: it reads {key!r}, but nothing of that name is declared",
+        allowed=nearest(key, (path.relative_to(context.defs_module_path).as_posix() for path in known)),
+    )
+
+
 def is_partitioned(context: dg.ComponentLoadContext, key: str) -> bool:
     """Whether the table of an asset key is divided by the domain's partitions."""
-    component = _component(context, key)
+    component: Any = context.load_component(key)
     return bool(getattr(component, "partitioned", False) or getattr(component, "partition_of", None))
-
-
-def _component(context: dg.ComponentLoadContext, key: str) -> Any:
-    if not (context.defs_module_path / key / "defs.yaml").exists():
-        known = (path.parent for path in context.defs_module_path.glob("*/*/defs.yaml"))
-        raise DeclarationError(
-            f"{place(context)}: it reads {key!r}, but nothing of that name is declared",
-            allowed=nearest(key, (path.relative_to(context.defs_module_path).as_posix() for path in known)),
-        )
-    return context.load_component(key)
 
 
 def function_in(path: Path, name: str) -> Callable[[Mapping[str, pa.Table]], pa.Table]:
@@ -115,9 +127,9 @@ def function_in(path: Path, name: str) -> Callable[[Mapping[str, pa.Table]], pa.
 
 def _require_one(context: dg.ComponentLoadContext, sql: Path, python: Path) -> None:
     if sql.exists() == python.exists():
+        found = f"both {sql.name} and {python.name}" if sql.exists() else f"neither {sql.name} nor {python.name}"
         raise DeclarationError(
-            f"{place(context)}: there is {'both' if sql.exists() else 'neither'} {sql.name} and {python.name}, "
-            "but a table is made by one of them",
+            f"{place(context)}: there is {found}, but a table is made by one of them",
             remedy="Keep the one that makes the table" if sql.exists() else "Write the one that makes the table",
         )
 
@@ -133,3 +145,8 @@ def _require_inputs(context: dg.ComponentLoadContext, sql: Path, inputs: Sequenc
             f"{place(context)}: inputs are not declared, but a Python function reads something",
             remedy="List the asset keys that it reads under inputs",
         )
+
+
+def _line(text: str, name: str) -> int:
+    """The first line of the text that holds the name, counted from 1; 1 where it is spelled otherwise."""
+    return next((number for number, line in enumerate(text.splitlines(), 1) if name in line), 1)

@@ -61,13 +61,14 @@ class Model(dg.Component, dg.Resolvable, dg.Model):
         """The candidate and its champion."""
         return dg.Definitions(assets=[self._candidate(context), self._champion(context)])
 
-    def training(self, context: dg.ComponentLoadContext) -> TrainingSet:
-        """The declaration of the training set."""
-        return declared(context, self.training_set, TrainingSet)
+    def training(self, context: dg.ComponentLoadContext, key: str) -> TrainingSet:
+        """The declaration of the training set. key: the model's own."""
+        return declared(context, self.training_set, TrainingSet, by=key)
 
     def _candidate(self, context: dg.ComponentLoadContext) -> dg.AssetsDefinition:
         key = key_of(context)
-        training, features = self.training(context), self.training(context).feature_types(context)
+        training = self.training(context, key)
+        features = training.feature_types(context, self.training_set)
         code = digest(self.model_dump(exclude={"description", "gate"}), features, source_digest(*_PROGRAM))
 
         @asset(
@@ -109,7 +110,7 @@ class Model(dg.Component, dg.Resolvable, dg.Model):
 
     def _champion(self, context: dg.ComponentLoadContext) -> dg.AssetsDefinition:
         key = key_of(context)
-        label = self.training(context).label
+        label = self.training(context, key).label
         code = digest(self.gate.model_dump())
 
         @asset(

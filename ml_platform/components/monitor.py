@@ -38,9 +38,9 @@ class Monitor(dg.Component, dg.Resolvable, dg.Model):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The monitor's asset, and its check."""
-        declared(context, self.champion_of, Model)
-        declared(context, self.predictions, Predictions)
         key = key_of(context)
+        entity = tuple(declared(context, self.champion_of, Model, by=key).training(context, self.champion_of).entity)
+        declared(context, self.predictions, Predictions, by=key)
         code = digest(self.model_dump(exclude={"description"}))
 
         @asset(
@@ -62,7 +62,7 @@ class Monitor(dg.Component, dg.Resolvable, dg.Model):
             from ml_platform.engine.monitoring import Monitoring, watch
 
             rules = DriftRules(self.thresholds.psi, self.thresholds.null_share, self.minimum_rows)
-            monitoring = Monitoring(key, self.predictions, self.champion_of, self.window, rules, code)
+            monitoring = Monitoring(key, self.predictions, self.champion_of, entity, self.window, rules, code)
             made = watch(monitoring, lakehouse, compute, model_registry)
             found = delta.read_rows(made.snapshot).to_pylist()
             result = metadata.result(context, made, column=None, extra=metadata.of_drift(found))

@@ -1,16 +1,18 @@
 """Predictions: the champion's answers for many events at once, appended to a table."""
 
 # Dagster reads the annotations of an asset's function as they stand, so this module does not postpone them.
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from ml_platform import metadata
-from ml_platform.components.asset import asset, digest, key_of
+from ml_platform.components.asset import asset, digest, key_of, place
 from ml_platform.components.domain import domain_of, partition_keys
-from ml_platform.components.making import PartitionWindow, declared
+from ml_platform.components.making import PartitionWindow, declared, require_declared
 from ml_platform.components.model import CHAMPION, DeclaredNeeds, Model
+from ml_platform.errors import DeclarationError
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.job_runner import JobRunner
 from ml_platform.roles.lakehouse import Lakehouse
@@ -36,10 +38,12 @@ class Predictions(dg.Component, dg.Resolvable, dg.Model):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The asset of the predictions."""
         key = key_of(context)
-        training = declared(context, self.champion_of, Model).training(context)
-        views = {name: view.view(name.rpartition("/")[2]) for name, view in training.views(context).items()}
+        model = declared(context, self.champion_of, Model, by=key)
+        training = model.training(context, self.champion_of)
+        views = training.views(context, model.training_set)
+        require_declared(context, self.events, place(context))
         every = partition_keys(context.path)
-        first, last = self.partitions or (every[0], every[-1])
+        first, last = self._range(context, every)
         column = domain_of(context.path).partitions.column
         code = digest(self.model_dump(exclude={"description"}), list(views.values()))
 
@@ -77,3 +81,12 @@ class Predictions(dg.Component, dg.Resolvable, dg.Model):
             return metadata.result(context, made, column=None)
 
         return dg.Definitions(assets=[predictions])
+
+    def _range(self, context: dg.ComponentLoadContext, every: Sequence[str]) -> tuple[str, str]:
+        first, last = self.partitions or (every[0], every[-1])
+        if first > last or first not in every or last not in every:
+            raise DeclarationError(
+                f"{place(context)}: partitions is {first} to {last}, but that is no range of the domain's partitions",
+                allowed=f"They go from {every[0]} to {every[-1]}",
+            )
+        return first, last

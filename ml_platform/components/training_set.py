@@ -2,18 +2,20 @@
 
 # Dagster reads the annotations of an asset's function as they stand, so this module does not postpone them.
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
 from ml_platform import metadata
-from ml_platform.components.asset import asset, digest, key_of
+from ml_platform.components.asset import asset, digest, key_of, place
 from ml_platform.components.feature_view import FeatureView
-from ml_platform.components.making import declared
+from ml_platform.components.making import declared, require_declared
 from ml_platform.engine.plan import Shape
 from ml_platform.engine.recipe import Recipe
+from ml_platform.errors import AuditError, nearest
 from ml_platform.records import feature
+from ml_platform.records.model import FeatureType
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
 
@@ -48,21 +50,26 @@ class TrainingSet(dg.Component, dg.Resolvable, dg.Model):
     where: str | None = Field(default=None, description="An SQL predicate on the events that are learned from.")
     features: list[str] = Field(
         min_length=1,
-        description="Asset keys of feature views, in the order of the join; a later one may be keyed by earlier features.",
+        description="Asset keys of feature views, in the order of the join; features of one may key a later one.",
     )
     split: Split = Field(description="How the events are divided.")
 
-    def views(self, context: dg.ComponentLoadContext) -> dict[str, FeatureView]:
-        """The feature views, asset key → component, in the order of the join."""
-        return {key: declared(context, key, FeatureView) for key in self.features}
+    def views(self, context: dg.ComponentLoadContext, key: str) -> dict[str, feature.FeatureView]:
+        """Asset key → feature view, in the order of the join. key: the training set's own."""
+        return {name: view.view(name.rpartition("/")[2]) for name, view in self._declared_views(context, key).items()}
 
-    def feature_types(self, context: dg.ComponentLoadContext) -> dict[str, Literal["number", "category"]]:
-        """Feature → type, over all views, in the order of the join."""
-        return {name: kind for view in self.views(context).values() for name, kind in view.features.items()}
+    def feature_types(self, context: dg.ComponentLoadContext, key: str) -> dict[str, FeatureType]:
+        """Feature → type, over all views, in the order of the join. key: the training set's own."""
+        views = self._declared_views(context, key).values()
+        return {name: kind for view in views for name, kind in view.features.items()}
+
+    def _declared_views(self, context: dg.ComponentLoadContext, key: str) -> dict[str, FeatureView]:
+        return {name: declared(context, name, FeatureView, by=key) for name in self.features}
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The asset of the training set."""
-        views = {key: view.view(key.rpartition("/")[2]) for key, view in self.views(context).items()}
+        require_declared(context, self.events, place(context))
+        views = self.views(context, key_of(context))
         recipe = Recipe(
             key=key_of(context),
             inputs=(self.events, *views),
@@ -102,9 +109,15 @@ class TrainingSet(dg.Component, dg.Resolvable, dg.Model):
         from ml_platform.engine.point_in_time import join
         from ml_platform.engine.split import assign
 
-        table = pl.from_arrow(frames[self.events.rpartition("/")[2]])
-        columns = [*self.entity, self.event_time, self.label, self.split.by]
-        events = assign(pl.DataFrame(table).select(list(dict.fromkeys(columns))), self.split.by, self.split.ranges)
+        table = pl.DataFrame(pl.from_arrow(frames[self.events.rpartition("/")[2]]))
+        columns = list(dict.fromkeys([*self.entity, self.event_time, self.label, self.split.by]))
+        lacking = [column for column in columns if column not in table.columns]
+        if lacking:
+            raise AuditError(
+                f"{self.events} has no column {', '.join(lacking)}, but a training set is made from it",
+                allowed=nearest(lacking[0], table.columns),
+            )
+        events = assign(table.select(columns), self.split.by, self.split.ranges)
         rows = [(view, pl.DataFrame(pl.from_arrow(frames[view.name]))) for view in views]
         ordered = events.sort(self.event_time, *self.entity, maintain_order=True)
         return join(ordered, rows, self.event_time).to_arrow()

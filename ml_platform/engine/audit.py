@@ -14,9 +14,9 @@ _EXAMPLES = 3
 def audit(staged: StagedFiles, shape: Shape, compute: Compute) -> None:
     """Returns when every staged row has a partition, and a key that is complete and its own; else raises AuditError.
 
-    Raises it also for a declared key or partition column that the rows do not have.
+    Raises it also for a key, partition or other declared column that the rows do not have.
     """
-    wanted = [*shape.key, *([shape.partition] if shape.partition else [])]
+    wanted = [*shape.key, *([shape.partition] if shape.partition else []), *shape.columns]
     missing = [column for column in wanted if column not in staged.schema.names]
     if missing:
         raise AuditError(
@@ -24,13 +24,26 @@ def audit(staged: StagedFiles, shape: Shape, compute: Compute) -> None:
             allowed=f"It has {', '.join(staged.schema.names)}",
             remedy="Add the column to the query, or mend key and newest in its defs.yaml",
         )
-    if any("" in file.partition.values() for file in staged.files):
-        raise AuditError(
-            f"{staged.location.key} has rows whose {shape.partition} is NULL, but every row belongs to a partition",
-            remedy="Give them a partition or leave them out in the query",
-        )
+    if shape.partition:
+        _audit_partition(staged, shape.partition)
     if shape.key and staged.rows:
         _audit_key(staged, shape, compute)
+
+
+def _audit_partition(staged: StagedFiles, column: str) -> None:
+    import pyarrow as pa
+
+    kind = staged.schema.field(column).type
+    if kind != pa.string():
+        raise AuditError(
+            f"{staged.location.key} has partitions of type {kind}, but a partition is a text, for instance 2013-01",
+            remedy=f"Make {column} a text in the query",
+        )
+    if any("" in file.partition.values() for file in staged.files):
+        raise AuditError(
+            f"{staged.location.key} has rows whose {column} is NULL or empty, but every row belongs to a partition",
+            remedy="Give them a partition or leave them out in the query",
+        )
 
 
 def _audit_key(staged: StagedFiles, shape: Shape, compute: Compute) -> None:
@@ -40,16 +53,18 @@ def _audit_key(staged: StagedFiles, shape: Shape, compute: Compute) -> None:
         f"{literal(column + '=')} || coalesce(CAST({quoted(column)} AS VARCHAR), 'NULL')" for column in shape.key
     )
     bad = compute.fetch(
-        f"SELECT {shown} AS shown, count(*) AS rows, bool_or({partial}) AS partial FROM {_STAGED} "
-        f"GROUP BY {columns} HAVING count(*) > 1 OR bool_or({partial}) ORDER BY shown",
+        f"SELECT {shown} AS shown, count(*) AS rows, bool_or({partial}) AS partial, count(*) OVER () AS bad "
+        f"FROM {_STAGED} GROUP BY {columns} HAVING count(*) > 1 OR bool_or({partial}) ORDER BY partial DESC, shown "
+        f"LIMIT {_EXAMPLES}",
         {_STAGED: staged},
     ).to_pylist()
     if not bad:
         return
-    examples = "; ".join(f"{row['shown']} ({row['rows']} rows)" for row in bad[:_EXAMPLES])
+    examples = "; ".join(f"{row['shown']} ({row['rows']} rows)" for row in bad)
     why = "a key is never NULL" if bad[0]["partial"] else "two different rows cannot share a key"
     raise AuditError(
-        f"{staged.location.key} has {len(bad)} keys that break its key ({', '.join(shape.key)}), but {why}: {examples}",
+        f"{staged.location.key} has {bad[0]['bad']} keys that break its key ({', '.join(shape.key)}), "
+        f"but {why}: {examples}",
         allowed="Equal rows collapse by themselves",
         remedy="Decide in the query which row is right; the table still stands at its last version",
     )

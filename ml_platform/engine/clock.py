@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from uuid import uuid4
 
 from ml_platform.engine.files import filesystem
 from ml_platform.errors import BindingError, NotFoundError
@@ -22,7 +23,7 @@ def now(lakehouse: Lakehouse, mode: str) -> datetime:
     """
     override = os.environ.get("ML_PLATFORM_NOW")
     if override:
-        return _moment(override)
+        return _moment(override, remedy="Mend or unset ML_PLATFORM_NOW")
     if mode == "real":
         return datetime.now(UTC)
     stands = _read(lakehouse)
@@ -35,26 +36,32 @@ def now(lakehouse: Lakehouse, mode: str) -> datetime:
 
 
 def advance(lakehouse: Lakehouse, to: datetime) -> datetime:
-    """Where the replay clock stands afterwards: at `to` (UTC), or where it stood if that is later."""
+    """Where the replay clock stands afterwards, UTC: at `to`, or where it stood if that is later.
+
+    to: with an offset. Whoever reads meanwhile sees the one or the other.
+    """
     stands = _read(lakehouse)
     if stands is not None and stands >= to:
         return stands
     files = filesystem(lakehouse.files(_KEY))
-    with files.open_output_stream(_FILE) as stream:
+    written = f"{_FILE}.{uuid4().hex}"
+    with files.open_output_stream(written) as stream:
         stream.write(to.astimezone(UTC).isoformat().encode())
-    return to
+    files.move(written, _FILE)
+    return to.astimezone(UTC)
 
 
 def _read(lakehouse: Lakehouse) -> datetime | None:
     files = filesystem(lakehouse.files(_KEY))
     try:
         with files.open_input_stream(_FILE) as stream:
-            return _moment(stream.read().decode())
+            text = stream.read().decode()
     except FileNotFoundError:
         return None
+    return _moment(text, remedy=f"Delete {_FILE} in {lakehouse.files(_KEY).uri} and materialize the landing assets")
 
 
-def _moment(text: str) -> datetime:
+def _moment(text: str, remedy: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -63,6 +70,6 @@ def _moment(text: str) -> datetime:
         raise BindingError(
             f"the clock is {text!r}, but that is no moment in time",
             allowed="An ISO 8601 time with an offset is, for instance 2013-12-31T23:00:00+00:00",
-            remedy="Mend or unset ML_PLATFORM_NOW",
+            remedy=remedy,
         )
     return moment.astimezone(UTC)

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 def filesystem(location: Location) -> FileSystem:
     """The file system whose root is the location; a local folder is made when it is missing."""
-    from pyarrow.fs import LocalFileSystem, PyFileSystem, SubTreeFileSystem
+    from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
     if "://" in location.uri:
-        from deltalake.fs import DeltaStorageHandler
+        from ml_platform.engine.object_store import object_store
 
-        return PyFileSystem(DeltaStorageHandler(location.uri, dict(location.storage_options)))
+        return object_store(location.uri, location.storage_options)
     Path(location.uri).mkdir(parents=True, exist_ok=True)
     return SubTreeFileSystem(location.uri, LocalFileSystem())

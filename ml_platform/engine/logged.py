@@ -19,6 +19,7 @@ _APP_ID = "collected"
 _LIMIT = 50_000
 _SCHEMA = pa.schema(
     [
+        pa.field("sequence", pa.int64()),
         pa.field("request_id", pa.string()),
         pa.field("served_at", pa.timestamp("us", tz="UTC")),
         pa.field("event_time", pa.timestamp("us", tz="UTC")),
@@ -52,7 +53,7 @@ def collect(endpoint: str, location: Location, log: PredictionLog) -> Collected:
         before = delta.snapshot(location)
         cursor = delta.transaction(location, _APP_ID) or 0
         records, after = log.since(endpoint, cursor, _LIMIT)
-        staged = stage(_rows(records).to_batches(), _SCHEMA, location)
+        staged = stage(_rows(records, cursor).to_batches(), _SCHEMA, location)
         done = delta.commit(staged, read=before, replaced=(), transactions={_APP_ID: after}, evidence={})
         added += done.rows_added
         if len(records) < _LIMIT:
@@ -61,9 +62,10 @@ def collect(endpoint: str, location: Location, log: PredictionLog) -> Collected:
     return Collected(commit, delta.existing(location), time.monotonic() - started)
 
 
-def _rows(records: Sequence[ServedPrediction]) -> pa.Table:
+def _rows(records: Sequence[ServedPrediction], cursor: int) -> pa.Table:
+    """The records as rows; `sequence` is a record's place in the log, from 1, so that no two rows are equal."""
     rows = []
-    for record in records:
-        row = {name: getattr(record, name) for name in _SCHEMA.names}
-        rows.append({**row, **{name: json.dumps(row[name], default=str) for name in _AS_JSON}})
+    for sequence, record in enumerate(records, cursor + 1):
+        row = {name: getattr(record, name) for name in _SCHEMA.names[1:]}
+        rows.append({**row, "sequence": sequence, **{name: json.dumps(row[name], default=str) for name in _AS_JSON}})
     return pa.Table.from_pylist(rows, schema=_SCHEMA)

@@ -31,13 +31,14 @@ _SCHEMA = pa.schema(
 class Entry:
     """What one file holds of one partition.
 
-    digest: of the file's bytes. rows: how many there are.
+    digest: of the file's bytes. rows: how many there are; 0 under an empty partition for a file that is only known.
+    size_bytes: None for an entry that was read back from the table's rows, which do not say what else the file holds.
     sequence: the batch that ingested them, None while they wait for a run that selects the partition. at: UTC.
     """
 
     path: str
     digest: str
-    size_bytes: int
+    size_bytes: int | None
     partition: str
     rows: int
     sequence: int | None
@@ -45,37 +46,46 @@ class Entry:
 
 
 class Manifest:
-    """The entries of one source, as far as its table has them."""
+    """The entries of one source, as far as its table has them.
 
-    def __init__(self, location: Location, snapshot: TableSnapshot | None, entries: Sequence[Entry]) -> None:
+    snapshot: the manifest's own table, None where it does not exist. accounted: the batch up to which it has entries.
+    entries: in that table. unwritten: what is known beyond it; `append` writes it down.
+    """
+
+    def __init__(
+        self,
+        location: Location,
+        snapshot: TableSnapshot | None,
+        accounted: int,
+        entries: Sequence[Entry],
+        unwritten: Sequence[Entry],
+    ) -> None:
         self._location = location
         self._snapshot = snapshot
+        self._accounted = accounted
+        self._unwritten = unwritten
         self._paths: dict[str, set[str]] = {}
         self._held: set[tuple[str, str]] = set()
         self._known: dict[str, set[str]] = {}
-        for entry in entries:
+        for entry in (*entries, *unwritten):
             self._paths.setdefault(entry.path, set()).add(entry.digest)
-            self._known.setdefault(entry.digest, set()).add(entry.partition)
+            if entry.size_bytes is not None:
+                self._known.setdefault(entry.digest, set()).add(entry.partition)
             if entry.sequence is not None:
                 self._held.add((entry.digest, entry.partition))
 
     @classmethod
     def load(cls, location: Location, partition: str | None, rows: TableSnapshot | None) -> Manifest:
-        """The manifest, mended from the table's own rows where a crash left it behind.
+        """The manifest, with what a crash kept out of it read back from the table's own rows. Nothing is written.
 
         rows: the source's table; None where it does not exist.
         """
         snapshot = delta.snapshot(location)
         entries = [] if snapshot is None else [Entry(**row) for row in delta.read_rows(snapshot).to_pylist()]
-        manifest = cls(location, snapshot, entries)
-        if rows is None:
-            return manifest
-        committed = delta.transaction(rows.location, APP_ID) or 0
-        noted = delta.transaction(location, APP_ID) or 0
-        if committed > noted:
-            manifest.append(_entries_in(rows, partition, after=noted), committed)
-            return cls.load(location, partition, rows)
-        return manifest
+        accounted = 0 if snapshot is None else delta.transaction(location, APP_ID, snapshot.version) or 0
+        committed = 0 if rows is None else delta.transaction(rows.location, APP_ID, rows.version) or 0
+        lost = _entries_in(rows, partition, after=accounted) if rows is not None and committed > accounted else []
+        return cls(location, snapshot, accounted, entries, lost)
 
     def digests_of(self, path: str) -> Collection[str]:
         """The contents that a path was seen with."""
@@ -94,9 +104,10 @@ class Manifest:
 
     def append(self, entries: Sequence[Entry], sequence: int) -> None:
         """The entries stand in the manifest's table, which then accounts for every batch up to the sequence."""
-        if not entries:
+        added = [*self._unwritten, *entries]
+        if not added and sequence == self._accounted:
             return
-        table = pa.Table.from_pylist([asdict(entry) for entry in entries], schema=_SCHEMA)
+        table = pa.Table.from_pylist([asdict(entry) for entry in added], schema=_SCHEMA)
         staged = stage(table.to_batches(), _SCHEMA, self._location)
         delta.commit(staged, read=self._snapshot, replaced=(), transactions={APP_ID: sequence}, evidence={})
 
@@ -111,7 +122,7 @@ def _entries_in(rows: TableSnapshot, partition: str | None, after: int) -> list[
         Entry(
             path=row["_source_file"],
             digest=row["_source_digest"],
-            size_bytes=0,
+            size_bytes=None,
             partition=row[partition] if partition else "",
             rows=row["count_all"],
             sequence=row["_sequence"],

@@ -38,11 +38,16 @@ _SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Monitoring:
-    """What is watched. key, predictions, model: asset keys. window: the column whose values are the windows."""
+    """What is watched.
+
+    key, predictions, model: asset keys. entity: the columns that name a predicted event.
+    window: the column whose values are the windows.
+    """
 
     key: str
     predictions: str
     model: str
+    entity: tuple[str, ...]
     window: str
     rules: DriftRules
     code: str
@@ -69,7 +74,9 @@ def watch(monitoring: Monitoring, lakehouse: Lakehouse, compute: Compute, regist
 
 
 def _compared(monitoring: Monitoring, baseline: Mapping[str, Any], frames: Mapping[str, pa.Table]) -> pa.Table:
-    rows = pl.DataFrame(pl.from_arrow(frames[monitoring.predictions.rpartition("/")[2]]))
+    every = pl.DataFrame(pl.from_arrow(frames[monitoring.predictions.rpartition("/")[2]]))
+    # An event that was scored again counts once, as it was scored last.
+    rows = every.sort("processed_at").unique(monitoring.entity, keep="last", maintain_order=True)
     found = []
     for (window,), part in sorted(rows.partition_by(monitoring.window, as_dict=True).items()):
         columns = {name: part[name].to_numpy() for name in baseline["features"]}

@@ -19,12 +19,14 @@ class Shape:
     write: `overwrite` replaces the selected partitions, `merge` keeps standing rows that no newer row replaces,
     `append` leaves every standing row.
     newest: for a merge, the column whose greatest value wins; on a tie the incoming row does.
+    columns: further columns that have to be there.
     """
 
     key: tuple[str, ...] = ()
     partition: str | None = None
     write: Literal["overwrite", "merge", "append"] = "overwrite"
     newest: str | None = None
+    columns: tuple[str, ...] = ()
 
 
 def quoted(name: str) -> str:
@@ -45,12 +47,22 @@ def literal(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+def made(query: str) -> str:
+    """The query as something to select from.
+
+    >>> made("SELECT 1 -- one")
+    '(SELECT 1 -- one\\n) AS made'
+    """
+    return f"({query}\n) AS made"  # a query may end in a comment
+
+
 def rows(query: str, shape: Shape, partitions: Collection[str]) -> str:
     """The query's rows of the selected partitions, equal rows collapsed where the table has a key, in a fixed order.
 
     A row whose partition is NULL is kept, so that the audit can refuse it.
     """
-    selected = f"SELECT {'DISTINCT ' if shape.key else ''}* FROM ({query}) AS made{_within(shape, partitions)}"
+    distinct = "DISTINCT " if shape.key else ""
+    selected = f"SELECT {distinct}* FROM {made(query)}{_within(shape, partitions)}"
     return selected if shape.write == "merge" else f"{selected}{_ordered(shape)}"
 
 

@@ -66,7 +66,7 @@ def drift_heatmap(windows: Sequence[str], psi: Mapping[str, Sequence[float | Non
     """
     values = np.array([[np.nan if cell is None else cell for cell in row] for row in psi.values()], dtype=np.float64)
     values = values.reshape(len(psi), len(windows))
-    figure, axes = _canvas(3.2 + 0.75 * len(windows), 1.6 + 0.3 * len(psi))
+    figure, axes = _canvas(5.5 + 0.75 * len(windows), 1.6 + 0.3 * len(psi))
     image = axes.imshow(np.ma.masked_invalid(values), cmap="YlOrRd", vmin=0.0, vmax=0.5, aspect="auto")
     axes.set_xticks(range(len(windows)), windows, rotation=45, ha="right")
     axes.set_yticks(range(len(psi)), list(psi))

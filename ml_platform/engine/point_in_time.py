@@ -22,16 +22,14 @@ def join(events: pl.DataFrame, views: Sequence[tuple[FeatureView, pl.DataFrame]]
     events: any grain; `event_time` is the moment of each, UTC. Equal events each keep a row.
     views: in the order in which they are joined; a view may be keyed by features of an earlier one.
     Raises AuditError for a key that neither the events nor an earlier view have, for a feature that would replace a
-    column, and for an event without a moment.
+    column, for an event without a moment, and for a view's row that does not say when it is about or was known.
     """
-    if events[event_time].null_count():
-        raise AuditError(
-            f"{event_time} is NULL in {events[event_time].null_count()} events, but features are as of a moment",
-            remedy="Leave these events out, or give them one",
-        )
+    _require_moments(events, "the events", event_time)
     joined = events
     for view, rows in views:
         _require_columns(joined, view)
+        _require_moments(rows, view.name, view.event_time)
+        _require_moments(rows, view.name, view.known_at)
         joined = _as_of(joined, view, rows, event_time)
     return joined
 
@@ -42,7 +40,7 @@ def _as_of(events: pl.DataFrame, view: FeatureView, rows: pl.DataFrame, event_ti
         rows.select(*view.entity, view.event_time, view.known_at, *view.features)
         .drop_nulls(list(view.entity))
         .with_columns(pl.max_horizontal(view.event_time, view.known_at).alias(_USABLE))
-        .sort(_USABLE, view.event_time, view.known_at)
+        .sort(_USABLE, view.event_time, view.known_at, maintain_order=True)
         .filter(pl.col(view.event_time) >= pl.col(view.event_time).cum_max().over(view.entity))
         .unique([*view.entity, _USABLE], keep="last", maintain_order=True)
         .rename({view.event_time: _EVENT})
@@ -58,6 +56,15 @@ def _as_of(events: pl.DataFrame, view: FeatureView, rows: pl.DataFrame, event_ti
         .sort(_ROW)
         .select(*events.columns, *view.features)
     )
+
+
+def _require_moments(rows: pl.DataFrame, of: str, column: str) -> None:
+    nulls = rows[column].null_count()
+    if nulls:
+        raise AuditError(
+            f"{column} is NULL in {nulls} rows of {of}, but what is known is known as of a moment",
+            remedy="Leave these rows out, or give them one",
+        )
 
 
 def _require_columns(events: pl.DataFrame, view: FeatureView) -> None:

@@ -19,7 +19,8 @@ class Recipe:
     inputs: asset keys of the tables that it reads.
     code: digest of everything in its declaration that can change its rows.
     query: what makes it, over the inputs; or None, and `transform` does, from tables named by the last part of a key.
-    reads: how many partitions before and after its own a partition is made from.
+    reads: how many partitions before and after its own a partition is made from. Partitions that are made together see
+    each other's inputs, so what makes a row may not look further than that by itself.
     where: input → SQL predicate on the rows that `transform` gets of it.
     """
 

@@ -64,6 +64,7 @@ def score(
 ) -> Made:
     """The table holding the champion's answer for every event, appended once for each champion and input.
 
+    An event is scored again when its features have changed since; what was scored before stays.
     Raises NotFoundError where no champion stands.
     """
     champion = champion_of(scoring.model, registry)
@@ -72,7 +73,7 @@ def score(
         inputs=(scoring.events, *scoring.views),
         shape=Shape(partition=scoring.column, write="append"),
         code=f"{scoring.code} {champion.digest}",
-        transform=lambda frames: _scored(scoring, champion, frames, runner, registry, say),
+        transform=lambda frames: _scored(scoring, champion, frames, lakehouse, runner, registry, say),
         reads=scoring.reads,
         where={scoring.events: scoring.where} if scoring.where else {},
     )
@@ -83,11 +84,12 @@ def _scored(
     scoring: Scoring,
     champion: ModelVersion,
     frames: Mapping[str, pa.Table],
+    lakehouse: Lakehouse,
     runner: JobRunner,
     registry: ModelRegistry,
     say: Callable[[str], None],
 ) -> pa.Table:
-    rows = _joined(scoring, frames).to_arrow()
+    rows = _unscored(scoring, champion, _joined(scoring, frames), lakehouse).to_arrow()
     with TemporaryDirectory() as folder:
         staged = stage(rows.to_batches(), rows.schema, Location(scoring.key, f"{folder}/rows"))
         package = registry.fetch(champion.name, champion.number, Path(folder) / "model")
@@ -107,6 +109,16 @@ def _scored(
         .append_column("model_version", numbers)
         .append_column("processed_at", at)
     )
+
+
+def _unscored(scoring: Scoring, champion: ModelVersion, rows: pl.DataFrame, lakehouse: Lakehouse) -> pl.DataFrame:
+    """The rows that the champion has not answered with these very features; NULL features are alike."""
+    before = delta.snapshot(lakehouse.table(scoring.key))
+    if before is None or set(rows.columns) - set(before.schema.names):
+        return rows
+    answered = pl.DataFrame(pl.from_arrow(delta.read_rows(before, [*rows.columns, "model_version"])))
+    mine = answered.filter(model_version=champion.number)
+    return rows.join(mine, on=rows.columns, how="anti", nulls_equal=True, maintain_order="left")
 
 
 def _joined(scoring: Scoring, frames: Mapping[str, pa.Table]) -> pl.DataFrame:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ml_platform.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from sqlglot import exp
 
 
 @lru_cache(maxsize=4096)
@@ -15,17 +19,9 @@ def tables_read(text: str, at: str) -> tuple[str, ...]:
     at: the file, for errors. Raises DeclarationError where the text is not exactly one query over tables that are
     named with their layer.
     """
-    import sqlglot
     from sqlglot import exp
 
-    try:
-        statements = [statement for statement in sqlglot.parse(text, read="duckdb") if statement is not None]
-    except sqlglot.ParseError as error:
-        first = error.errors[0]
-        raise DeclarationError(
-            f"{at}:{first['line']}: {first['highlight']!r} is not SQL, but the file has to be one query: "
-            f"{first['description']}"
-        ) from error
+    statements = _statements(text, at)
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         kinds = ", ".join(statement.key.upper() for statement in statements) or "nothing"
         raise DeclarationError(
@@ -48,17 +44,40 @@ def relation(key: str) -> str:
     return key.replace("/", ".")
 
 
-def _tables(query):  # type: ignore[no-untyped-def]
+def _statements(text: str, at: str) -> list[exp.Expr]:
+    import sqlglot
+    from sqlglot.errors import ParseError, TokenError
+
+    try:
+        return [statement for statement in sqlglot.parse(text, read="duckdb") if statement is not None]
+    except ParseError as error:
+        first = error.errors[0]
+        raise DeclarationError(
+            f"{at}:{first['line']}: {first['highlight']!r} is not SQL, but the file has to be one query: "
+            f"{first['description']}"
+        ) from error
+    except TokenError as error:
+        raise DeclarationError(
+            f"{at}:1: the file is not SQL, but it has to be one query: {error}", remedy="Close every quote and comment"
+        ) from error
+
+
+def _tables(query: exp.Expr) -> list[exp.Table]:
     from sqlglot import exp
 
     local = {cte.alias_or_name for cte in query.find_all(exp.CTE)}
     return [table for table in query.find_all(exp.Table) if table.db or table.name not in local]
 
 
-def _key(table, at: str) -> str:  # type: ignore[no-untyped-def]
+def _key(table: exp.Table, at: str) -> str:
     if not table.db or not table.name or table.catalog:
         raise DeclarationError(
-            f"{at}: {table.sql(dialect='duckdb')!r} is read, but it is no table of ours",
+            f"{at}:{_line(table)}: {table.sql(dialect='duckdb')!r} is read, but it is no table of ours",
             allowed="A table is named with its layer, for instance silver.flights",
         )
     return f"{table.db}/{table.name}"
+
+
+def _line(table: exp.Table) -> int:
+    """The first line that the parser has kept for anything inside the table's name; 1 where it has kept none."""
+    return min((node.meta["line"] for node in table.walk() if "line" in node.meta), default=1)

@@ -7,23 +7,24 @@ same rows staged twice are the same files, and a table that did not change is re
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime
-from typing import Any
+from contextlib import contextmanager
 from urllib.parse import quote
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pyarrow.fs import FileSelector, FileSystem, FileType
 
+from ml_platform.engine import delta
+from ml_platform.engine.file_statistics import statistics
 from ml_platform.engine.files import filesystem
+from ml_platform.errors import AuditError
 from ml_platform.records.table import DataFile, Location, StagedFiles
 
 _FILE_BYTES = 64 * 2**20
 _GROUP_ROWS = 122_880
-_LONGEST_STATISTIC = 64
 
 
 def stage(
@@ -31,128 +32,62 @@ def stage(
 ) -> StagedFiles:
     """The batches as files of at most about 64 MiB in the target's folder, not committed.
 
-    batches: in the order in which rows are to stand in the files; cast to `schema` where they differ only in width.
+    batches: in the order in which rows are to stand in the files; how rows are divided into batches changes nothing.
     partition_by: columns that become folders and leave the files; their values are text and not null.
+    Raises AuditError for a column, or a value, of a kind that tables do not hold; a failure leaves no file behind.
     """
-    schema = storable(schema)
+    schema = storable(schema, target.key)
     files = filesystem(target)
-    writers: dict[tuple[str, ...], _FileWriter] = {}
-    done: list[DataFile] = []
-    for batch in batches:
-        for values, part in _split(batch.cast(schema), partition_by):
-            writer = writers.setdefault(values, _FileWriter(part.schema, dict(zip(partition_by, values, strict=True))))
-            writer.write(part)
-            if writer.full:
-                done.append(writers.pop(values).finish(files))
-    done += [writer.finish(files) for writer in writers.values()]
-    return StagedFiles(target, schema, partition_by, tuple(done))
+    writers: dict[tuple[str, ...], _PartitionWriter] = {}
+    try:
+        for batch in batches:
+            for values, part in _split(_cast(batch, schema, target.key), partition_by):
+                if values not in writers:
+                    writers[values] = _PartitionWriter(files, part.schema, dict(zip(partition_by, values, strict=True)))
+                writers[values].write(part)
+        done = tuple(file for writer in writers.values() for file in writer.finish())
+    except BaseException:
+        for writer in writers.values():
+            writer.undo()
+        raise
+    return StagedFiles(target, schema, partition_by, done)
 
 
-def storable(schema: pa.Schema) -> pa.Schema:
-    """The schema in the types that every Delta reader knows: plain strings, microseconds UTC, signed integers."""
-    return pa.schema([pa.field(field.name, _storable(field.type)) for field in schema])
+def storable(schema: pa.Schema, key: str) -> pa.Schema:
+    """The schema in the types that every Delta reader knows: plain strings, microseconds UTC, signed integers.
+
+    key: whose rows they are, for errors. Raises AuditError for a type that tables do not hold.
+    """
+    kinds = {field.name: _storable(field.type) for field in schema}
+    for name, kind in kinds.items():
+        refused = (pa.types.is_null, pa.types.is_time, pa.types.is_duration, pa.types.is_interval, pa.types.is_float16)
+        if any(is_refused(kind) for is_refused in refused):
+            raise AuditError(
+                f"{key} has a column {name} of type {kind}, but tables hold no such values",
+                allowed="Numbers, texts, booleans, dates, timestamps and decimals are held",
+                remedy="Cast it in the query, for instance CAST(NULL AS VARCHAR)",
+            )
+    return pa.schema([pa.field(name, kind) for name, kind in kinds.items()])
 
 
-def _storable(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_dictionary(kind):
-        return _storable(kind.value_type)
-    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return pa.string()
-    if pa.types.is_timestamp(kind):
-        return pa.timestamp("us", tz="UTC" if kind.tz else None)
-    if pa.types.is_unsigned_integer(kind):
-        return pa.int32() if kind.bit_width < 32 else pa.int64()
-    return kind
+def present(location: Location) -> frozenset[str]:
+    """The paths of all files in the table's folder, whether or not its log names them."""
+    found = filesystem(location).get_file_info(FileSelector("", recursive=True, allow_not_found=True))
+    return frozenset(info.path for info in found if info.type == FileType.File)
 
 
-def _split(batch: pa.RecordBatch, by: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], pa.RecordBatch]]:
-    if not by:
-        yield (), batch
-        return
-    keys = pa.Table.from_batches([batch]).select(list(by)).group_by(list(by)).aggregate([])
-    for row in keys.to_pylist():
-        chosen = batch
-        for column in by:
-            match = pc.is_null(chosen[column]) if row[column] is None else pc.equal(chosen[column], row[column])
-            chosen = chosen.filter(match)
-        yield tuple("" if row[c] is None else str(row[c]) for c in by), chosen.drop_columns(list(by))
+@contextmanager
+def undone_on_failure(staged: StagedFiles, stood: Collection[str]) -> Iterator[None]:
+    """Where the block fails, the staged files are gone that neither stood before nor are in the table by now.
 
-
-class _FileWriter:
-    """One Parquet file in memory, until it is full or finished."""
-
-    def __init__(self, schema: pa.Schema, partition: Mapping[str, str]) -> None:
-        self._buffer = pa.BufferOutputStream()
-        self._parquet = pq.ParquetWriter(self._buffer, schema, compression="zstd", compression_level=1)
-        self._partition = partition
-        self._waiting: list[pa.RecordBatch] = []
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        self._waiting.append(batch)
-        if sum(len(waiting) for waiting in self._waiting) >= _GROUP_ROWS:
-            self._flush()
-
-    @property
-    def full(self) -> bool:
-        return bool(self._buffer.tell() >= _FILE_BYTES)
-
-    def _flush(self) -> None:
-        if self._waiting:
-            self._parquet.write_table(pa.Table.from_batches(self._waiting).combine_chunks(), row_group_size=_GROUP_ROWS)
-            self._waiting = []
-
-    def finish(self, files: Any) -> DataFile:
-        self._flush()
-        self._parquet.close()
-        content = self._buffer.getvalue()
-        name = f"{hashlib.sha256(content).hexdigest()}.parquet"
-        folder = "/".join(f"{column}={quote(value, safe='')}" for column, value in self._partition.items())
-        path = f"{folder}/{name}" if folder else name
-        if folder:
-            files.create_dir(folder, recursive=True)
-        temporary = f"{path}.writing"
-        with files.open_output_stream(temporary) as stream:
-            stream.write(content)
-        files.move(temporary, path)
-        footer = pq.ParquetFile(pa.BufferReader(content)).metadata
-        return DataFile(path, len(content), footer.num_rows, self._partition, _statistics(footer))
-
-
-def _statistics(footer: Any) -> str:
-    """The file's footer as the statistics of the Delta protocol."""
-    lows: dict[str, Any] = {}
-    highs: dict[str, Any] = {}
-    nulls: dict[str, int] = {}
-    for index in range(footer.num_columns):
-        chunks = [footer.row_group(group).column(index) for group in range(footer.num_row_groups)]
-        name = footer.schema.column(index).name
-        known = [chunk.statistics for chunk in chunks if chunk.statistics is not None]
-        if len(known) < len(chunks) or not known:
-            continue
-        nulls[name] = sum(statistics.null_count for statistics in known)
-        bounds = [_bounds(statistics) for statistics in known if statistics.has_min_max]
-        if bounds and all(bound is not None for bound in bounds):
-            lows[name] = min(bound[0] for bound in bounds if bound)
-            highs[name] = max(bound[1] for bound in bounds if bound)
-    return json.dumps({"numRecords": footer.num_rows, "minValues": lows, "maxValues": highs, "nullCount": nulls})
-
-
-def _bounds(statistics: Any) -> tuple[Any, Any] | None:
-    """The lowest and highest value as JSON can hold them; None where the protocol has no exact form."""
-    low, high = statistics.min, statistics.max
-    if isinstance(low, datetime):
-        return _instant(low), _instant(high)
-    if isinstance(low, date):
-        return low.isoformat(), high.isoformat()
-    if isinstance(low, str) and max(len(low), len(high)) <= _LONGEST_STATISTIC:
-        return low, high
-    if isinstance(low, bool) or not isinstance(low, int | float):
-        return None
-    return None if math.isnan(low) or math.isnan(high) or math.isinf(low) or math.isinf(high) else (low, high)
-
-
-def _instant(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if moment.tzinfo else moment.isoformat()
+    stood: what `present` said before they were staged; an older version may be made of such a file.
+    """
+    try:
+        yield
+    except BaseException:
+        table = delta.snapshot(staged.location)
+        discard(staged, {*stood, *(file.path for file in (table.files if table else ()))})
+        raise
 
 
 def discard(staged: StagedFiles, keep: Collection[str]) -> None:
@@ -161,3 +96,112 @@ def discard(staged: StagedFiles, keep: Collection[str]) -> None:
     for file in staged.files:
         if file.path not in keep:
             files.delete_file(file.path)
+
+
+class _PartitionWriter:
+    """The files of one partition, one of them at a time in memory until it is full."""
+
+    def __init__(self, files: FileSystem, schema: pa.Schema, partition: Mapping[str, str]) -> None:
+        self._files = files
+        self._schema = schema
+        self._partition = partition
+        self._waiting: list[pa.RecordBatch] = []
+        self._rows = 0
+        self._buffer = pa.BufferOutputStream()
+        self._parquet: pq.ParquetWriter | None = None
+        self._done: list[DataFile] = []
+        self._new: list[str] = []
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Row groups are cut by their number of rows alone, so that files do not depend on how batches were cut."""
+        while batch.num_rows:
+            part = batch.slice(0, _GROUP_ROWS - self._rows)
+            batch = batch.slice(part.num_rows)
+            self._waiting.append(part)
+            self._rows += part.num_rows
+            if self._rows == _GROUP_ROWS:
+                self._end_group()
+
+    def finish(self) -> list[DataFile]:
+        if self._rows:
+            self._end_group()
+        if self._parquet is not None:
+            self._end_file(self._parquet)
+        return self._done
+
+    def undo(self) -> None:
+        """What was written here, and was not there before, is gone."""
+        for path in self._new:
+            self._files.delete_file(path)
+
+    def _end_group(self) -> None:
+        if self._parquet is None:
+            self._buffer = pa.BufferOutputStream()
+            self._parquet = pq.ParquetWriter(self._buffer, self._schema, compression="zstd", compression_level=1)
+        group = pa.Table.from_batches(self._waiting).combine_chunks()
+        self._parquet.write_table(group, row_group_size=_GROUP_ROWS)
+        self._waiting, self._rows = [], 0
+        if self._buffer.tell() >= _FILE_BYTES:
+            self._end_file(self._parquet)
+
+    def _end_file(self, parquet: pq.ParquetWriter) -> None:
+        parquet.close()
+        self._parquet = None
+        content = self._buffer.getvalue()
+        folder = "/".join(f"{column}={quote(value, safe='')}" for column, value in self._partition.items())
+        name = f"{hashlib.sha256(content).hexdigest()}.parquet"
+        path = f"{folder}/{name}" if folder else name
+        self._put(path, folder, content)
+        footer = pq.ParquetFile(pa.BufferReader(content)).metadata
+        self._done.append(DataFile(path, len(content), footer.num_rows, self._partition, statistics(footer)))
+
+    def _put(self, path: str, folder: str, content: pa.Buffer) -> None:
+        """The file stands whole or not at all; one that stands already is left as it is."""
+        if self._files.get_file_info(path).size == len(content):
+            return
+        if folder:
+            self._files.create_dir(folder, recursive=True)
+        temporary = f"{path}.{uuid4().hex}.writing"
+        with self._files.open_output_stream(temporary) as stream:
+            stream.write(content)
+        self._files.move(temporary, path)
+        self._new.append(path)
+
+
+def _storable(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return _storable(kind.value_type)
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+        return pa.binary()
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", tz="UTC" if kind.tz else None)
+    if pa.types.is_unsigned_integer(kind):
+        return pa.int32() if kind.bit_width < 32 else pa.int64()
+    return kind
+
+
+def _cast(batch: pa.RecordBatch, schema: pa.Schema, key: str) -> pa.RecordBatch:
+    try:
+        return batch.cast(schema)
+    except pa.ArrowInvalid as error:
+        raise AuditError(
+            f"{key} has a value that its table cannot hold, but nothing is rounded or cut: {error}",
+            allowed="Tables hold integers of 64 bits and times to the microsecond",
+            remedy="Cast the column in the query",
+        ) from error
+
+
+def _split(batch: pa.RecordBatch, by: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], pa.RecordBatch]]:
+    """The batch by partition, in the order of first rows; a NULL becomes an empty text, which is no partition."""
+    if not by:
+        yield (), batch
+        return
+    keys = pa.Table.from_batches([batch]).select(list(by)).group_by(list(by), use_threads=False).aggregate([])
+    for row in keys.to_pylist():
+        chosen = batch
+        for column in by:
+            match = pc.is_null(chosen[column]) if row[column] is None else pc.equal(chosen[column], row[column])
+            chosen = chosen.filter(match)
+        yield tuple("" if row[c] is None else str(row[c]) for c in by), chosen.drop_columns(list(by))

@@ -1,23 +1,29 @@
 """Tables made from tables: stage, audit, commit, and nothing at all where nothing changed.
 
 For every partition that is asked for, the content of what it reads and the code that makes it come to one number, which
-is recorded in the table with the partition's data (`made:<partition>`). A partition whose number stands is unchanged.
+is recorded in the table with the partition's data (`made:<partition>`). A partition whose number stands is unchanged;
+in an append-only table every number stands whose rows were ever appended.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from ml_platform.engine import delta
 from ml_platform.engine.audit import audit
-from ml_platform.engine.plan import INCOMING, STANDING, Shape, merged, rows
+from ml_platform.engine.files import filesystem
+from ml_platform.engine.plan import INCOMING, STANDING, Shape, made, merged, rows
 from ml_platform.engine.recipe import Recipe
+from ml_platform.engine.retry import until_undisputed
 from ml_platform.engine.sql import relation
-from ml_platform.errors import AuditError, ConflictError
+from ml_platform.engine.staging import present, stage, undone_on_failure
+from ml_platform.errors import DeclarationError
 from ml_platform.records.table import Commit, StagedFiles, TableSnapshot, TableVersion
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
@@ -25,7 +31,7 @@ from ml_platform.roles.lakehouse import Lakehouse
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_TRIES = 4
+_ASIDE = "platform/incoming"
 
 
 @dataclass(frozen=True)
@@ -53,13 +59,31 @@ def make(
     Raises NotFoundError for an input that is not there, AuditError for rows that break a rule, ServiceError for a
     query that does not run; the table then stands as it stood. A conflict with another writer is tried again.
     """
-    for left in reversed(range(_TRIES)):
-        try:
-            return _make(recipe, partitions, every, lakehouse, compute)
-        except ConflictError:
-            if not left:
-                raise
-    raise AssertionError("unreachable")
+    return until_undisputed(lambda: _make(recipe, partitions, every, lakehouse, compute))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One try at a table: the partitions to make, the inputs as they were pinned, and the table as it stood."""
+
+    recipe: Recipe
+    todo: Sequence[str]
+    every: Sequence[str]
+    inputs: Mapping[str, TableSnapshot]
+    before: TableSnapshot | None
+    lakehouse: Lakehouse
+    compute: Compute
+
+    @property
+    def relations(self) -> dict[str, StagedFiles]:
+        """What a query over the inputs can see, by the names that it uses."""
+        needed = {partition for p in self.todo for partition in _window(self.recipe, p, self.every)}
+        return {relation(key): _selected(snap, self.recipe.shape, needed) for key, snap in self.inputs.items()}
+
+    @property
+    def standing(self) -> TableSnapshot | None:
+        """The partitions to make, as they stand."""
+        return None if self.before is None else _selected(self.before, self.recipe.shape, self.todo)
 
 
 def _make(
@@ -68,88 +92,87 @@ def _make(
     started = time.monotonic()
     inputs = {key: delta.existing(lakehouse.table(key)) for key in recipe.inputs}
     location = lakehouse.table(recipe.key)
-    numbers = {_app_id(p): _number(recipe, inputs, _window(recipe, p, every)) for p in partitions}
-    stand = delta.transactions(location, numbers)
-    todo = [p for p in partitions if stand[_app_id(p)] != numbers[_app_id(p)]]
-    read = tuple(TableVersion(key, snap.version, delta.fingerprint(snap)) for key, snap in inputs.items())
     before = delta.snapshot(location)
+    numbers = {p: _number(recipe, inputs, _window(recipe, p, every)) for p in partitions}
+    ids = {p: _app_id(recipe.shape, p, number) for p, number in numbers.items()}
+    stand = delta.transactions(location, ids.values(), before.version) if before else {}
+    todo = [p for p in partitions if stand.get(ids[p]) != numbers[p]]
     if before is not None and not todo:
         done = Commit(before.version, 0, 0, (), unchanged=True)
     else:
-        recorded = {_app_id(p): numbers[_app_id(p)] for p in todo}
-        done = _stage_audit_commit(recipe, todo, every, inputs, before, recorded, lakehouse, compute)
-    after = _selected(delta.existing(location), recipe.shape, partitions)
-    return Made(done, after, read, tuple(todo), time.monotonic() - started)
+        work = _Work(recipe, todo, every, inputs, before, lakehouse, compute)
+        done = _stage_audit_commit(work, {ids[p]: numbers[p] for p in todo})
+    after = delta.snapshot(location, done.version)
+    if after is None:
+        raise AssertionError(f"{recipe.key} was committed and is not there")
+    read = tuple(TableVersion(key, snap.version, delta.fingerprint(snap)) for key, snap in inputs.items())
+    return Made(done, _selected(after, recipe.shape, partitions), read, tuple(todo), time.monotonic() - started)
 
 
-def _stage_audit_commit(
-    recipe: Recipe,
-    todo: Sequence[str],
-    every: Sequence[str],
-    inputs: Mapping[str, TableSnapshot],
-    before: TableSnapshot | None,
-    numbers: Mapping[str, int],
-    lakehouse: Lakehouse,
-    compute: Compute,
-) -> Commit:
-    from ml_platform.engine.staging import discard
-
-    needed = {partition for p in todo for partition in _window(recipe, p, every)}
-    relations = {relation(key): _selected(snap, recipe.shape, needed) for key, snap in inputs.items()}
-    standing = None if before is None else _selected(before, recipe.shape, todo)
-    staged = _staged(recipe, todo, relations, standing, lakehouse, compute)
-    try:
-        audit(staged, recipe.shape, compute)
-    except AuditError:
-        discard(staged, {file.path for file in before.files} if before else ())
-        raise
-    return delta.commit(
-        staged,
-        read=before,
-        replaced=standing.files if standing and recipe.shape.write != "append" else (),
-        transactions=numbers,
-        evidence={"read": {key: snap.version for key, snap in inputs.items()}, "code": recipe.code},
-    )
+def _stage_audit_commit(work: _Work, numbers: Mapping[str, int]) -> Commit:
+    shape, standing = work.recipe.shape, work.standing
+    stood = present(work.lakehouse.table(work.recipe.key))
+    staged = _staged(work)
+    with undone_on_failure(staged, stood):
+        audit(staged, shape, work.compute)
+        return delta.commit(
+            staged,
+            read=work.before,
+            replaced=standing.files if standing and shape.write != "append" else (),
+            transactions=numbers,
+            evidence={"read": {key: snap.version for key, snap in work.inputs.items()}, "code": work.recipe.code},
+        )
 
 
-def _staged(
-    recipe: Recipe,
-    todo: Sequence[str],
-    relations: Mapping[str, StagedFiles],
-    standing: TableSnapshot | None,
-    lakehouse: Lakehouse,
-    compute: Compute,
-) -> StagedFiles:
-    from ml_platform.engine.staging import stage
+def _staged(work: _Work) -> StagedFiles:
+    recipe = work.recipe
+    if recipe.query is not None:
+        return _queried(work, recipe.query, work.relations)
+    frame = _transformed(work)
+    if not (recipe.shape.key or recipe.shape.partition):
+        return stage(frame.to_batches(), frame.schema, work.lakehouse.table(recipe.key))
+    with _set_aside(frame, recipe.key, work.lakehouse) as incoming:
+        return _queried(work, f"SELECT * FROM {INCOMING}", {INCOMING: incoming})
 
-    shape, target = recipe.shape, lakehouse.table(recipe.key)
+
+def _queried(work: _Work, query: str, relations: Mapping[str, StagedFiles]) -> StagedFiles:
+    shape, target = work.recipe.shape, work.lakehouse.table(work.recipe.key)
     partition_by = (shape.partition,) if shape.partition else ()
-    query = recipe.query
-    if query is None:
-        frame = _transformed(recipe, relations, compute)
-        if not (shape.key or shape.partition):
-            return stage(frame.to_batches(), frame.schema, target)
-        aside = lakehouse.files(f"platform/incoming/{recipe.key}")
-        relations = {INCOMING: stage(frame.to_batches(), frame.schema, aside)}
-        query = f"SELECT * FROM {INCOMING}"
     if shape.write != "merge":
-        return compute.stage(rows(query, shape, todo), relations, target, partition_by)
-    schema = compute.fetch(f"SELECT * FROM ({query}) AS made LIMIT 0", relations).schema
-    before = standing or StagedFiles(target, schema, partition_by, ())
-    return compute.stage(
-        merged(query, shape, todo, schema.names), {**relations, STANDING: before}, target, partition_by
-    )
+        return work.compute.stage(rows(query, shape, work.todo), relations, target, partition_by)
+    schema = work.compute.fetch(f"SELECT * FROM {made(query)} LIMIT 0", relations).schema
+    standing = work.standing or StagedFiles(target, schema, partition_by, ())
+    plan = merged(query, shape, work.todo, schema.names)
+    return work.compute.stage(plan, {**relations, STANDING: standing}, target, partition_by)
 
 
-def _transformed(recipe: Recipe, relations: Mapping[str, StagedFiles], compute: Compute) -> pa.Table:
+@contextmanager
+def _set_aside(frame: pa.Table, key: str, lakehouse: Lakehouse) -> Iterator[StagedFiles]:
+    """The frame as files beside the tables, for a query to read; they are gone afterwards."""
+    name = f"{key.replace('/', '.')}-{uuid4().hex}"
+    try:
+        yield stage(frame.to_batches(), frame.schema, lakehouse.files(f"{_ASIDE}/{name}"))
+    finally:
+        filesystem(lakehouse.files(_ASIDE)).delete_dir(name)
+
+
+def _transformed(work: _Work) -> pa.Table:
     """The Python function's frame; a keyless table's rows stand in the order in which the function gave them."""
+    recipe = work.recipe
     if recipe.transform is None:
         raise AssertionError(f"{recipe.key} has neither a query nor a function")
+    names = {key: key.rpartition("/")[2] for key in recipe.inputs}
+    if len(set(names.values())) < len(names):
+        raise DeclarationError(
+            f"{recipe.key} reads {', '.join(sorted(names))}, but two of them go by the same last part",
+            remedy="Write it as a query, or give one of the tables another name",
+        )
+    relations = work.relations
     frames = {}
-    for name, files in relations.items():
-        where = recipe.where.get(name.replace(".", "/"))
-        query = f"SELECT * FROM {name}" + (f" WHERE {where}" if where else "") 
-        frames[name.rpartition(".")[2]] = compute.fetch(query, {name: files})
+    for key, name in names.items():
+        where = f" WHERE {recipe.where[key]}" if key in recipe.where else ""
+        query = f"SELECT * FROM {relation(key)}{where}"
+        frames[name] = work.compute.fetch(query, {relation(key): relations[relation(key)]})
     return recipe.transform(frames)
 
 
@@ -174,5 +197,7 @@ def _number(recipe: Recipe, inputs: Mapping[str, TableSnapshot], window: Collect
     return int.from_bytes(hashlib.sha256("\n".join(parts).encode()).digest()[:8]) >> 1
 
 
-def _app_id(partition: str) -> str:
-    return f"made:{partition}" if partition else "made"
+def _app_id(shape: Shape, partition: str, number: int) -> str:
+    """The name that a partition's number is kept under; what is appended stays, so each of its numbers is kept."""
+    name = f"made:{partition}" if partition else "made"
+    return f"{name}:{number:x}" if shape.write == "append" else name

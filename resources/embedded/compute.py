@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ml_platform.engine.plan import literal, quoted
@@ -40,7 +41,7 @@ class EmbeddedCompute:
 
         with self._over(inputs) as connection, _translated(target.key):
             reader = connection.sql(query).to_arrow_reader(_BATCH_ROWS)
-            return stage(reader, reader.schema, target, partition_by)
+            return stage(_streamed(reader, target.key), reader.schema, target, partition_by)
 
     def fetch(self, query: str, inputs: Mapping[str, StagedFiles]) -> pa.Table:
         """As the role promises."""
@@ -51,7 +52,10 @@ class EmbeddedCompute:
     def _over(self, inputs: Mapping[str, StagedFiles]) -> Iterator[duckdb.DuckDBPyConnection]:
         import duckdb
 
-        with duckdb.connect(config=dict(self._settings)) as connection:
+        with (
+            TemporaryDirectory() as spill,
+            duckdb.connect(config={**self._settings, "temp_directory": spill}) as connection,
+        ):
             connection.execute("SET TimeZone = 'UTC'")
             for name, files in inputs.items():
                 _expose(connection, name, files)
@@ -59,23 +63,45 @@ class EmbeddedCompute:
 
 
 def _expose(connection: duckdb.DuckDBPyConnection, name: str, of: StagedFiles) -> None:
-    """The files as a view of that name (`schema.table`), partition columns taken from the folders' names."""
+    """The files as a view of that name (`schema.table`), with the columns of their schema."""
     schema, _, table = name.rpartition(".")
     relation = ".".join(quoted(part) for part in (schema, table) if part)
     if schema:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
-    if not of.files:
-        connection.register("_empty", of.schema.empty_table())
-        connection.execute(f"CREATE TABLE {relation} AS SELECT * FROM _empty")
-        connection.unregister("_empty")
+    if of.files:
+        connection.execute(f"CREATE VIEW {relation} AS {_select(connection, of)}")
         return
+    connection.register("_empty", of.schema.empty_table())
+    connection.execute(f"CREATE TABLE {relation} AS SELECT * FROM _empty")
+    connection.unregister("_empty")
+
+
+def _select(connection: duckdb.DuckDBPyConnection, of: StagedFiles) -> str:
+    """The query that reads the files; partition columns come from the folders' names."""
     paths = ", ".join(literal(f"{of.location.uri}/{file.path}") for file in of.files)
     types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in of.partition_by)
     hive = f", hive_partitioning = true, hive_types = {{{types}}}" if of.partition_by else ""
-    columns = ", ".join(quoted(column) for column in of.schema.names)
-    connection.execute(
-        f"CREATE VIEW {relation} AS SELECT {columns} FROM read_parquet([{paths}], union_by_name = true{hive})" 
-    )
+    rows = f"read_parquet([{paths}], union_by_name = true{hive})"
+    inside = set(connection.sql(f"SELECT * FROM {rows}").columns)
+    empty = connection.from_arrow(of.schema.empty_table())
+    columns = [
+        # A column may have come to the table after the last of these files was written.
+        quoted(column) if column in inside else f"CAST(NULL AS {kind}) AS {quoted(column)}"
+        for column, kind in zip(empty.columns, empty.types, strict=True)
+    ]
+    return f"SELECT {', '.join(columns)} FROM {rows}"
+
+
+def _streamed(reader: pa.RecordBatchReader, subject: str) -> Iterator[pa.RecordBatch]:
+    """The reader's batches; what DuckDB finds wrong with a row half way comes out of it as an OSError."""
+    while True:
+        try:
+            batch = reader.read_next_batch()
+        except StopIteration:
+            return
+        except OSError as error:
+            raise _failed(subject, error) from error
+        yield batch
 
 
 @contextmanager
@@ -85,7 +111,11 @@ def _translated(subject: str) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise ServiceError(f"the query of {subject} does not run, but it has to be made from it: {error}") from error
+        raise _failed(subject, error) from error
+
+
+def _failed(subject: str, error: Exception) -> ServiceError:
+    return ServiceError(f"the query of {subject} does not run, but it has to be made from it: {error}")
 
 
 if TYPE_CHECKING:

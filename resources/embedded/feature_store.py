@@ -139,7 +139,7 @@ def _replace(connection: sqlite3.Connection, view: FeatureView, rows: Iterable[p
     connection.execute("CREATE TABLE IF NOT EXISTS __views (name TEXT PRIMARY KEY, version, row_count, columns)")
     connection.execute(f'DROP TABLE IF EXISTS "{view.name}"')
     connection.execute(f'CREATE TABLE "{view.name}" ({declared})')
-    insert = f'INSERT INTO "{view.name}" VALUES ({", ".join("?" * len(columns))})'  # noqa: S608 - names are checked
+    insert = f'INSERT INTO "{view.name}" VALUES ({", ".join("?" * len(columns))})'
     count = 0
     try:
         for batch in rows:
@@ -201,7 +201,7 @@ def _look_up_query(view: FeatureView) -> str:
     features = "".join(f', "{name}"' for name in view.features)
     key = " AND ".join(f'"{name}" = ?' for name in view.entity)
     return (
-        f'SELECT "{view.event_time}", "{view.known_at}"{features} FROM "{view.name}" '  # noqa: S608 - names are checked
+        f'SELECT "{view.event_time}", "{view.known_at}"{features} FROM "{view.name}" '
         f'WHERE {key} AND "{view.event_time}" BETWEEN ? AND ? AND "{view.known_at}" <= ? '
         f'ORDER BY "{view.event_time}" DESC, "{view.known_at}" DESC LIMIT 1'
     )

@@ -13,6 +13,7 @@ from pydantic import Field
 from assets.landing.flights import layout
 from ml_platform.components.asset import source_digest
 from ml_platform.components.domain import domain_of, partitions
+from ml_platform.metadata import OUTCOME, UNCHANGED
 from ml_platform.roles.lakehouse import Lakehouse
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def flights(
     return dg.MaterializeResult(
         data_version=dg.DataVersion(digest(contents)),
         metadata={
+            OUTCOME: f"{len(written):,} files written" if written else UNCHANGED,
             "files_written": len(written),
             "files_unchanged": len(contents) - len(written),
             "dagster/row_count": sum(rows.height for rows in landed.values()),

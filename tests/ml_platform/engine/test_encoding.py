@@ -41,7 +41,9 @@ def test_text_in_a_number_is_an_error_that_names_the_feature(column):
 
 
 def test_missing_feature_is_named():
-    with pytest.raises(PlatformError, match=r"feature carrier is missing, but the model needs it\. Did you mean carier"):
+    with pytest.raises(
+        PlatformError, match=r"feature carrier is missing, but the model needs it\. Did you mean carier"
+    ):
         ENCODING.matrix({"wind": [1.0], "carier": ["UA"]})
 
 

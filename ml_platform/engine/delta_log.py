@@ -1,0 +1,160 @@
+"""The log of a Delta table: opened at a version, and written to in commits that stand directly on that version.
+
+A commit never slips in behind somebody else's: conflict resolution is off, so that whatever was committed since the
+version that was read refuses it, and a commit's number is known before it is made.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ml_platform.errors import ConflictError, NotFoundError, ServiceError
+from ml_platform.records.table import DataFile, Location, StagedFiles
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from deltalake import CommitProperties, DeltaTable
+
+_UNREADABLE_FEATURES = {"deletionVectors", "columnMapping"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one commit does. coming, going: data files; transactions: name → number; evidence: for people."""
+
+    coming: Collection[DataFile]
+    going: Collection[DataFile]
+    transactions: Mapping[str, int]
+    evidence: Mapping[str, Any]
+
+
+def opened(location: Location, version: int | None = None) -> DeltaTable | None:
+    """The table at a version, the latest by default; None where it does not exist.
+
+    Raises NotFoundError for a version that is not there, ServiceError for a log that cannot be read and for a table
+    whose protocol hides rows from whoever reads its files.
+    """
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError, TableNotFoundError
+
+    try:
+        table = DeltaTable(location.uri, version=version, storage_options=dict(location.storage_options))
+    except TableNotFoundError:
+        return None
+    except DeltaError as error:
+        if version is not None and opened(location) is not None:
+            raise NotFoundError(f"the table {location.key} has no version {version}") from error
+        raise ServiceError(
+            f"the log of the table {location.key} cannot be read, but every read goes through it: {_first_line(error)}",
+            remedy="Restore the table's _delta_log; its data files are untouched",
+        ) from error
+    hidden = _UNREADABLE_FEATURES & set(table.protocol().reader_features or ())
+    if hidden:
+        raise ServiceError(
+            f"the table {location.key} uses {', '.join(sorted(hidden))}, but reading its files would misread it",
+            remedy="Rewrite it without these features",
+        )
+    return table
+
+
+def create(staged: StagedFiles, change: Change) -> int:
+    """The table's first version, 0, holding the files that come. Raises ConflictError where it exists already."""
+    from deltalake import Schema
+    from deltalake.exceptions import DeltaError
+    from deltalake.transaction import create_table_with_add_actions
+
+    location = staged.location
+    try:
+        create_table_with_add_actions(
+            location.uri,
+            Schema.from_arrow(staged.schema),
+            [_add(file) for file in change.coming],
+            partition_by=list(staged.partition_by),
+            storage_options=dict(location.storage_options),
+            commit_properties=_properties(change),
+        )
+    except DeltaError as error:
+        if opened(location) is not None:
+            raise _conflict(location, None) from error
+        raise
+    return 0
+
+
+def add_columns(location: Location, table: DeltaTable, added: pa.Schema) -> None:
+    """The columns stand in the table, NULL in every row that it has. Raises ConflictError for a stale table."""
+    from deltalake import CommitProperties, Schema
+    from deltalake.exceptions import CommitFailedError
+
+    try:
+        table.alter.add_columns(
+            list(Schema.from_arrow(added).fields), commit_properties=CommitProperties(max_commit_retries=0)
+        )
+    except CommitFailedError as error:
+        raise _conflict(location, table.version()) from error
+
+
+def append(location: Location, table: DeltaTable, change: Change) -> int:
+    """The version that stands on the opened one, with the files that come and without those that go."""
+    actions = [*(_add(file) for file in change.coming), *(_remove(file) for file in change.going)]
+    return _write(location, table, actions, "append", table.schema(), change)
+
+
+def rewrite(staged: StagedFiles, table: DeltaTable, change: Change) -> int:
+    """The version that stands on the opened one and holds the files that come, in their schema, and no other."""
+    actions = [_add(file) for file in change.coming]
+    return _write(staged.location, table, actions, "overwrite", staged.schema, change)
+
+
+def _write(location: Location, table: DeltaTable, actions: list[Any], mode: str, schema: Any, change: Change) -> int:
+    from deltalake.exceptions import CommitFailedError
+
+    version = table.version()
+    partition_by = table.metadata().partition_columns
+    try:
+        table.create_write_transaction(actions, mode, schema, partition_by, commit_properties=_properties(change))
+    except CommitFailedError as error:
+        raise _conflict(location, version) from error
+    return version + 1
+
+
+def _properties(change: Change) -> CommitProperties:
+    from deltalake import CommitProperties, Transaction
+
+    return CommitProperties(
+        custom_metadata={name: json.dumps(value, default=str) for name, value in change.evidence.items()},
+        max_commit_retries=0,
+        app_transactions=[Transaction(app_id, number) for app_id, number in change.transactions.items()],
+    )
+
+
+def _add(file: DataFile) -> Any:
+    from deltalake.transaction import AddAction
+
+    return AddAction(file.path, file.size_bytes, dict(file.partition), _milliseconds(), True, file.statistics)
+
+
+def _remove(file: DataFile) -> Any:
+    from deltalake.transaction import RemoveAction
+
+    return RemoveAction(file.path, True, _milliseconds(), file.size_bytes, dict(file.partition))
+
+
+def _milliseconds() -> int:
+    return int(time.time() * 1000)
+
+
+def _first_line(error: Exception) -> str:
+    """What the library says, without the stack of its own that it adds."""
+    return str(error).partition("\n")[0]
+
+
+def _conflict(location: Location, version: int | None) -> ConflictError:
+    since = "while it was being made" if version is None else f"since version {version}"
+    return ConflictError(
+        f"{location.key} was committed to by somebody else {since}, but this commit builds on what stood then",
+        remedy="Run it again; nothing was written",
+    )

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import dagster as dg
+import pytest
+
+from ml_platform.errors import DeclarationError
+from ml_platform.testing import shop as shops
+from ml_platform.testing.project import Project, Ran
+from ml_platform.testing.shop import EVERYTHING, Made
+
+DECLARED = "models/returns/defs.yaml"
+CHAMPION = "models/returns__champion"
+FLOORS = "{roc_auc: 0.5, log_loss: 0.75}"
+
+
+@dataclass(frozen=True)
+class Story:
+    """What happened to one model, step by step."""
+
+    ran: Mapping[str, Ran]
+    numbers: Mapping[str, int | None]
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    """A baseline under floors that it misses, then under ones that it keeps; a better model; a worse one."""
+    shop = shops.project(tmp_path_factory.mktemp("story"))
+    ran: dict[str, Ran] = {}
+    numbers: dict[str, int | None] = {}
+
+    def step(name: str, select: str = "*") -> None:
+        ran[name] = shop.run(select, EVERYTHING if select == "*" else "")
+        champion = shop.service("model_registry").version("returns", "champion")
+        numbers[name] = champion and champion.number
+
+    try:
+        shop.change(DECLARED, "estimator: linear", "estimator: baseline")
+        shop.change(DECLARED, FLOORS, "{roc_auc: 0.7}")
+        step("floors missed")
+        shop.change(DECLARED, "{roc_auc: 0.7}", FLOORS)
+        step("promoted by hand", f'key:"{CHAMPION}"')
+        step("served")
+        shop.change(DECLARED, "estimator: baseline", "estimator: linear")
+        step("better")
+        shop.change(DECLARED, "estimator: linear", "estimator: baseline\n  seed: 1")
+        step("worse")
+        step("worse again")
+        yield Story(ran, numbers)
+    finally:
+        shop.service("endpoint_host").retire("returns")
+
+
+def gate(ran: Ran) -> dg.AssetCheckEvaluation:
+    (check,) = ran.checks[CHAMPION]
+    return check
+
+
+def test_candidate_and_champion_stand_in_the_graph(made: Made) -> None:
+    candidate, champion = made.project.node("models/returns"), made.project.node(CHAMPION)
+    assert {key.to_user_string() for key in candidate.parent_keys} == {"training_sets/returns"}
+    assert {key.to_user_string() for key in champion.parent_keys} == {"models/returns"}
+    assert candidate.kinds == {"mlflow", "linear"}
+    assert champion.kinds == {"mlflow", "gate"}
+    assert [key.name for key in champion.check_keys] == ["gate"]
+
+
+def test_candidate_says_its_version_metrics_and_plots(made: Made) -> None:
+    said = made.first.said["models/returns"]
+    assert (said["outcome"], said["model_version"]) == ("fitted as version 1", 1)
+    assert made.first.data_versions["models/returns"] == said["model_digest"]
+    assert said["read"].records[0].data["table"] == "training_sets/returns"
+    # knowing the amount ranks six orders in seven rightly
+    assert 0.7 < said["test_roc_auc"] < 1
+    for plot in ("roc", "calibration", "importance"):
+        head, _, rest = said[plot].partition("base64,")
+        assert head == f"![{plot}](data:image/png;"
+        assert base64.b64decode(rest.rstrip(")")).startswith(b"\x89PNG")
+    rows = {(record.data["model"], record.data["split"]) for record in said["metrics"].records}
+    assert ("candidate", "test") in rows
+    assert ("baseline", "test") in rows
+
+
+def test_first_candidate_is_promoted_with_its_reasons(made: Made) -> None:
+    assert made.first.said[CHAMPION]["outcome"] == "version 1 promoted"
+    check = gate(made.first)
+    assert check.passed
+    assert not check.blocking
+    assert "roc_auc of the candidate" in check.metadata["reasons"].value
+    assert made.first.data_versions[CHAMPION] == made.first.data_versions["models/returns"]
+
+
+def test_second_run_fits_nothing_and_examines_nothing(made: Made) -> None:
+    assert made.again.said["models/returns"]["outcome"] == "unchanged"
+    assert made.again.said[CHAMPION]["outcome"] == "unchanged"
+    assert gate(made.again).passed
+
+
+def test_refused_with_no_champion_fails_the_run_with_the_reasons(story: Story) -> None:
+    ran = story.ran["floors missed"]
+    assert not ran.success
+    assert "models/returns version 1 did not pass its gate, and no champion stands" in ran.failures[CHAMPION]
+    assert "roc_auc" in ran.failures[CHAMPION]
+    assert story.numbers["floors missed"] is None
+    assert not {"endpoints/returns", "predictions/returns", "monitors/returns"} & set(ran.said)
+
+
+def test_materializing_the_champion_is_promotion_by_hand(story: Story) -> None:
+    ran = story.ran["promoted by hand"]
+    assert ran.success
+    assert set(ran.said) == {CHAMPION}
+    assert ran.said[CHAMPION]["outcome"] == "version 1 promoted"
+    assert story.numbers["promoted by hand"] == 1
+    assert story.ran["served"].said["endpoints/returns"]["revision"] == 1
+
+
+def test_better_candidate_is_promoted_and_downstream_follows(story: Story) -> None:
+    ran = story.ran["better"]
+    assert ran.success
+    assert ran.said[CHAMPION]["outcome"] == "version 2 promoted"
+    assert ran.said["endpoints/returns"]["outcome"] == "revision 2 serves"
+    assert ran.said["predictions/returns"]["outcome"] == "60 rows added, 0 removed"
+    assert ran.said["monitors/returns"]["outcome"] != "unchanged"
+    assert story.numbers["better"] == 2
+
+
+def test_worse_candidate_is_refused_and_the_champion_goes_on(story: Story) -> None:
+    ran, before = story.ran["worse"], story.ran["better"]
+    assert ran.success
+    assert ran.said["models/returns"]["outcome"] == "fitted as version 3"
+    assert ran.said[CHAMPION]["outcome"] == "version 3 refused, version 2 stays"
+    assert ran.data_versions[CHAMPION] == before.data_versions[CHAMPION]
+    for key in ("endpoints/returns", "predictions/returns", "monitors/returns"):
+        assert ran.said[key]["outcome"] == "unchanged"
+        assert ran.data_versions[key] == before.data_versions[key]
+    assert story.numbers["worse"] == 2
+
+
+@pytest.mark.parametrize("step", ["worse", "worse again"])
+def test_refusal_is_a_failed_check_that_blocks_nothing_and_says_why(story: Story, step: str) -> None:
+    check = gate(story.ran[step])
+    assert not check.passed
+    assert not check.blocking
+    assert check.severity == dg.AssetCheckSeverity.WARN
+    assert "log_loss" in check.metadata["reasons"].value
+    measured = {record.data["metric"]: record.data for record in check.metadata["metrics"].value.records}
+    assert measured["log_loss"]["candidate"] > measured["log_loss"]["champion"]
+
+
+def test_refused_candidate_is_not_examined_again(story: Story) -> None:
+    assert story.ran["worse again"].said[CHAMPION]["outcome"] == "unchanged"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("training_sets/returns", "training_sets/return", "it reads 'training_sets/return', but .*Did you mean"),
+        (
+            "training_sets/returns",
+            "silver/orders",
+            "silver/orders is a Table, but what is needed there is a TrainingSet",
+        ),
+        ("estimator: linear", "estimator: oracle", "estimator is 'oracle', but that cannot be"),
+        ("task: binary", "task: binary\n  seed: -1", "seed is -1, but that cannot be"),
+        ("task: binary", "task: binary\n  needs: {cpus: 2}", "needs.cpus is set, but a Model has no such field"),
+    ],
+)
+def test_wrong_declaration_is_refused_by_its_own_file(shop: Project, old: str, new: str, message: str) -> None:
+    shop.change(DECLARED, old, new)
+    with pytest.raises(DeclarationError, match=rf"{DECLARED}.*{message}"):
+        _ = shop.definitions
+
+
+def test_fit_that_fails_fails_the_run_with_the_jobs_reason(shop: Project) -> None:
+    tables = "group:bronze or group:silver or group:features or group:training_sets"
+    assert shop.run(tables, EVERYTHING).success
+    shop.change(DECLARED, "estimator: linear", "estimator: linear\n  parameters: {no_such: 1}")
+    ran = shop.run('key:"models/returns"')
+    assert "no_such" in ran.failures["models/returns"]
+    assert shop.service("model_registry").versions("returns") == []

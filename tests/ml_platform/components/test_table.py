@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import pytest
+
+from ml_platform.errors import DeclarationError
+from ml_platform.testing.project import Project
+from ml_platform.testing.shop import EVERYTHING, LANDING, MONTHS, STORES, Made, orders
+
+
+def keys(found: object) -> set[str]:
+    return {key.to_user_string() for key in found}  # type: ignore[attr-defined]
+
+
+def test_query_is_the_assets_dependencies(made: Made) -> None:
+    node = made.project.node("silver/orders")
+    assert keys(node.parent_keys) == {"bronze/orders"}
+    assert node.kinds == {"deltalake", "sql", "silver"}
+    assert node.partitions_def == made.project.node("bronze/orders").partitions_def
+
+
+def test_python_table_depends_on_its_inputs(made: Made) -> None:
+    node = made.project.node("gold/store_month")
+    assert keys(node.parent_keys) == {"silver/orders", "bronze/stores"}
+    assert node.kinds == {"deltalake", "python", "gold"}
+
+
+def test_table_says_what_it_holds_and_which_versions_it_read(made: Made) -> None:
+    said = made.first.said["gold/store_month"]
+    assert said["dagster/row_count"] == len(MONTHS) * len(STORES)
+    assert said["dagster/table_name"] == "gold.store_month"
+    read = {record.data["table"]: record.data["version"] for record in said["read"].records}
+    assert read == {"silver/orders": 0, "bronze/stores": 0}
+    assert said["read"].records[0].data["fingerprint"] == made.first.data_versions["silver/orders"]
+    assert [column.name for column in said["dagster/column_schema"].columns] == [
+        "store",
+        "month",
+        "orders",
+        "amount",
+        "size",
+    ]
+
+
+def test_rows_are_those_of_the_query_and_of_the_function(made: Made) -> None:
+    sold = sum(number * 37 % 100 for number in range(60)) * len(MONTHS)
+    assert made.project.rows("gold/totals") == [{"orders": 240, "amount": sold}]
+    rows = made.project.rows("gold/store_month")
+    assert {row["orders"] for row in rows} == {20}
+    assert sum(row["amount"] for row in rows) == sold
+
+
+def test_partitions_have_their_own_counts(made: Made) -> None:
+    each = made.first.partitions["gold/store_month"]
+    assert {month: said["dagster/partition_row_count"] for month, said in each.items()} == dict.fromkeys(MONTHS, 3)
+
+
+def test_later_report_of_a_key_wins_a_merge(shop: Project) -> None:
+    shop.run("group:bronze or group:silver", EVERYTHING)
+    shop.land(LANDING, "orders/late.csv", orders("2024-02", 1).replace(",0.0,", ",99.5,").replace("T07:", "T09:"))
+    ran = shop.run("group:bronze or group:silver", "2024-02...2024-02")
+    row = next(row for row in shop.rows("silver/orders") if row["order_id"] == "2024-02-000")
+    assert row["amount"] == 99.5
+    assert len(shop.rows("silver/orders")) == 240
+    assert ran.said["silver/orders"]["dagster/partition_row_count"] == 60
+
+
+def test_two_rows_with_one_key_fail_the_run_and_the_table_stands(shop: Project) -> None:
+    shop.run("group:bronze or group:silver", EVERYTHING)
+    before = shop.version("silver/orders")
+    shop.land(LANDING, "orders/twice.csv", orders("2024-02", 1).replace(",0.0,", ",99.5,"))
+    shop.change("silver/orders/defs.yaml", "write: merge\n  newest: known_at", "write: overwrite")
+    ran = shop.run("group:bronze or group:silver or group:gold", EVERYTHING)
+    assert not ran.success
+    assert "silver/orders has 1 keys that break its key (order_id)" in ran.failures["silver/orders"]
+    assert "order_id=2024-02-000 (2 rows)" in ran.failures["silver/orders"]
+    assert "gold/totals" not in ran.said
+    assert shop.version("silver/orders") == before
+
+
+def test_key_column_that_is_not_made_fails_the_run(shop: Project) -> None:
+    shop.change("gold/totals/defs.yaml", "together.", "together.\n  key: [month]")
+    shop.run("group:bronze or group:silver", EVERYTHING)
+    assert 'column "month" not found' in shop.run("gold/totals").failures["gold/totals"]
+
+
+def test_missing_input_names_what_to_make_first(shop: Project) -> None:
+    assert "Materialize silver/orders first" in shop.run("gold/totals").failures["gold/totals"]
+
+
+def test_query_that_does_not_run_fails_with_the_engines_words(shop: Project) -> None:
+    shop.run("group:bronze or group:silver", EVERYTHING)
+    shop.write("gold/totals/totals.sql", "SELECT sum(amuont) AS amount FROM silver.orders")
+    assert "amuont" in shop.run("gold/totals").failures["gold/totals"]
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "message"),
+    [
+        ("silver/orders/defs.yaml", "  key: [order_id]\n", "", "write is 'merge', but the table has no key"),
+        ("silver/orders/defs.yaml", "partitioned:", "partitoned:", "partitoned is set.*Did you mean partitioned"),
+        ("silver/orders/defs.yaml", "true", "[1]", r"partitioned is \[1\], but that cannot be: .*valid boolean"),
+        (
+            "silver/orders/defs.yaml",
+            "merge",
+            "upsert",
+            "write is 'upsert', but that cannot be: .*'overwrite' or",
+        ),
+        ("silver/orders/defs.yaml", ".Table", ".Tabel", "no such component. Did you mean ml_platform.components.Table"),
+        ("silver/orders/defs.yaml", "type:", "type: [", "the file is not YAML"),
+    ],
+)
+def test_wrong_declaration_is_refused_by_file(shop: Project, path: str, old: str, new: str, message: str) -> None:
+    shop.change(path, old, new)
+    with pytest.raises(DeclarationError, match=rf"{path}.*{message}"):
+        _ = shop.definitions

@@ -1,0 +1,48 @@
+"""A lakehouse and a compute service of this machine, and a short way to put rows into a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from ml_platform.engine import delta
+from ml_platform.engine.staging import stage
+from ml_platform.records.table import TableSnapshot
+from resources.embedded.compute import EmbeddedCompute
+from resources.embedded.lakehouse import EmbeddedLakehouse
+
+Put = Callable[..., TableSnapshot]
+
+
+@pytest.fixture
+def lakehouse(tmp_path: Path) -> EmbeddedLakehouse:
+    return EmbeddedLakehouse(str(tmp_path / "lakehouse"))
+
+
+@pytest.fixture
+def compute() -> EmbeddedCompute:
+    return EmbeddedCompute(threads=1)
+
+
+@pytest.fixture
+def put(lakehouse: EmbeddedLakehouse) -> Put:
+    """A table's rows, replaced: those of the partitions that come, or all where it has none."""
+
+    def put(key: str, rows: pa.Table | Mapping[str, Any], partition: str | None = None) -> TableSnapshot:
+        table = rows if isinstance(rows, pa.Table) else pa.table(dict(rows))
+        location = lakehouse.table(key)
+        before = delta.snapshot(location)
+        staged = stage(table.to_batches(), table.schema, location, (partition,) if partition else ())
+        if before is None:
+            replaced = ()
+        else:
+            coming = {file.partition[partition] for file in staged.files} if partition else set()
+            replaced = delta.restrict(before, partition or "", coming).files
+        delta.commit(staged, read=before, replaced=replaced, transactions={}, evidence={})
+        return delta.existing(location)
+
+    return put

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow.fs import FileSelector
+
+from ml_platform.engine import delta
+from ml_platform.engine.files import filesystem
+from ml_platform.engine.staging import present, stage
+from ml_platform.records.table import Location
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"], ids=["path", "uri"])
+def test_files_are_the_same_wherever_they_are(tmp_path: Path, scheme: str) -> None:
+    (tmp_path / "place").mkdir()
+    files = filesystem(Location("landing/flights", f"{scheme}{tmp_path}/place"))
+    with files.open_output_stream("a.writing") as stream:
+        stream.write(b"rows")
+    files.move("a.writing", "a.csv")
+    assert (tmp_path / "place" / "a.csv").read_bytes() == b"rows"
+    assert [info.path for info in files.get_file_info(FileSelector("", recursive=True))] == ["a.csv"]
+    with files.open_input_stream("a.csv") as stream:
+        assert stream.read() == b"rows"
+    files.delete_file("a.csv")
+    with pytest.raises(FileNotFoundError):
+        files.open_input_stream("a.csv")
+
+
+def test_a_local_folder_is_made_when_it_is_missing(tmp_path: Path) -> None:
+    filesystem(Location("a/b", str(tmp_path / "far" / "away")))
+    assert (tmp_path / "far" / "away").is_dir()
+
+
+def test_a_table_can_live_at_a_uri(tmp_path: Path) -> None:
+    (tmp_path / "table").mkdir()
+    location = Location("a/b", f"file://{tmp_path}/table")
+    rows = pa.table({"n": [1, 2], "m": ["x y", "z"]})
+    staged = stage(rows.to_batches(), rows.schema, location, ("m",))
+    assert present(location) == {file.path for file in staged.files}
+    delta.commit(staged, read=None, replaced=(), transactions={}, evidence={})
+    assert delta.read_rows(delta.existing(location)).sort_by("n").to_pylist() == rows.to_pylist()

@@ -1,0 +1,489 @@
+from __future__ import annotations
+
+import gzip
+import hashlib
+import itertools
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ml_platform.engine import delta
+from ml_platform.engine import ingest as module
+from ml_platform.engine.ingest import Ingested, Source, ingest, listing, waiting
+from ml_platform.engine.manifest import Manifest
+from ml_platform.engine.staging import present
+from ml_platform.errors import AuditError, ConflictError, SourceError
+from resources.embedded.lakehouse import EmbeddedLakehouse
+
+EVERY = ["2013-01", "2013-02", "2013-03"]
+EVENTS = Source(
+    "bronze/events", "landing/events", "events/*", {"day": "date", "n": "int32"}, "month", "day", "America/New_York"
+)
+PLANES = Source("bronze/planes", "landing/events", "planes/*", {"plane": "string", "n": "int32"})
+
+Ingesting = Callable[..., Ingested]
+
+
+@pytest.fixture
+def landing(lakehouse: EmbeddedLakehouse) -> Path:
+    return Path(lakehouse.files("landing/events").uri)
+
+
+@pytest.fixture
+def land(landing: Path) -> Callable[..., None]:
+    """A file of rows; each is written as its day and its number, for instance `01-31 7`."""
+
+    def land(name: str, *rows: str) -> None:
+        lines = [f"2013-{row.replace(' ', ',')}\n" for row in rows]
+        write(landing / "events" / name, "day,n\n" + "".join(lines))
+
+    return land
+
+
+@pytest.fixture
+def ingesting(lakehouse: EmbeddedLakehouse) -> Ingesting:
+    def ingesting(*months: int, source: Source = EVENTS) -> Ingested:
+        selected = [EVERY[month - 1] for month in months] if source.partition else [""]
+        return ingest(source, selected, EVERY, lakehouse)
+
+    return ingesting
+
+
+@pytest.fixture
+def numbers(lakehouse: EmbeddedLakehouse) -> Callable[..., list[int]]:
+    """The numbers in the table, of all its rows."""
+
+    def numbers(key: str = "bronze/events") -> list[int]:
+        found = delta.snapshot(lakehouse.table(key))
+        return [] if found is None else sorted(delta.read_rows(found, ["n"])["n"].to_pylist())
+
+    return numbers
+
+
+def write(path: Path, content: str | bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def test_landed_files_are_ingested_as_they_landed(
+    land: Any, ingesting: Ingesting, lakehouse: EmbeddedLakehouse, landing: Path
+) -> None:
+    land("b.csv", "01-02 3", "01-01 4")
+    land("a.csv", "01-31 1", "02-01 2")
+    before = datetime.now(UTC)
+    done = ingesting(1, 2)
+    assert (done.files, done.offered, done.commit.rows_added) == (2, 2, 4)
+    table = delta.read_rows(delta.existing(lakehouse.table("bronze/events"))).sort_by("n").to_pylist()
+    assert [(row["n"], row["month"], row["_source_file"], row["_source_offset"]) for row in table] == [
+        (1, "2013-01", "events/a.csv", 0),
+        (2, "2013-02", "events/a.csv", 1),
+        (3, "2013-01", "events/b.csv", 0),
+        (4, "2013-01", "events/b.csv", 1),
+    ]
+    digests = {row["_source_file"]: row["_source_digest"] for row in table}
+    for path, digest in digests.items():
+        assert digest == hashlib.sha256((landing / path).read_bytes()).hexdigest()[:32]
+    assert {row["_sequence"] for row in table} == {1}
+    (at,) = {row["_ingested_at"] for row in table}
+    assert before <= at <= datetime.now(UTC)
+
+
+def test_a_file_is_ingested_once_however_often_it_is_offered(land: Any, ingesting: Ingesting, numbers: Any) -> None:
+    land("a.csv", "01-01 1")
+    ingesting(1)
+    again = ingesting(1)
+    assert again.commit.unchanged
+    assert (again.files, again.offered) == (0, 1)
+    assert numbers() == [1]
+
+
+def test_a_file_under_another_name_is_the_same_file(
+    land: Any, ingesting: Ingesting, numbers: Any, landing: Path
+) -> None:
+    land("a.csv", "01-01 1")
+    ingesting(1)
+    # renamed
+    (landing / "events" / "a.csv").rename(landing / "events" / "b.csv")
+    assert ingesting(1).commit.unchanged
+    # sent again beside it, and in the same run as a new one
+    land("c.csv", "01-01 1")
+    land("d.csv", "01-02 2")
+    assert ingesting(1).files == 1
+    assert numbers() == [1, 2]
+
+
+def test_two_files_of_the_same_content_in_one_run_are_one(land: Any, ingesting: Ingesting, numbers: Any) -> None:
+    land("a.csv", "01-01 1", "02-01 2")
+    land("b.csv", "01-01 1", "02-01 2")
+    assert ingesting(1, 2).files == 1
+    assert ingesting(1, 2).commit.unchanged
+    assert numbers() == [1, 2]
+
+
+def test_equal_rows_of_one_file_all_stay(land: Any, ingesting: Ingesting, numbers: Any) -> None:
+    land("a.csv", "01-01 1", "01-01 1")
+    ingesting(1)
+    assert numbers() == [1, 1]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations((1, 2, 3))))
+def test_a_file_of_several_months_is_ingested_once_in_any_order_of_runs(
+    land: Any, ingesting: Ingesting, numbers: Any, lakehouse: EmbeddedLakehouse, order: tuple[int, ...]
+) -> None:
+    land("a.csv", "01-31 1", "02-01 2", "01-30 1")
+    land("b.csv", "03-01 3", "02-02 2", "01-29 1")
+    taken: Counter[int] = Counter()
+    for month in order:
+        done = ingesting(month)
+        assert done.commit.partitions == (EVERY[month - 1],)
+        assert ingesting(month).commit.unchanged
+        taken[month] = done.commit.rows_added
+    assert taken == {1: 3, 2: 2, 3: 1}
+    assert numbers() == [1, 1, 1, 2, 2, 3]
+    offsets = delta.read_rows(delta.existing(lakehouse.table("bronze/events")), ["_source_file", "_source_offset"])
+    assert Counter(tuple(row.values()) for row in offsets.to_pylist()) == Counter(
+        (f"events/{name}.csv", offset) for name in "ab" for offset in range(3)
+    )
+
+
+def test_overlapping_runs_take_what_is_missing(land: Any, ingesting: Ingesting, numbers: Any) -> None:
+    land("a.csv", "01-31 1", "02-01 2", "03-01 3")
+    assert ingesting(1, 2).commit.rows_added == 2
+    land("b.csv", "02-02 22")
+    assert ingesting(2, 3).commit.rows_added == 2
+    assert ingesting(1, 2, 3).commit.unchanged
+    assert numbers() == [1, 2, 3, 22]
+
+
+def test_only_the_selected_partitions_come_back(land: Any, ingesting: Ingesting) -> None:
+    land("a.csv", "01-31 1", "02-01 2")
+    ingesting(1)
+    assert {file.partition["month"] for file in ingesting(2).snapshot.files} == {"2013-02"}
+
+
+def test_an_unpartitioned_source_is_taken_whole(ingesting: Ingesting, numbers: Any, landing: Path) -> None:
+    write(landing / "planes" / "a.csv", "plane,n\nN1,1\nN2,2\n")
+    assert ingesting(source=PLANES).commit.rows_added == 2
+    assert ingesting(source=PLANES).commit.unchanged
+    write(landing / "planes" / "b.csv", "plane,n\nN3,3\n")
+    assert ingesting(source=PLANES).commit.rows_added == 1
+    assert numbers("bronze/planes") == [1, 2, 3]
+
+
+def test_an_unpartitioned_source_may_have_no_rows(ingesting: Ingesting, numbers: Any, landing: Path) -> None:
+    write(landing / "planes" / "a.csv", "plane,n\n")
+    assert ingesting(source=PLANES).commit.rows_added == 0
+    assert ingesting(source=PLANES).commit.unchanged
+    assert numbers("bronze/planes") == []
+
+
+def test_a_compressed_file_is_ingested(ingesting: Ingesting, numbers: Any, landing: Path) -> None:
+    write(landing / "events" / "a.csv.gz", gzip.compress(b"day,n\n2013-01-01,1\n"))
+    ingesting(1)
+    assert ingesting(1).commit.unchanged
+    assert numbers() == [1]
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("batch", [1, 2], ids=["first batch", "later batch"])
+def test_a_crash_between_the_rows_and_the_manifest_is_mended(
+    land: Any, ingesting: Ingesting, numbers: Any, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    # given a file of two months, of which one was being ingested as the process was killed
+    land("a.csv", "02-15 20")
+    if batch == 2:
+        ingesting(2)
+    land("b.csv", "01-31 1", "02-01 2", "01-30 10")
+
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Manifest, "append", killed)
+        with pytest.raises(Killed):
+            ingesting(1)
+    assert [n for n in numbers() if n in (1, 10)] == [1, 10]
+    # when it runs again, and for the other month
+    assert ingesting(1).commit.unchanged
+    ingesting(1, 2)
+    # then nothing is doubled and nothing is lost
+    assert numbers() == [1, 2, 10, 20]
+    assert ingesting(1, 2).commit.unchanged
+
+
+def test_a_manifest_that_lost_its_last_entry_is_mended(
+    land: Any, ingesting: Ingesting, numbers: Any, lakehouse: EmbeddedLakehouse
+) -> None:
+    land("a.csv", "01-01 1")
+    ingesting(1)
+    land("b.csv", "01-02 2", "02-02 3")
+    ingesting(1)
+    manifest = lakehouse.table("bronze/events__manifest")
+    last = delta.existing(manifest).version
+    (Path(manifest.uri) / "_delta_log" / f"{last:020}.json").unlink()
+    assert ingesting(1).commit.unchanged
+    assert ingesting(1, 2).commit.rows_added == 1
+    assert numbers() == [1, 2, 3]
+
+
+def test_a_manifest_that_is_gone_is_made_again_from_the_rows(
+    land: Any, ingesting: Ingesting, numbers: Any, lakehouse: EmbeddedLakehouse
+) -> None:
+    land("a.csv", "01-01 1", "02-01 2")
+    ingesting(1)
+    for path in sorted(Path(lakehouse.table("bronze/events__manifest").uri).rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    assert ingesting(1, 2).commit.rows_added == 1
+    assert numbers() == [1, 2]
+
+
+def test_a_crash_after_a_batch_without_rows_is_mended(
+    ingesting: Ingesting, landing: Path, monkeypatch: pytest.MonkeyPatch, numbers: Any
+) -> None:
+    write(landing / "planes" / "a.csv", "plane,n\n")
+
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Manifest, "append", killed)
+        with pytest.raises(Killed):
+            ingesting(source=PLANES)
+    assert ingesting(source=PLANES).commit.unchanged
+    write(landing / "planes" / "b.csv", "plane,n\nN1,1\n")
+    ingesting(source=PLANES)
+    assert numbers("bronze/planes") == [1]
+
+
+def test_ingests_at_once_take_every_row_once(
+    land: Any, lakehouse: EmbeddedLakehouse, ingesting: Ingesting, numbers: Any
+) -> None:
+    for number in range(6):
+        land(f"{number}.csv", f"01-0{number + 1} {number}", f"02-0{number + 1} {number}")
+    ready = threading.Barrier(4, timeout=20)
+    failed: list[BaseException] = []
+
+    def go(month: int) -> None:
+        ready.wait()
+        try:
+            ingesting(month)
+        except BaseException as error:
+            failed.append(error)
+
+    runs = [threading.Thread(target=go, args=(month,)) for month in (1, 2, 1, 2)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    assert failed == []
+    assert ingesting(1, 2).commit.unchanged
+    assert numbers() == sorted(2 * list(range(6)))
+
+
+def test_a_manifest_that_somebody_else_wrote_meanwhile_fails_nothing(
+    land: Any, ingesting: Ingesting, numbers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land("a.csv", "01-01 1", "02-01 2")
+
+    def disputed(*_: Any) -> None:
+        raise ConflictError("it was committed to, but this builds on what stood")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Manifest, "append", disputed)
+        assert ingesting(1).commit.rows_added == 1
+    assert ingesting(1, 2).commit.rows_added == 1
+    assert numbers() == [1, 2]
+
+
+GOOD = "day,n\n2013-01-01,1\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", r"events/z\.csv is empty"),
+        ("day,n\n2013-01-02,2\n2013-01-0", r"events/z\.csv is cut off in its last line"),
+        ("day\n2013-01-02\n", r"events/z\.csv has no column n"),
+        ("day,n,more\n2013-01-02,2,3\n", r"events/z\.csv has a column more"),
+        ("day,n\n2013-01-02,two\n", r"events/z\.csv cannot be read as declared.*Row #2.*'two'"),
+        ("day,n\n2013-01-02,2\n2012-12-31,3\n", r"events/z\.csv has rows whose month is 2012-12"),
+        ("day,n\n2013-01-02,2\n,3\n", r"events/z\.csv has rows whose month is NULL"),
+        ("day,n\n2013-01-02,2\n2013-02-30,3\n", r"events/z\.csv cannot be read as declared.*2013-02-30"),
+    ],
+    ids=["empty", "cut off", "column gone", "column undeclared", "text", "outside", "no partition", "no date"],
+)
+@pytest.mark.parametrize("stands", [False, True], ids=["new", "standing"])
+def test_a_bad_file_is_named_and_nothing_is_committed(
+    ingesting: Ingesting,
+    numbers: Any,
+    landing: Path,
+    lakehouse: EmbeddedLakehouse,
+    content: str,
+    said: str,
+    stands: bool,
+) -> None:
+    # given good files, of which one may stand already, and a bad one
+    write(landing / "events" / "a.csv", GOOD)
+    if stands:
+        ingesting(1)
+    write(landing / "events" / "b.csv", GOOD.replace(",1\n", ",7\n"))
+    write(landing / "events" / "z.csv", content)
+    before = present(lakehouse.table("bronze/events")), present(lakehouse.table("bronze/events__manifest"))
+    # when they are ingested
+    with pytest.raises(SourceError, match=said):
+        ingesting(1)
+    # then nothing of them is there, and no stray file
+    assert numbers() == ([1] if stands else [])
+    assert (present(lakehouse.table("bronze/events")), present(lakehouse.table("bronze/events__manifest"))) == before
+    # and once it is mended, everything is
+    write(landing / "events" / "z.csv", GOOD.replace(",1\n", ",9\n"))
+    ingesting(1)
+    assert numbers() == [1, 7, 9]
+
+
+def test_a_changed_file_under_an_old_name_is_refused(
+    land: Any, ingesting: Ingesting, numbers: Any, lakehouse: EmbeddedLakehouse
+) -> None:
+    land("a.csv", "01-01 1")
+    ingesting(1)
+    land("a.csv", "01-01 1", "01-02 2")
+    before = present(lakehouse.table("bronze/events"))
+    with pytest.raises(SourceError, match=r"events/a\.csv holds other rows than when it was ingested"):
+        ingesting(1)
+    assert numbers() == [1]
+    assert present(lakehouse.table("bronze/events")) == before
+
+
+@pytest.mark.parametrize("first", ["renamed", "header", "other month"])
+def test_a_file_that_changes_is_refused_however_it_was_known(
+    land: Any, ingesting: Ingesting, numbers: Any, first: str
+) -> None:
+    land("a.csv", "01-01 1")
+    if first == "renamed":
+        ingesting(1)
+    land("b.csv", *{"renamed": ["01-01 1"], "header": [], "other month": ["02-01 5"]}[first])
+    ingesting(1)
+    land("b.csv", "01-09 9")
+    with pytest.raises(SourceError, match=r"events/b\.csv holds other rows"):
+        ingesting(1)
+    assert numbers() == [1]
+
+
+def test_a_file_that_vanishes_after_it_was_listed_is_named(
+    land: Any, ingesting: Ingesting, numbers: Any, landing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land("a.csv", "01-01 1")
+    land("b.csv", "01-02 2")
+    real = module.rows_of
+
+    def vanishing(*arguments: Any) -> Any:
+        (landing / "events" / "b.csv").unlink(missing_ok=True)
+        return real(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "rows_of", vanishing)
+        with pytest.raises(SourceError, match=r"events/b\.csv was listed, but it is gone"):
+            ingesting(1)
+    assert numbers() == []
+    monkeypatch.setattr(module, "offered", lambda *_: ["events/a.csv", "events/gone.csv"])
+    with pytest.raises(SourceError, match=r"events/gone\.csv was listed, but it is gone"):
+        ingesting(1)
+
+
+def test_a_selected_partition_that_no_file_brings_is_refused(
+    land: Any, ingesting: Ingesting, numbers: Any, lakehouse: EmbeddedLakehouse
+) -> None:
+    land("a.csv", "01-01 1")
+    with pytest.raises(SourceError, match="bronze/events has no rows for 2013-02, 2013-03, but these"):
+        ingesting(1, 2, 3)
+    assert numbers() == []
+    assert present(lakehouse.table("bronze/events")) == frozenset()
+
+
+def test_no_file_at_all_is_an_error(ingesting: Ingesting) -> None:
+    with pytest.raises(SourceError, match=r"bronze/events reads events/\*, but no landed file of landing/events"):
+        ingesting(1)
+
+
+def test_a_newly_declared_column_may_come_and_a_dropped_one_may_not(
+    land: Any, ingesting: Ingesting, lakehouse: EmbeddedLakehouse, landing: Path
+) -> None:
+    land("a.csv", "01-01 1")
+    ingesting(1)
+    (landing / "events" / "a.csv").unlink()
+    write(landing / "events" / "b.csv", "day,n,late\n2013-01-02,2,true\n")
+    more = Source(**{**vars(EVENTS), "columns": {**EVENTS.columns, "late": "boolean"}})
+    ingesting(1, source=more)
+    table = delta.read_rows(delta.existing(lakehouse.table("bronze/events")), ["n", "late"]).sort_by("n")
+    assert table.to_pylist() == [{"n": 1, "late": None}, {"n": 2, "late": True}]
+    (landing / "events" / "b.csv").unlink()
+    land("c.csv", "01-03 3")
+    before = present(lakehouse.table("bronze/events"))
+    with pytest.raises(AuditError, match="bronze/events changes its columns late"):
+        ingesting(1)
+    assert present(lakehouse.table("bronze/events")) == before
+
+
+def test_what_waits_is_what_an_ingest_would_take(
+    land: Any, ingesting: Ingesting, lakehouse: EmbeddedLakehouse, landing: Path
+) -> None:
+    assert waiting(EVENTS, EVERY, lakehouse) == set()
+    land("a.csv", "01-31 1", "02-01 2")
+    assert waiting(EVENTS, EVERY, lakehouse) == {"2013-01", "2013-02"}
+    ingesting(1)
+    assert waiting(EVENTS, EVERY, lakehouse) == {"2013-02"}
+    ingesting(2)
+    assert waiting(EVENTS, EVERY, lakehouse) == set()
+    land("b.csv", "01-31 1", "02-01 2")
+    assert waiting(EVENTS, EVERY, lakehouse) == set()
+    write(landing / "events" / "c.csv", "not,as\ndeclared")
+    assert waiting(EVENTS, EVERY, lakehouse) == {"2013-03"}
+
+
+def test_of_an_unpartitioned_source_all_waits_or_nothing(
+    ingesting: Ingesting, lakehouse: EmbeddedLakehouse, landing: Path
+) -> None:
+    assert waiting(PLANES, EVERY, lakehouse) == set()
+    write(landing / "planes" / "a.csv", "plane,n\nN1,1\n")
+    assert waiting(PLANES, EVERY, lakehouse) == {""}
+    ingesting(source=PLANES)
+    assert waiting(PLANES, EVERY, lakehouse) == set()
+
+
+def test_asking_what_waits_writes_nothing(
+    land: Any, ingesting: Ingesting, lakehouse: EmbeddedLakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    land("a.csv", "01-31 1", "02-01 2")
+    with monkeypatch.context() as patched:
+        patched.setattr(Manifest, "append", killed)
+        with pytest.raises(Killed):
+            ingesting(1)
+    assert waiting(EVENTS, EVERY, lakehouse) == {"2013-02"}
+    assert delta.snapshot(lakehouse.table("bronze/events__manifest")) is None
+
+
+def test_a_listing_changes_when_a_file_lands_moves_or_changes(
+    land: Any, lakehouse: EmbeddedLakehouse, landing: Path
+) -> None:
+    seen = [listing({"landing/events"}, lakehouse)]
+    land("a.csv", "01-01 1")
+    seen.append(listing({"landing/events"}, lakehouse))
+    (landing / "events" / "a.csv").rename(landing / "events" / "b.csv")
+    seen.append(listing({"landing/events"}, lakehouse))
+    land("b.csv", "01-01 2")
+    os.utime(landing / "events" / "b.csv", ns=(1, 1))
+    seen.append(listing({"landing/events"}, lakehouse))
+    assert len(set(seen)) == 4
+    assert listing({"landing/events"}, lakehouse) == seen[-1]

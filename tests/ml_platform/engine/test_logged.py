@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ml_platform.engine import delta
+from ml_platform.engine.logged import collect
+from ml_platform.records.prediction import ServedPrediction
+from ml_platform.records.table import Location
+from resources.embedded.prediction_log import EmbeddedPredictionLog
+
+AT = datetime(2013, 12, 30, 21, 0, tzinfo=UTC)
+
+
+def served(number: int) -> ServedPrediction:
+    return ServedPrediction(
+        request_id=f"r-{number}",
+        endpoint="late",
+        revision=1,
+        model_version=3,
+        served_at=AT,
+        event_time=AT,
+        inputs={"flight_id": f"f-{number}"},
+        features={"wind": 1.5, "carrier": None},
+        views={"plan_v1": None},
+        output=0.25,
+        latency_ms=1.0,
+    )
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> EmbeddedPredictionLog:
+    return EmbeddedPredictionLog(str(tmp_path / "log"))
+
+
+@pytest.fixture
+def location(tmp_path: Path) -> Location:
+    return Location("endpoints/late__log", str(tmp_path / "table"))
+
+
+def test_an_empty_log_is_an_empty_table(log: EmbeddedPredictionLog, location: Location) -> None:
+    collected = collect("late", location, log)
+
+    assert collected.snapshot.rows == 0
+    assert "features" in collected.snapshot.schema.names
+
+
+def test_every_record_is_collected_once(log: EmbeddedPredictionLog, location: Location) -> None:
+    log.append([served(1), served(2)])
+    collect("late", location, log)
+    log.append([served(3)])
+
+    collected = collect("late", location, log)
+
+    rows = delta.read_rows(collected.snapshot).sort_by("request_id").to_pylist()
+    assert collected.commit.rows_added == 1
+    assert [row["request_id"] for row in rows] == ["r-1", "r-2", "r-3"]
+    assert json.loads(rows[0]["features"]) == {"wind": 1.5, "carrier": None}
+
+
+def test_nothing_new_is_unchanged(log: EmbeddedPredictionLog, location: Location) -> None:
+    log.append([served(1)])
+    first = collect("late", location, log)
+
+    again = collect("late", location, log)
+
+    assert again.commit.unchanged
+    assert again.commit.version == first.commit.version
+
+
+def test_records_of_equal_content_are_all_kept(log: EmbeddedPredictionLog, location: Location) -> None:
+    log.append([served(1)])
+    collect("late", location, log)
+    log.append([served(1)])
+
+    assert collect("late", location, log).snapshot.rows == 2

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from ml_platform.engine import delta
+from ml_platform.engine.scorer import Scorer
+from ml_platform.engine.scoring import Scoring, score
+from ml_platform.engine.tables import Made
+from ml_platform.errors import NotFoundError, ServiceError
+from ml_platform.jobs.contract import JobOrder
+from ml_platform.jobs.fit import fit
+from ml_platform.records.feature import FeatureView
+from ml_platform.records.job import Needs
+from ml_platform.testing import training_set
+from ml_platform.testing.inline_job_runner import InlineJobRunner
+from ml_platform.testing.memory_model_registry import MemoryModelRegistry
+from resources.embedded.compute import EmbeddedCompute
+from resources.embedded.lakehouse import EmbeddedLakehouse
+
+VIEW = FeatureView("air_v1", ("origin",), ("wind", "hour", "carrier"), ttl_hours=6)
+SCORING = Scoring(
+    key="predictions/late",
+    model="models/late",
+    events="gold/events",
+    entity=("id", "origin"),
+    event_time="event_time",
+    where=None,
+    column="month",
+    partitions=("2013-01", "2013-02"),
+    views={"features/air_v1": VIEW},
+    reads=(1, 0),
+    needs=Needs(),
+    code="c",
+)
+MONTHS = ("2013-01", "2013-02")
+TIME = pa.timestamp("us", tz="UTC")
+
+
+def at(month: int, hour: int) -> datetime:
+    return datetime(2013, month, 15, hour, tzinfo=UTC)
+
+
+class World:
+    """Two months of events at one airport, a view with two rows, and a linear champion."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.lakehouse = EmbeddedLakehouse(str(folder / "lakehouse"))
+        self.registry = MemoryModelRegistry()
+        self.runner = InlineJobRunner()
+        self.events([(1, "2013-01", at(1, 12)), (2, "2013-02", at(2, 12)), (3, "2013-02", at(2, 20))])
+        self._write_view()
+        self.promote("linear")
+
+    def events(self, rows: list[tuple[int, str, datetime]]) -> None:
+        ids, months, times = zip(*rows, strict=True)
+        table = pa.table(
+            {"id": ids, "month": months, "event_time": pa.array(times, TIME), "origin": ["JFK"] * len(ids)}
+        )
+        write_deltalake(self.lakehouse.table("gold/events").uri, table, mode="append", partition_by=["month"])
+
+    def _write_view(self) -> None:
+        known = [at(1, 11), at(2, 11)]
+        view = pa.table(
+            {
+                "origin": ["JFK", "JFK"],
+                "event_time": pa.array([moment - timedelta(hours=1) for moment in known], TIME),
+                "known_at": pa.array(known, TIME),
+                "wind": [1.0, -1.0],
+                "hour": [5, 6],
+                "carrier": ["UA", "AA"],
+                "month": list(MONTHS),
+            }
+        )
+        write_deltalake(self.lakehouse.table("features/air_v1").uri, view, partition_by=["month"])
+
+    def promote(self, estimator: str) -> None:
+        package = self.folder / estimator
+        package.mkdir()
+        pin = training_set.write(self.folder / "training_set")
+        fit(JobOrder(training_set.fit_arguments(pin, estimator=estimator), {}), package)
+        version = self.registry.register("late", package, {})
+        self.registry.move_alias("late", "champion", version.number)
+
+    def score(self) -> Made:
+        return score(SCORING, MONTHS, self.lakehouse, EmbeddedCompute(), self.runner, self.registry, lambda _: None)
+
+    def rows(self) -> dict[tuple[int, int], dict[str, object]]:
+        table = delta.read_rows(delta.existing(self.lakehouse.table("predictions/late")))
+        return {(row["id"], row["model_version"]): row for row in table.to_pylist()}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_every_event_is_scored_with_its_features_as_of_then(world: World) -> None:
+    world.score()
+
+    rows = world.rows()
+    champion = Scorer.load(world.folder / "linear")
+    assert [rows[number, 1]["wind"] for number in (1, 2, 3)] == [1.0, -1.0, None]
+    for row in rows.values():
+        expected = champion.predict({name: [row[name]] for name in training_set.FEATURES})[0]
+        assert row["prediction"] == expected
+
+
+def test_scoring_again_appends_nothing(world: World) -> None:
+    world.score()
+
+    again = world.score()
+
+    assert again.commit.unchanged
+    assert len(world.runner.submitted) == 1
+
+
+def test_only_what_was_not_answered_yet_is_scored(world: World) -> None:
+    world.score()
+    world.events([(4, "2013-01", at(1, 13))])
+
+    made = world.score()
+
+    assert set(made.remade) == {"2013-01", "2013-02"}
+    assert made.commit.rows_added == 1
+    assert (4, 1) in world.rows()
+
+
+def test_another_champion_scores_beside_what_was_scored(world: World) -> None:
+    world.score()
+    world.promote("baseline")
+
+    world.score()
+
+    assert set(world.rows()) == {(number, version) for number in (1, 2, 3) for version in (1, 2)}
+
+
+def test_a_scoring_job_that_fails_appends_nothing(world: World) -> None:
+    world.runner.fail_with = "no more memory"
+
+    with pytest.raises(ServiceError, match="no more memory"):
+        world.score()
+
+    assert delta.snapshot(world.lakehouse.table("predictions/late")) is None
+
+
+def test_without_a_champion_nothing_is_scored(world: World) -> None:
+    world.registry = MemoryModelRegistry()
+
+    with pytest.raises(NotFoundError, match="has no champion"):
+        world.score()

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import pytest
+
+from ml_platform.binding import (
+    ROLES,
+    Binding,
+    binding,
+    bindings,
+    build,
+    class_name,
+    environment,
+    players,
+    profile_name,
+    resolved,
+    service,
+)
+from ml_platform.errors import BindingError
+from ml_platform.records.endpoint import ServiceBinding
+
+
+def test_roles_are_the_files_of_the_roles_folder() -> None:
+    assert ROLES == (
+        "compute",
+        "endpoint_host",
+        "feature_store",
+        "job_runner",
+        "lakehouse",
+        "model_registry",
+        "prediction_log",
+    )
+
+
+def test_local_profile_binds_every_role_to_an_embedded_service() -> None:
+    bound = bindings()
+    assert set(bound) == set(ROLES)
+    assert {it.service for it in bound.values()} == {"embedded"}
+    for role, it in bound.items():
+        assert type(build(it)).__name__ == class_name("embedded", role)
+
+
+def test_two_environments_in_one_home_share_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = []
+    for name in ("dev-a", "dev-b"):
+        monkeypatch.setenv("ML_PLATFORM_ENV", name)
+        settings = {role: dict(resolved(build(it)).settings) for role, it in bindings().items()}
+        # memory is no place, and one registry and one folder of endpoints hold every environment under its prefix
+        settings["model_registry"] = {"prefix": settings["model_registry"]["prefix"]}
+        settings["endpoint_host"] = {"prefix": settings["endpoint_host"]["prefix"]}
+        places.append({(role, value) for role, it in settings.items() for value in it.values() if role != "compute"})
+    assert places[0]
+    assert not places[0] & places[1]
+
+
+def test_environment_is_the_users_own_when_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ML_PLATFORM_ENV")
+    monkeypatch.setattr("getpass.getuser", lambda: "Ann.Smith")
+    assert environment() == "dev-ann-smith"
+
+
+@pytest.mark.parametrize("name", ["Prod", "1st", "a/b", "a_b", "x" * 32, "-a"])
+def test_name_that_cannot_be_a_prefix_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("ML_PLATFORM_ENV", name)
+    with pytest.raises(BindingError, match=r"ML_PLATFORM_ENV is .*, but it becomes part of paths and names"):
+        bindings()
+
+
+def test_one_setting_is_overridden_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ML_PLATFORM_COMPUTE__MEMORY_LIMIT_GIB", "3.5")
+    assert binding("compute").settings["memory_limit_gib"] == 3.5
+    assert binding("lakehouse").settings["root"] == "${ML_PLATFORM_HOME}/${ML_PLATFORM_ENV}/lakehouse"
+
+
+def test_one_role_is_overridden_by_its_variable_and_drops_the_other_services_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ML_PLATFORM_COMPUTE", "spark")
+    monkeypatch.setenv("ML_PLATFORM_COMPUTE__MASTER", "here")
+    monkeypatch.setattr("ml_platform.binding.players", lambda role: ["embedded", "spark"])
+    assert binding("compute") == Binding("compute", "spark", {"master": "here"})
+    assert binding("compute").importable == ServiceBinding(
+        "resources.spark.compute", "SparkCompute", {"master": "here"}
+    )
+
+
+def test_naming_the_service_that_plays_already_keeps_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = binding("compute")
+    monkeypatch.setenv("ML_PLATFORM_COMPUTE", "embedded")
+    assert binding("compute") == before
+
+
+def test_role_that_no_service_plays_is_refused_with_who_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ML_PLATFORM_JOB_RUNNER", "embeded")
+    with pytest.raises(BindingError, match=r"job_runner is bound to 'embeded', but no resources/embeded/job_runner.py"):
+        binding("job_runner")
+    assert players("job_runner") == ["embedded"]
+
+
+def test_unknown_profile_is_refused_with_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ML_PLATFORM_PROFILE", "locale")
+    assert profile_name() == "locale"
+    with pytest.raises(BindingError, match=r"ML_PLATFORM_PROFILE is 'locale', but .*Did you mean local\?"):
+        bindings()
+
+
+def test_unknown_setting_is_refused_with_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ML_PLATFORM_COMPUTE__MEMORY_LIMIT_GB", "2")
+    with pytest.raises(BindingError, match=r"compute.memory_limit_gb is set, but .*Did you mean memory_limit_gib\?"):
+        service("compute")
+
+
+def test_unbound_setting_lists_every_place_that_was_looked_in_and_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANARY", "s3cret-canary")
+    monkeypatch.setenv("ML_PLATFORM_LAKEHOUSE__ROOT", "${CANARY}/${NO_SUCH_VARIABLE}")
+    with pytest.raises(BindingError) as raised:
+        service("lakehouse")
+    message = str(raised.value)
+    assert "lakehouse.root is unbound" in message
+    for place in ("ML_PLATFORM_LAKEHOUSE__ROOT", "local.yaml under lakehouse.root", "NO_SUCH_VARIABLE"):
+        assert place in message
+    assert "s3cret-canary" not in message
+
+
+def test_required_settings_that_nobody_gives_are_one_error() -> None:
+    with pytest.raises(BindingError, match=r"endpoint_host.home, endpoint_host.prefix is unbound"):
+        build(Binding("endpoint_host", "embedded", {}))
+
+
+def test_variable_is_read_when_the_service_is_built_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ML_PLATFORM_LAKEHOUSE__ROOT", "${LATER}")
+    bound = binding("lakehouse")
+    assert bound.settings["root"] == "${LATER}"
+    monkeypatch.setenv("LATER", "/somewhere")
+    built = build(bound)
+    assert built.table("silver/orders").uri.startswith("/somewhere")
+    assert resolved(built).settings == {"root": "/somewhere"}

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ml_platform.records.table import Location
+from ml_platform.testing.compute import ComputeContract
+from resources.embedded.compute import EmbeddedCompute
+from resources.embedded.lakehouse import EmbeddedLakehouse
+
+
+class TestEmbeddedCompute(ComputeContract):
+    @pytest.fixture
+    def compute(self) -> EmbeddedCompute:
+        return EmbeddedCompute()
+
+    @pytest.fixture
+    def lakehouse(self, tmp_path: Path) -> EmbeddedLakehouse:
+        return EmbeddedLakehouse(str(tmp_path / "lakehouse"))
+
+
+def test_settings_reach_the_engine() -> None:
+    compute = EmbeddedCompute(memory_limit_gib=0.5, threads=1)
+    found = compute.fetch("SELECT current_setting('threads') AS threads, current_setting('memory_limit') AS memory", {})
+    assert found.to_pylist() == [{"threads": 1, "memory": "512.0 MiB"}]
+
+
+def test_a_query_larger_than_its_memory_spills_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a sort of 80 MB in 50 MB
+    spill, here = tmp_path / "spill", tmp_path / "here"
+    spill.mkdir()
+    here.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(spill))
+    monkeypatch.chdir(here)
+    compute = EmbeddedCompute(memory_limit_gib=0.05, threads=1)
+    # when it is staged
+    query = "SELECT i, hash(i)::VARCHAR AS h FROM range(2000000) AS t(i) ORDER BY h"
+    staged = compute.stage(query, {}, Location("silver/large", str(tmp_path / "t")), ())
+    # then it is whole, and neither its folder nor the one for spilling holds anything
+    assert staged.rows == 2_000_000
+    assert list(here.iterdir()) == []
+    assert list(spill.iterdir()) == []
+
+
+def test_no_extension_is_fetched_from_the_network() -> None:
+    found = EmbeddedCompute().fetch("SELECT current_setting('autoinstall_known_extensions') AS installs", {})
+    assert found.to_pylist() == [{"installs": False}]

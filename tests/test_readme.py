@@ -1,0 +1,115 @@
+"""The README, executed: its files are written and its commands run as they stand, in a copy of the project."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from flights import BIN, ROOT, Flights
+
+from ml_platform.binding import service
+from ml_platform.engine import delta
+
+README = (ROOT / "README.md").read_text()
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"^(?:#|--) (assets/\S+)\n")
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy of the project on the flights graph's home."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def type(self, line: str) -> subprocess.CompletedProcess[str]:
+        """What a person gets who types the line."""
+        done = subprocess.run(
+            ["/bin/sh", "-c", line], cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+        return done
+
+
+def section(title: str) -> str:
+    """The README's text below a heading, up to the next one of its rank."""
+    rank = title.split(" ")[0]
+    return README.split(f"\n{title}\n")[1].split(f"\n{rank} ")[0]
+
+
+@pytest.fixture(scope="module")
+def copy(flights: Flights, tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    folder = tmp_path_factory.mktemp("copy") / "project"
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],  # noqa: S607
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(lambda name: (ROOT / name).exists(), listed.stdout.splitlines()):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    (folder / ".venv").symlink_to(BIN.parent)
+    path = os.pathsep.join([str(folder), flights.environment["PYTHONPATH"]])
+    return Copy(folder, {**flights.environment, "PYTHONPATH": path})
+
+
+@pytest.fixture(autouse=True)
+def bound(flights: Flights, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ML_PLATFORM_HOME", "ML_PLATFORM_ENV"):
+        monkeypatch.setenv(name, flights.environment[name])
+
+
+def follow(copy: Copy, text: str) -> None:
+    """Does what the text shows: writes its files, types its commands."""
+    for language, content in BLOCK.findall(text):
+        file = FILE.match(content)
+        if file:
+            (copy.folder / file[1]).write_text(content.removeprefix(file[0]))
+        elif language == "bash":
+            for line in content.strip().splitlines():
+                copy.type(line)
+
+
+def test_adding_a_table_works_as_shown(copy: Copy) -> None:
+    follow(copy, section("### A table"))
+
+    made = delta.existing(service("lakehouse").table("gold/route_month"))
+    assert made.rows > 2_000
+    assert made.schema.names == ["month", "origin", "dest", "flights", "mean_arrival_delay_minutes"]
+
+
+def test_adding_a_model_and_an_endpoint_works_as_shown(copy: Copy) -> None:
+    follow(copy, section("### A model"))
+    follow(copy, section("### An endpoint"))
+
+    champion = service("model_registry").version("arrival_delay_linear", "champion")
+    revision = service("endpoint_host").describe("arrival_delay_linear")
+    assert dict(revision.digests) == {1: champion.digest}
+    assert "endpoints/arrival_delay_linear" in (copy.folder / "tests" / "declarations.txt").read_text()
+
+
+def test_every_make_target_that_is_named_exists(copy: Copy) -> None:
+    for target in sorted(set(re.findall(r"`make (\w+)", README))):
+        copy.type(f"make --dry-run {target}")
+
+
+def test_the_picture_and_every_path_that_is_named_are_there() -> None:
+    named = re.findall(r"\]\((\w[^)]*)\)|`((?:resources|tests|ml_platform|docs)/[\w/.]+)`", README)
+
+    for path in {first or second for first, second in named}:
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("word", ["everything", "refresh", "ingest", "landed_files", "following", "daily"])
+def test_what_the_operate_section_names_is_declared(word: str) -> None:
+    assert f"`{word}`" in section("## Operate")
+    assert re.search(
+        rf"^(job|sensor|schedule) {word}\b", (ROOT / "tests" / "declarations.txt").read_text(), re.MULTILINE
+    )
