@@ -45,13 +45,13 @@ check: env ## ruff and mypy
 	$(BIN)/mypy
 
 ui: home ## the Dagster UI on http://127.0.0.1:3000
-	@$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
+	@$(BIN)/ml-platform ui
 
-stop: env ## ends the endpoint's server
+stop: env ## ends what was started: the endpoint's server, the UI
 	@$(BIN)/ml-platform stop
 
 clean: ## forgets everything: data, models, state, environment
-	@test ! -x $(BIN)/ml-platform || $(BIN)/ml-platform stop
+	-@test ! -x $(BIN)/ml-platform || $(BIN)/ml-platform stop
 	rm -rf "$(ML_PLATFORM_HOME)" $(VENV) $(VENV)-screenshot build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 snapshot: env ## renews tests/declarations.txt from what is declared

@@ -9,6 +9,7 @@ import dagster as dg
 
 from ml_platform.binding import Binding, build
 from ml_platform.errors import NotFoundError
+from ml_platform.roles.lakehouse import Lakehouse
 
 SOURCE = "source"
 _EVERY_MINUTE = 60
@@ -17,9 +18,9 @@ _EVERY_MINUTE = 60
 def following() -> dg.AutomationCondition[Any]:
     """An asset is made again when what it reads was updated: any partition, a back-dated one too.
 
-    Unlike dagster's `eager`, it does not look at the latest time window only; an unpartitioned asset does not wait until
-    every partition of what it reads is there, one of each is enough; and an update is answered by a request that comes
-    after it, never by one that was on its way when it came, nor by the asset's own being made meanwhile.
+    Unlike dagster's `eager`, it does not look at the latest time window only; an unpartitioned asset does not wait for
+    every partition of what it reads, one of each is enough; and an update is answered by a request that comes after it,
+    never by one that was on its way when it came, nor by the asset's being made meanwhile.
     """
     condition = dg.AutomationCondition
     updated = condition.any_deps_updated()
@@ -62,18 +63,23 @@ def _daily(sources: Sequence[dg.AssetSpec], job: Any, services: Mapping[str, Bin
 
     @dg.schedule(job=job, cron_schedule="0 5 * * *", execution_timezone=timezone, name="daily")
     def daily(context: dg.ScheduleEvaluationContext):  # type: ignore[no-untyped-def] # dagster reads annotations
-        """Asks for the month that the platform's clock is in."""
+        """Asks for the month that the platform's clock is in, from the earliest that landed files still have rows of.
+
+        What a month's edge brings late belongs to the month before: a month alone would leave it waiting.
+        """
         from zoneinfo import ZoneInfo
 
         from ml_platform.engine import clock
 
-        partitions = _partitions(sources)
+        partitions, lakehouse = _partitions(sources), build(services["lakehouse"])
         try:
-            now = clock.now(build(services["lakehouse"]), sources[0].metadata["clock"])
+            now = clock.now(lakehouse, sources[0].metadata["clock"])
         except NotFoundError as nothing:
             return dg.SkipReason(str(nothing))
         month = now.astimezone(ZoneInfo(timezone)).strftime("%Y-%m")
-        return dg.RunRequest(partition_key=min(max(month, partitions[0]), partitions[-1]))
+        last = min(max(month, partitions[0]), partitions[-1])
+        first = min(filter(None, [last, *_asked(sources, lakehouse)]))
+        return dg.RunRequest(partition_key=last) if first == last else dg.RunRequest(tags=range_tags(first, last))
 
     return daily
 
@@ -82,21 +88,32 @@ def _landed_files(sources: Sequence[dg.AssetSpec], job: Any, services: Mapping[s
     @dg.sensor(job=job, minimum_interval_seconds=_EVERY_MINUTE, name="landed_files")
     def landed_files(context: dg.SensorEvaluationContext):  # type: ignore[no-untyped-def] # dagster reads annotations
         """Asks for the bronze partitions of which a landed file holds rows that were not ingested yet."""
-        from ml_platform.engine.ingest import Source, listing, waiting
+        from ml_platform.engine.ingest import listing
 
         lakehouse = build(services["lakehouse"])
-        declared = [Source(**spec.metadata[SOURCE]) for spec in sources]
-        seen = listing({source.landing for source in declared}, lakehouse)
+        seen = listing({spec.metadata[SOURCE]["landing"] for spec in sources}, lakehouse)
         if seen == context.cursor:
             return dg.SkipReason("nothing has landed since the last look")
-        every = _partitions(sources)
-        asked: dict[str, list[dg.AssetKey]] = {}
-        for spec, source in zip(sources, declared, strict=True):
-            for partition in waiting(source, every, lakehouse):
-                asked.setdefault(partition, []).append(spec.key)
-        return dg.SensorResult(run_requests=list(_requests(asked)), cursor=seen)
+        return dg.SensorResult(run_requests=list(_requests(_asked(sources, lakehouse))), cursor=seen)
 
     return landed_files
+
+
+def _asked(sources: Sequence[dg.AssetSpec], lakehouse: Lakehouse) -> dict[str, list[dg.AssetKey]]:
+    """Partition → the bronze assets for which landed files hold rows of it; the empty text is no partition."""
+    from ml_platform.engine.ingest import Source, waiting
+
+    every = _partitions(sources)
+    asked: dict[str, list[dg.AssetKey]] = {}
+    for spec in sources:
+        for partition in waiting(Source(**spec.metadata[SOURCE]), every, lakehouse):
+            asked.setdefault(partition, []).append(spec.key)
+    return asked
+
+
+def range_tags(first: str, last: str) -> dict[str, str]:
+    """The tags that make a run one over a range of partitions."""
+    return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
 
 
 def _requests(asked: Mapping[str, Sequence[dg.AssetKey]]) -> Iterator[dg.RunRequest]:

@@ -122,9 +122,10 @@ def _bind(role: str, declared: Mapping[str, Any], profile: str) -> Binding:
             allowed=nearest(str(service), players(role)),
             remedy=f"Change {role}.service in {profile}, or {override}",
         )
-    for name, value in os.environ.items():
+    for name in os.environ:
         if name.startswith(f"{override}__"):
-            settings[name.removeprefix(f"{override}__").lower()] = yaml.safe_load(value)
+            # By name, not by value: bindings are shown in the UI.
+            settings[name.removeprefix(f"{override}__").lower()] = f"${{{name}}}"
     return Binding(role, str(service), settings)
 
 
@@ -146,18 +147,18 @@ def build(binding: Binding) -> Any:
     """The service itself, its `${NAME}` settings read from the environment now. No I/O beyond importing it."""
     importable = binding.importable
     service = getattr(importlib.import_module(importable.module), importable.name)
-    settings = {name: _resolve(value, binding, name) for name, value in binding.settings.items()}
     known = inspect.signature(service).parameters
-    for name in settings:
+    for name in binding.settings:
         if name not in known:
             raise BindingError(
                 f"{binding.role}.{name} is set, but {importable.name} has no such setting",
                 allowed=nearest(name, known),
                 remedy=f"Look for it in {_places(binding.role, name)}",
             )
-    missing = [name for name, p in known.items() if p.default is p.empty and name not in settings]
+    missing = [name for name, p in known.items() if p.default is p.empty and name not in binding.settings]
     if missing:
         raise _unbound(binding, missing)
+    settings = {name: _typed(binding, name, known[name]) for name in binding.settings}
     made = service(**settings)
     _BUILT[made] = ServiceBinding(importable.module, importable.name, settings)
     return made
@@ -171,6 +172,15 @@ def resolved(service: object) -> ServiceBinding:
 def service(role: str) -> Any:
     """The service that plays the role today, built."""
     return build(binding(role))
+
+
+def _typed(binding: Binding, name: str, parameter: inspect.Parameter) -> Any:
+    """The setting's value; one from its own environment variable is read as YAML unless the service takes text."""
+    value = _resolve(binding.settings[name], binding, name)
+    if binding.settings[name] != f"${{ML_PLATFORM_{binding.role.upper()}__{name.upper()}}}":
+        return value
+    given = _resolve(value, binding, name)
+    return given if parameter.annotation in ("str", str) else yaml.safe_load(given)
 
 
 def _resolve(value: Any, binding: Binding, setting: str) -> Any:

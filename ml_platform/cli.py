@@ -1,4 +1,4 @@
-"""The command line: `ml-platform run` and `ml-platform stop`."""
+"""The command line: `ml-platform run`, `ml-platform ui` and `ml-platform stop`."""
 
 from __future__ import annotations
 
@@ -44,8 +44,18 @@ def run(select: str, partitions: str | None, module: str) -> None:
 
 
 @main.command()
+@click.option("--port", default=3000, show_default=True, help="The port on 127.0.0.1.")
+def ui(port: int) -> None:
+    """Serve the Dagster UI until it is interrupted, or until `ml-platform stop`."""
+    from ml_platform.ui import serve
+
+    sys.exit(serve("127.0.0.1", port))
+
+
+@main.command()
 def stop() -> None:
-    """End every server that the platform started on this machine."""
+    """End every server that the platform started on this machine: endpoints and the UI."""
+    from ml_platform import ui
     from ml_platform.binding import service
 
     host = service("endpoint_host")
@@ -55,3 +65,5 @@ def stop() -> None:
     for name in running:
         host.retire(name)
         click.echo(f"endpoints/{name} is stopped")
+    if ui.stop():
+        click.echo("the UI is stopped")

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import yaml
-from dagster_shared.error import DagsterUnresolvableSymbolError
 from pydantic import ValidationError
 
 import ml_platform.components
@@ -33,8 +33,8 @@ def fault_in(error: BaseException, folder: Path) -> PlatformError | None:
             return _of_fields(cause, _file_in(str(error), folder), folder)
         if isinstance(cause, yaml.MarkedYAMLError):
             return _of_yaml(cause, folder)
-        if isinstance(cause, DagsterUnresolvableSymbolError):
-            return _of_type(str(cause), folder)
+        if isinstance(cause, dg.DagsterError) and (match := _SYMBOL.search(str(cause))):
+            return _of_type(match, folder)
     return None
 
 
@@ -85,11 +85,8 @@ def _of_yaml(error: yaml.MarkedYAMLError, folder: Path) -> DeclarationError:
     return DeclarationError(f"{place}the file is not YAML, but a declaration has to be: {error.problem}")
 
 
-def _of_type(message: str, folder: Path) -> DeclarationError:
+def _of_type(match: re.Match[str], folder: Path) -> DeclarationError:
     """The file that names a component, or its module, which is not there."""
-    match = _SYMBOL.search(message)
-    if match is None:
-        return DeclarationError(f"a declaration's type cannot be imported: {message}")
     written = f"{match['module']}.{match['name'] or ''}"
     files = (path for path in sorted(folder.rglob("defs.yaml")) if written in path.read_text())
     place = "".join(f"{_relative(str(file), folder)}: " for file in files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -170,7 +171,7 @@ def of_revision(
             ]
         ),
         "url": dg.MetadataValue.url(url),
-        CURL: f"curl -s {url} -d '{json.dumps(example)}'",
+        CURL: f"curl -s {url} -d {shlex.quote(json.dumps(example))}",
     }
 
 

@@ -40,6 +40,20 @@ def versions() -> dict[str, tuple[int, int]]:
     return {key: (snapshot.version, snapshot.rows) for key, snapshot in found.items()}
 
 
+def test_a_second_run_changes_nothing(flights: Flights) -> None:
+    before, models = versions(), service("model_registry").versions("arrival_delay")
+
+    again = flights.run("ml-platform", "run")
+
+    assert again.returncode == 0, again.stderr
+    told = {match["asset"]: match["outcome"] for match in LINE.finditer(again.stdout)}
+    assert len(told) == 34
+    assert {name: outcome for name, outcome in told.items() if outcome != "unchanged"} == {}
+    assert versions() == before
+    assert service("model_registry").versions("arrival_delay") == models
+    assert service("endpoint_host").describe("arrival_delay").number == 1
+
+
 def test_every_flight_arrives_in_silver_and_the_cancelled_stay() -> None:
     flights = table("silver/flights")
 
@@ -121,20 +135,6 @@ def test_the_endpoint_speaks_the_open_inference_protocol() -> None:
     for route in ("health/live", "health/ready", "models/arrival_delay", "models/arrival_delay/ready"):
         assert httpx.get(f"{url}/v2/{route}").status_code == 200
     assert httpx.get(f"{url}/v2/models/another").status_code == 404
-
-
-def test_a_second_run_changes_nothing(flights: Flights) -> None:
-    before, models = versions(), service("model_registry").versions("arrival_delay")
-
-    again = flights.run("ml-platform", "run")
-
-    assert again.returncode == 0, again.stderr
-    told = {match["asset"]: match["outcome"] for match in LINE.finditer(again.stdout)}
-    assert len(told) == 34
-    assert {name: outcome for name, outcome in told.items() if outcome != "unchanged"} == {}
-    assert versions() == before
-    assert service("model_registry").versions("arrival_delay") == models
-    assert service("endpoint_host").describe("arrival_delay").number == 1
 
 
 def test_the_printed_curl_line_works_as_it_stands(flights: Flights) -> None:

@@ -71,7 +71,6 @@ class Domain(BaseModel):
         return name
 
 
-@lru_cache
 def domain_of(path: Path) -> Domain:
     """The domain of a folder: the nearest `domain.yaml` in it or above it.
 
@@ -79,7 +78,7 @@ def domain_of(path: Path) -> Domain:
     """
     for folder in (path, *path.parents):
         if (folder / FILE).exists():
-            return _read(folder / FILE)
+            return _read(folder / FILE, (folder / FILE).read_text())
     raise DeclarationError(
         f"{path} is in no domain, but its assets need one's time zone and partitions",
         remedy=f"Write a {FILE} into the folder that holds the domain's assets",
@@ -87,9 +86,9 @@ def domain_of(path: Path) -> Domain:
 
 
 @lru_cache
-def _read(path: Path) -> Domain:
+def _read(path: Path, text: str) -> Domain:
     try:
-        return Domain.model_validate(yaml.safe_load(path.read_text()))
+        return Domain.model_validate(yaml.safe_load(text))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise DeclarationError(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
 from pydantic import Field
+
+if TYPE_CHECKING:
+    from ml_platform.engine.gate import GateRules
 
 Metric = Literal["roc_auc", "log_loss", "brier", "expected_calibration_error"]
 
@@ -21,3 +24,11 @@ class Gate(dg.Resolvable, dg.Model):
     minimum_effect: float = Field(
         default=0.0, ge=0, description="By how much the candidate has to be better in the metric; 0 is strictly better."
     )
+
+    @property
+    def rules(self) -> GateRules:
+        """The rules as the engine decides by them."""
+        from ml_platform.engine.gate import GateRules
+
+        floors = {str(name): floor for name, floor in self.floors.items()}
+        return GateRules(self.metric, floors, self.minimum_effect)

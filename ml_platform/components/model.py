@@ -1,30 +1,25 @@
 """A model: fitted on a training set as a candidate, and promoted to champion by a gate of its own."""
 
 # Dagster reads the annotations of an asset's function as they stand, so this module does not postpone them.
-from pathlib import Path
 from typing import Any, Literal
 
 import dagster as dg
 from pydantic import Field
 
 from ml_platform import metadata
-from ml_platform.components.asset import asset, digest, key_of, source_digest
+from ml_platform.components.asset import asset, digest, key_of
 from ml_platform.components.gate import Gate
 from ml_platform.components.making import declared
 from ml_platform.components.training_set import TrainingSet
+from ml_platform.engine import program
 from ml_platform.records.job import Needs
+from ml_platform.records.model import GateDecision
 from ml_platform.roles.job_runner import JobRunner
 from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.roles.model_registry import ModelRegistry
 
 CHALLENGER = "challenger"
 CHAMPION = "champion"
-_PROGRAM = sorted(
-    path
-    for folder in ("engine/estimators", "jobs")
-    for path in (Path(__file__).parent.parent / folder).glob("*.py")
-    if path.stem not in ("serve", "score")
-)
 
 
 class DeclaredNeeds(dg.Resolvable, dg.Model):
@@ -69,7 +64,7 @@ class Model(dg.Component, dg.Resolvable, dg.Model):
         key = key_of(context)
         training = self.training(context, key)
         features = training.feature_types(context, self.training_set)
-        code = digest(self.model_dump(exclude={"description", "gate"}), features, source_digest(*_PROGRAM))
+        code = digest(self.model_dump(exclude={"description", "gate"}), features, program.digest("jobs.fit"))
 
         @asset(
             context,
@@ -128,32 +123,31 @@ class Model(dg.Component, dg.Resolvable, dg.Model):
             job_runner: dg.ResourceParam[JobRunner],
             model_registry: dg.ResourceParam[ModelRegistry],
         ) -> dg.MaterializeResult:  # type: ignore[type-arg] # beside a check, dagster knows only the bare type
-            from ml_platform.engine.gate import GateRules
             from ml_platform.engine.promotion import Promotion, promote
 
             promotion = Promotion(
                 model=key,
                 label=label,
                 split=self.gate.split,
-                rules=GateRules(
-                    self.gate.metric,
-                    {str(name): floor for name, floor in self.gate.floors.items()},
-                    self.gate.minimum_effect,
-                ),
+                rules=self.gate.rules,
                 needs=self.needs.record,
             )
             done = promote(promotion, lakehouse, job_runner, model_registry, context.log.info)
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(done.champion.digest),
                 metadata=metadata.of_promotion(done),
-                check_results=[
-                    dg.AssetCheckResult(
-                        passed=done.decision.promoted,
-                        check_name="gate",
-                        severity=dg.AssetCheckSeverity.WARN,
-                        metadata=metadata.of_decision(done.decision),
-                    )
-                ],
+                check_results=[_check(done.decision)],
             )
 
         return champion
+
+
+def _check(decision: GateDecision) -> dg.AssetCheckResult:
+    """Failed where the candidate was refused; it blocks nothing, for the champion goes on."""
+    return dg.AssetCheckResult(
+        passed=decision.promoted,
+        check_name="gate",
+        description=" ".join(decision.reasons),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata=metadata.of_decision(decision),
+    )

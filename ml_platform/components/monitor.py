@@ -79,6 +79,7 @@ def _check(found: Sequence[dict[str, Any]]) -> dg.AssetCheckResult:
         passed=not drifted,
         check_name="drift",
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{len(drifted)} of {len(found)} windows of a feature drifted",
+        description=f"{len(drifted)} of {len(found)} windows of a feature drifted"
+        + (f"; not enough data in {', '.join(thin)}" if thin else ""),
         metadata={"drifted": drifted, "not_enough_data": thin},
     )

@@ -10,7 +10,7 @@ from pydantic import Field
 from ml_platform import metadata
 from ml_platform.components.asset import asset, digest, key_of, place
 from ml_platform.components.domain import domain_of, partition_keys
-from ml_platform.components.making import PartitionWindow, declared, require_declared
+from ml_platform.components.making import declared, require_declared
 from ml_platform.components.model import CHAMPION, DeclaredNeeds, Model
 from ml_platform.errors import DeclarationError
 from ml_platform.roles.compute import Compute
@@ -29,9 +29,6 @@ class Predictions(dg.Component, dg.Resolvable, dg.Model):
     where: str | None = Field(default=None, description="An SQL predicate on the events that are scored.")
     partitions: tuple[str, str] | None = Field(
         default=None, description="First and last partition of the events that are scored; all without it."
-    )
-    reads_partitions: PartitionWindow = Field(
-        default=PartitionWindow(before=1), description="Which partitions around its own an event's features come from."
     )
     needs: DeclaredNeeds = Field(default=DeclaredNeeds(), description="What scoring asks of its machine.")
 
@@ -73,7 +70,6 @@ class Predictions(dg.Component, dg.Resolvable, dg.Model):
                 column=column,
                 partitions=tuple(name for name in every if first <= name <= last),
                 views=views,
-                reads=(self.reads_partitions.before, self.reads_partitions.after),
                 needs=self.needs.record,
                 code=code,
             )

@@ -8,8 +8,9 @@ from pydantic import Field
 
 from ml_platform import metadata
 from ml_platform.automation import SOURCE
-from ml_platform.components.asset import asset, digest, key_of, selected
+from ml_platform.components.asset import asset, digest, key_of, place, selected
 from ml_platform.components.domain import domain_of, partition_keys
+from ml_platform.errors import DeclarationError, nearest
 from ml_platform.roles.lakehouse import Lakehouse
 
 ColumnType = Literal["string", "int32", "int64", "float64", "boolean", "date", "timestamp"]
@@ -36,15 +37,8 @@ class Source(dg.Component, dg.Resolvable, dg.Model):
         every = partition_keys(context.path)
         partitioned = self.partition_of is not None
         column = domain.partitions.column if partitioned else None
-        source: dict[str, Any] = {
-            "key": key_of(context),
-            "landing": self.landing,
-            "pattern": self.files,
-            "columns": dict(self.columns),
-            "partition": column,
-            "partition_of": self.partition_of or "",
-            "timezone": domain.timezone,
-        }
+        source = self._source(key_of(context), column, domain.timezone)
+        about = {"event_time": self.event_time, "known_at": self.known_at, "clock": domain.clock, SOURCE: source}
 
         @asset(
             context,
@@ -54,12 +48,7 @@ class Source(dg.Component, dg.Resolvable, dg.Model):
             kinds={"deltalake", "bronze"},
             partitioned=partitioned,
             follows=False,
-            metadata={
-                "event_time": self.event_time,
-                "known_at": self.known_at,
-                "clock": domain.clock,
-                SOURCE: source,
-            },
+            metadata=about,
         )
         def bronze(
             context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
@@ -75,15 +64,25 @@ class Source(dg.Component, dg.Resolvable, dg.Model):
                     **metadata.of_table(done.snapshot, done.commit, done.seconds),
                     "files_ingested": done.files,
                     "files_offered": done.offered,
+                    "rows_waiting": metadata.as_json(done.waiting),
                 },
             )
 
         return dg.Definitions(assets=[bronze])
 
-    def _check(self, context: dg.ComponentLoadContext) -> None:
-        from ml_platform.components.asset import place
-        from ml_platform.errors import DeclarationError, nearest
+    def _source(self, key: str, column: str | None, timezone: str) -> dict[str, Any]:
+        """The arguments of `engine.ingest.Source`, which the sensor on landed files reads as well."""
+        return {
+            "key": key,
+            "landing": self.landing,
+            "pattern": self.files,
+            "columns": dict(self.columns),
+            "partition": column,
+            "partition_of": self.partition_of or "",
+            "timezone": timezone,
+        }
 
+    def _check(self, context: dg.ComponentLoadContext) -> None:
         for field in ("event_time", "known_at", "partition_of"):
             column = getattr(self, field)
             if column is not None and column not in self.columns:

@@ -117,6 +117,8 @@ class TrainingSet(dg.Component, dg.Resolvable, dg.Model):
                 f"{self.events} has no column {', '.join(lacking)}, but a training set is made from it",
                 allowed=nearest(lacking[0], table.columns),
             )
+        # When the label could be known, where the events say so.
+        columns += [name for name in ("known_at",) if name in table.columns and name not in columns]
         events = assign(table.select(columns), self.split.by, self.split.ranges)
         rows = [(view, pl.DataFrame(pl.from_arrow(frames[view.name]))) for view in views]
         ordered = events.sort(self.event_time, *self.entity, maintain_order=True)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
-from uuid import uuid4
 
-from ml_platform.engine.files import filesystem
+from ml_platform.engine.files import filesystem, put
 from ml_platform.errors import BindingError, NotFoundError
 from ml_platform.roles.lakehouse import Lakehouse
 
@@ -44,10 +43,7 @@ def advance(lakehouse: Lakehouse, to: datetime) -> datetime:
     if stands is not None and stands >= to:
         return stands
     files = filesystem(lakehouse.files(_KEY))
-    written = f"{_FILE}.{uuid4().hex}"
-    with files.open_output_stream(written) as stream:
-        stream.write(to.astimezone(UTC).isoformat().encode())
-    files.move(written, _FILE)
+    put(files, _FILE, to.astimezone(UTC).isoformat().encode())
     return to.astimezone(UTC)
 
 

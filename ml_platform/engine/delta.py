@@ -20,6 +20,7 @@ from ml_platform.records.table import Commit, DataFile, Location, StagedFiles, T
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
+    from pyarrow.fs import FileSystem
 
 
 def snapshot(location: Location, version: int | None = None) -> TableSnapshot | None:
@@ -51,6 +52,12 @@ def restrict(of: TableSnapshot, column: str, values: Collection[str]) -> TableSn
     return TableSnapshot(of.location, of.schema, of.partition_by, kept, of.version)
 
 
+def pinned(location: Location, version: int) -> dict[str, Any]:
+    """One version as a job takes it, with how to reach its store; credentials come from the job's environment."""
+    options = {"storage_options": dict(location.storage_options)} if location.storage_options else {}
+    return {"uri": location.uri, "version": version, **options}
+
+
 def fingerprint(of: StagedFiles) -> str:
     """A digest of the rows, by the content-addressed names of the files that hold them."""
     return hashlib.sha256("\n".join(sorted(file.path for file in of.files)).encode()).hexdigest()[:32]
@@ -64,7 +71,8 @@ def read_rows(of: StagedFiles, columns: Sequence[str] | None = None) -> pa.Table
     import pyarrow as pa
 
     schema = of.schema if columns is None else pa.schema([of.schema.field(name) for name in columns])
-    tables = [_rows(of.location, file, schema) for file in of.files]
+    files = filesystem(of.location)
+    tables = [_rows(files, file, schema) for file in of.files]
     return pa.concat_tables(tables) if tables else schema.empty_table()
 
 
@@ -187,11 +195,11 @@ def _count(location: Location, path: str) -> int:
         return int(pq.ParquetFile(stream).metadata.num_rows)
 
 
-def _rows(location: Location, file: DataFile, schema: pa.Schema) -> pa.Table:
+def _rows(files: FileSystem, file: DataFile, schema: pa.Schema) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with filesystem(location).open_input_file(file.path) as stream:
+    with files.open_input_file(file.path) as stream:
         parquet = pq.ParquetFile(stream)
         inside = [name for name in schema.names if name in parquet.schema_arrow.names]
         table = parquet.read(columns=inside)

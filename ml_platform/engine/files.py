@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from ml_platform.records.table import Location
 
 if TYPE_CHECKING:
+    from pyarrow import Buffer
     from pyarrow.fs import FileSystem
 
 
@@ -21,3 +23,16 @@ def filesystem(location: Location) -> FileSystem:
         return object_store(location.uri, location.storage_options)
     Path(location.uri).mkdir(parents=True, exist_ok=True)
     return SubTreeFileSystem(location.uri, LocalFileSystem())
+
+
+def put(files: FileSystem, path: str, content: bytes | Buffer) -> None:
+    """The file holds the content, in place of what it held: whoever reads meanwhile sees the one or the other."""
+    from pyarrow.fs import SubTreeFileSystem
+
+    # An object stands only once it is whole; a local file has to be moved into its place.
+    local = isinstance(files, SubTreeFileSystem)
+    written = f"{path}.{uuid4().hex}.writing" if local else path
+    with files.open_output_stream(written) as stream:
+        stream.write(content)
+    if local:
+        files.move(written, path)

@@ -16,7 +16,7 @@ from ml_platform.engine.package import METRICS, PLOTS, read_json
 from ml_platform.engine.running import run
 from ml_platform.records.job import JobSpec, Needs
 from ml_platform.records.model import FeatureType, ModelVersion
-from ml_platform.records.table import TableVersion
+from ml_platform.records.table import Location, TableVersion
 from ml_platform.roles.job_runner import JobRunner
 from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.roles.model_registry import ModelRegistry
@@ -90,7 +90,7 @@ def fit(
     with TemporaryDirectory() as folder:
         package = Path(folder) / "package"
         if stands is None:
-            spec = _spec(fitting, snapshot.location.uri, pin, fingerprint)
+            spec = _spec(fitting, snapshot.location, pin, fingerprint)
             run(runner, spec, say, package)
             version = registry.register(name, package, _tags(fitting, pin, fingerprint))
         else:
@@ -103,12 +103,12 @@ def fit(
     return Fitted(version, stands is None, pin, metrics, plots, time.monotonic() - started)
 
 
-def _spec(fitting: Fitting, uri: str, pin: TableVersion, fingerprint: str) -> JobSpec:
+def _spec(fitting: Fitting, location: Location, pin: TableVersion, fingerprint: str) -> JobSpec:
     return JobSpec(
         name=f"fit-{registered_name(fitting.model)}-{fingerprint}",
         program="fit",
         arguments={
-            "training_set": {"uri": uri, "version": pin.version},
+            "training_set": delta.pinned(location, pin.version),
             "label": fitting.label,
             "features": dict(fitting.features),
             "task": fitting.task,

@@ -60,12 +60,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Ingested:
-    """What became of a source. files: how many files gave rows in this batch; offered: how many matched."""
+    """What became of a source.
+
+    files: how many files gave rows in this batch; offered: how many matched.
+    waiting: partition → rows that landed files hold of it, and that no run has asked for.
+    """
 
     commit: Commit
     snapshot: TableSnapshot
     files: int
     offered: int
+    waiting: Mapping[str, int]
     seconds: float
 
 
@@ -149,7 +154,8 @@ def _ingest(source: Source, partitions: Sequence[str], every: Sequence[str], lak
     if source.partition:
         after = delta.restrict(after, source.partition, partitions)
     taken = len({entry.path for entry in batch.entries if entry.sequence is not None})
-    return Ingested(done, after, taken, len(found), time.monotonic() - started)
+    waits = manifest.waiting(batch.entries)
+    return Ingested(done, after, taken, len(found), waits, time.monotonic() - started)
 
 
 def _commit(batch: _Batch, staged: StagedFiles, before: TableSnapshot | None) -> Commit:

@@ -64,10 +64,11 @@ class Manifest:
         self._snapshot = snapshot
         self._accounted = accounted
         self._unwritten = unwritten
+        self._entries = (*entries, *unwritten)
         self._paths: dict[str, set[str]] = {}
         self._held: set[tuple[str, str]] = set()
         self._known: dict[str, set[str]] = {}
-        for entry in (*entries, *unwritten):
+        for entry in self._entries:
             self._paths.setdefault(entry.path, set()).add(entry.digest)
             if entry.size_bytes is not None:
                 self._known.setdefault(entry.digest, set()).add(entry.partition)
@@ -101,6 +102,19 @@ class Manifest:
         if known is None:
             return True
         return any(partition in known and not self.holds(digest, partition) for partition in partitions)
+
+    def waiting(self, learnt: Sequence[Entry]) -> dict[str, int]:
+        """Partition → rows that landed files are known to hold of it and that are in no batch.
+
+        learnt: what a batch adds to what is known.
+        """
+        known = (*self._entries, *learnt)
+        held = {(entry.digest, entry.partition) for entry in known if entry.sequence is not None}
+        rows = {(e.digest, e.partition): e.rows for e in known if (e.digest, e.partition) not in held}
+        totals: dict[str, int] = {}
+        for (_, partition), count in sorted(rows.items()):
+            totals[partition] = totals.get(partition, 0) + count
+        return totals
 
     def append(self, entries: Sequence[Entry], sequence: int) -> None:
         """The entries stand in the manifest's table, which then accounts for every batch up to the sequence."""

@@ -21,7 +21,8 @@ Vector: TypeAlias = NDArray[np.float64]
 def roc_auc(label: ArrayLike, score: ArrayLike) -> float:
     """Probability in 0–1 that a positive row scores above a negative one, ties counting half.
 
-    The Mann-Whitney form: Hanley and McNeil, Radiology 143 (1982). NaN where only one class is present.
+    The Mann-Whitney form: Hanley and McNeil, Radiology 143 (1982). NaN where only one class is present, or a score is
+    NaN.
 
     Of the four pairs of a positive and a negative, three are in order:
 
@@ -29,6 +30,8 @@ def roc_auc(label: ArrayLike, score: ArrayLike) -> float:
     0.75
     """
     truth, scores = _pair(label, score)
+    if np.isnan(scores).any():
+        return float("nan")
     _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
     middle_rank = np.cumsum(count) - (count - 1) / 2
     positives = float(truth.sum())

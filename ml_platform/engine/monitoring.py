@@ -77,6 +77,8 @@ def _compared(monitoring: Monitoring, baseline: Mapping[str, Any], frames: Mappi
     every = pl.DataFrame(pl.from_arrow(frames[monitoring.predictions.rpartition("/")[2]]))
     # An event that was scored again counts once, as it was scored last.
     rows = every.sort("processed_at").unique(monitoring.entity, keep="last", maintain_order=True)
+    if not rows.height:
+        return pa.Table.from_pylist([_silent(name) for name in (*baseline["features"], PREDICTION)], schema=_SCHEMA)
     found = []
     for (window,), part in sorted(rows.partition_by(monitoring.window, as_dict=True).items()):
         columns = {name: part[name].to_numpy() for name in baseline["features"]}
@@ -87,3 +89,8 @@ def _compared(monitoring: Monitoring, baseline: Mapping[str, Any], frames: Mappi
             for drift in drifts
         ]
     return pa.Table.from_pylist(found, schema=_SCHEMA)
+
+
+def _silent(feature: str) -> dict[str, Any]:
+    """What is said of a feature where the champion has predicted nothing yet."""
+    return {"window": "none yet", "feature": feature, "state": "not enough data", "rows": 0}

@@ -13,9 +13,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from ml_platform.engine import delta
 from ml_platform.engine.fitting import CHALLENGER, registered_name
 from ml_platform.engine.gate import GateRules, decide
 from ml_platform.engine.metrics import evaluate
+from ml_platform.engine.package import read_card
+from ml_platform.engine.program import digest
 from ml_platform.engine.running import run
 from ml_platform.errors import GateRefusedError, NotFoundError
 from ml_platform.records.job import JobSpec, Needs
@@ -81,7 +84,7 @@ def promote(
     opponent = champion if champion and champion.number != candidate.number else None
     pin = TableVersion(**json.loads(candidate.tags["training_set"]))
     question = _question(promotion, candidate, opponent, pin)
-    stored = _stored(candidate, question, stands=champion is not None and opponent is None)
+    stored = _stored(promotion, candidate, question, stands=champion is not None and opponent is None)
     decision = stored or _examine(promotion, candidate, opponent, pin, lakehouse, runner, registry, say)
     if stored is None:
         evidence = {"question": question, "decision": asdict(decision)}
@@ -98,9 +101,10 @@ def _moved(
     registry: ModelRegistry,
 ) -> ModelVersion:
     """The version that serves now; the alias is moved after its evidence stands, never before."""
+    if champion is not None and champion.number == candidate.number:
+        return champion
     if decision.promoted:
-        if champion is None or champion.number != candidate.number:
-            registry.move_alias(registered_name(promotion.model), CHAMPION, candidate.number)
+        registry.move_alias(registered_name(promotion.model), CHAMPION, candidate.number)
         return candidate
     if champion is None:
         raise GateRefusedError(
@@ -112,18 +116,22 @@ def _moved(
 
 
 def _question(promotion: Promotion, candidate: ModelVersion, opponent: ModelVersion | None, pin: TableVersion) -> str:
-    """A digest of everything that a decision depends on."""
-    parts = [promotion.split, asdict(promotion.rules), candidate.digest, opponent and opponent.digest, asdict(pin)]
+    """A digest of everything that a decision depends on, the programs that score and decide included."""
+    versions = [candidate.digest, opponent and opponent.digest]
+    parts = [digest("jobs.score", "engine.gate"), promotion.split, asdict(promotion.rules), versions, asdict(pin)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _stored(candidate: ModelVersion, question: str, *, stands: bool) -> GateDecision | None:
-    """The decision kept with the candidate, if it answers this very question, or made it the standing champion."""
+def _stored(promotion: Promotion, candidate: ModelVersion, question: str, *, stands: bool) -> GateDecision | None:
+    """What is known already: the answer to this very question, or today's rules on the numbers that it became champion
+    by, if it stands; None where it was never examined."""
     evidence: Mapping[str, Any] = json.loads(candidate.tags.get(_EVIDENCE, "{}"))
     if not evidence or not (stands or evidence["question"] == question):
         return None
-    decision = evidence["decision"]
-    return GateDecision(decision["promoted"], tuple(decision["reasons"]), decision["candidate"], decision["champion"])
+    kept = evidence["decision"]
+    if stands:
+        return decide(promotion.rules, kept["candidate"], kept["champion"] or None)
+    return GateDecision(kept["promoted"], tuple(kept["reasons"]), kept["candidate"], kept["champion"])
 
 
 def _examine(
@@ -140,13 +148,15 @@ def _examine(
     name = registered_name(promotion.model)
     with TemporaryDirectory() as folder:
         packages = {str(v.number): str(registry.fetch(name, v.number, Path(folder) / str(v.number))) for v in versions}
+        lacking = _lacking(packages, lakehouse, pin)
+        if lacking:
+            return GateDecision(promoted=False, reasons=(lacking,), candidate={})
         spec = JobSpec(
             name=f"gate-{name}-{_question(promotion, candidate, opponent, pin)}",
             program="score",
             arguments={
                 "rows": {
-                    "uri": lakehouse.table(pin.key).uri,
-                    "version": pin.version,
+                    **delta.pinned(lakehouse.table(pin.key), pin.version),
                     "where": [["split", "=", promotion.split]],
                 },
                 "models": {number: number for number in packages},
@@ -159,3 +169,18 @@ def _examine(
     label = scores[promotion.label].to_numpy().astype(float)
     measured = [evaluate(label, scores[f"score_{version.number}"].to_numpy()) for version in versions]
     return decide(promotion.rules, measured[0], measured[1] if opponent else None)
+
+
+def _lacking(packages: Mapping[str, str], lakehouse: Lakehouse, pin: TableVersion) -> str:
+    """Why a version cannot be scored on the candidate's rows, in a sentence; empty where all can."""
+    snapshot = delta.snapshot(lakehouse.table(pin.key), pin.version)
+    columns = snapshot.schema.names if snapshot else []
+    for number, package in packages.items():
+        absent = [feature.name for feature in read_card(Path(package)).features if feature.name not in columns]
+        if absent:
+            return (
+                f"Broken: version {number} takes {', '.join(absent)}, which rows of {pin.key} version {pin.version} "
+                "do not have, so there is no common ground to compare on. Keep the feature until the next champion, "
+                "or remove the alias champion to start again from the floors."
+            )
+    return ""

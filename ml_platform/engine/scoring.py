@@ -16,10 +16,12 @@ from ml_platform.engine import delta
 from ml_platform.engine.champion import champion_of
 from ml_platform.engine.plan import Shape
 from ml_platform.engine.point_in_time import join
+from ml_platform.engine.program import digest
 from ml_platform.engine.recipe import Recipe
 from ml_platform.engine.running import run
 from ml_platform.engine.staging import stage
 from ml_platform.engine.tables import Made, make
+from ml_platform.errors import ServiceError
 from ml_platform.records.feature import FeatureView
 from ml_platform.records.job import JobSpec, Needs
 from ml_platform.records.model import ModelVersion
@@ -29,6 +31,8 @@ from ml_platform.roles.job_runner import JobRunner
 from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.roles.model_registry import ModelRegistry
 
+_ROW = "__row"
+
 
 @dataclass(frozen=True)
 class Scoring:
@@ -36,7 +40,7 @@ class Scoring:
 
     key, model, events: asset keys. entity: columns that name an event. where: an SQL predicate on the events.
     column, partitions: the partition column and the partitions that are scored.
-    views: asset key → feature view, in the order of the join. reads: partitions before and after an event's own.
+    views: asset key → feature view, in the order of the join.
     """
 
     key: str
@@ -48,7 +52,6 @@ class Scoring:
     column: str
     partitions: tuple[str, ...]
     views: Mapping[str, FeatureView]
-    reads: tuple[int, int]
     needs: Needs
     code: str
 
@@ -74,7 +77,7 @@ def score(
         shape=Shape(partition=scoring.column, write="append"),
         code=f"{scoring.code} {champion.digest}",
         transform=lambda frames: _scored(scoring, champion, frames, lakehouse, runner, registry, say),
-        reads=scoring.reads,
+        reads=(len(every), len(every)),
         where={scoring.events: scoring.where} if scoring.where else {},
     )
     return make(recipe, scoring.partitions, every, lakehouse, compute)
@@ -89,26 +92,28 @@ def _scored(
     registry: ModelRegistry,
     say: Callable[[str], None],
 ) -> pa.Table:
-    rows = _unscored(scoring, champion, _joined(scoring, frames), lakehouse).to_arrow()
+    rows = _unscored(scoring, champion, _joined(scoring, frames), lakehouse)
     with TemporaryDirectory() as folder:
-        staged = stage(rows.to_batches(), rows.schema, Location(scoring.key, f"{folder}/rows"))
+        numbered = rows.with_row_index(_ROW).to_arrow()
+        staged = stage(numbered.to_batches(), numbered.schema, Location(scoring.key, f"{folder}/rows"))
         package = registry.fetch(champion.name, champion.number, Path(folder) / "model")
         spec = JobSpec(
-            name=f"score-{champion.name}-{champion.digest[:16]}-{delta.fingerprint(staged)}",
+            name=f"score-{champion.name}-{champion.digest[:16]}-{digest('jobs.score')}-{delta.fingerprint(staged)}",
             program="score",
-            arguments={"rows": {"folder": "rows"}, "models": {str(champion.number): "model"}, "keep": []},
+            arguments={"rows": {"folder": "rows"}, "models": {str(champion.number): "model"}, "keep": [_ROW]},
             folders={"rows": f"{folder}/rows", "model": str(package)},
             needs=scoring.needs,
         )
         output = pq.read_table(run(runner, spec, say, Path(folder) / "scores") / "scores.parquet")
-        rows = delta.read_rows(staged)
-    at = pa.array([datetime.now(UTC)] * rows.num_rows, pa.timestamp("us", tz="UTC"))
-    numbers = pa.array([champion.number] * rows.num_rows, pa.int64())
-    return (
-        rows.append_column("prediction", output[f"score_{champion.number}"])
-        .append_column("model_version", numbers)
-        .append_column("processed_at", at)
-    )
+    # The job reads files in an order of its own; a row's number says which answer is whose.
+    answers = pl.DataFrame(pl.from_arrow(output)).sort(_ROW)
+    if answers[_ROW].to_list() != list(range(rows.height)):
+        raise ServiceError(f"the job {spec.name} scored other rows than it was given, but every row needs its answer")
+    return rows.with_columns(
+        answers[f"score_{champion.number}"].alias("prediction"),
+        pl.lit(champion.number, pl.Int64).alias("model_version"),
+        pl.lit(datetime.now(UTC)).alias("processed_at"),
+    ).to_arrow()
 
 
 def _unscored(scoring: Scoring, champion: ModelVersion, rows: pl.DataFrame, lakehouse: Lakehouse) -> pl.DataFrame:

@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import quote
-from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,7 +18,7 @@ from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from ml_platform.engine import delta
 from ml_platform.engine.file_statistics import statistics
-from ml_platform.engine.files import filesystem
+from ml_platform.engine.files import filesystem, put
 from ml_platform.errors import AuditError
 from ml_platform.records.table import DataFile, Location, StagedFiles
 
@@ -161,10 +160,7 @@ class _PartitionWriter:
             return
         if folder:
             self._files.create_dir(folder, recursive=True)
-        temporary = f"{path}.{uuid4().hex}.writing"
-        with self._files.open_output_stream(temporary) as stream:
-            stream.write(content)
-        self._files.move(temporary, path)
+        put(self._files, path, content)
         self._new.append(path)
 
 

@@ -46,8 +46,8 @@ def _rows(order: JobOrder, rows: Mapping[str, Any]) -> tuple[ds.Dataset, ds.Expr
     if "folder" in rows:
         JobOrder(rows, {}).checked({"folder": str}, {})
         return parquet_files(order.folder(rows["folder"])), None
-    given = JobOrder(rows, {}).checked({"uri": str, "version": int}, {"where": []})
-    table = pinned_table(given["uri"], given["version"])
+    given = JobOrder(rows, {}).checked({"uri": str, "version": int}, {"where": [], "storage_options": {}})
+    table = pinned_table(given["uri"], given["version"], given["storage_options"])
     return table, row_filter(table, given["where"])
 
 

@@ -31,15 +31,17 @@ _COMPARISONS = {
 }
 
 
-def pinned_table(uri: str, version: int) -> ds.Dataset:
-    """One version of a Delta table, not yet read; credentials come from ML_PLATFORM_STORAGE_OPTIONS, as JSON.
+def pinned_table(uri: str, version: int, storage_options: Mapping[str, str] | None = None) -> ds.Dataset:
+    """One version of a Delta table, not yet read.
 
+    storage_options: how to reach its store, in deltalake's spelling. Credentials come from the environment: the store's
+    own variables, or ML_PLATFORM_STORAGE_OPTIONS, as JSON, which wins.
     Raises PlatformError where the table or its version cannot be opened.
     """
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
-    options = json.loads(os.environ.get(STORAGE_OPTIONS, "{}"))
+    options = {**(storage_options or {}), **json.loads(os.environ.get(STORAGE_OPTIONS, "{}"))}
     try:
         return DeltaTable(uri, version=version, storage_options=options).to_pyarrow_dataset()
     except (DeltaError, OSError) as error:

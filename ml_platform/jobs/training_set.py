@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,7 @@ class TrainingRequest:
     """Which rows and columns to read.
 
     features: name → type, in the order of the model's columns. split_column: holds train, validate or test.
+    storage_options: as for `pinned_table`.
     """
 
     uri: str
@@ -31,6 +32,7 @@ class TrainingRequest:
     features: Mapping[str, FeatureType]
     label: str
     split_column: str
+    storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def read_splits(request: TrainingRequest) -> tuple[tuple[Feature, ...], dict[str
     Raises PlatformError for a missing column, an empty split, a label that is missing or constant, an infinite number.
     """
     _check_roles(request)
-    dataset = pinned_table(request.uri, request.version)
+    dataset = pinned_table(request.uri, request.version, request.storage_options)
     names = [*request.features, request.label, request.split_column]
     require_columns(dataset, names, f"{request.uri} at version {request.version}")
     # The order of rows decides what bagging draws, so nothing may reorder them.

@@ -54,7 +54,7 @@ class Project:
     def __init__(self, folder: Path, files: Mapping[str, str], environment: str = "test") -> None:
         self.name = f"project_{uuid.uuid4().hex[:12]}"
         self.root = folder / self.name
-        self.instance = dg.DagsterInstance.ephemeral(tempdir=str(folder / "dagster"))
+        self._folder = folder
         self.services = embedded_services(folder / "home", environment)
         for path, text in {"__init__.py": '"""What is declared."""\n', **files}.items():
             self.write(path, text)
@@ -89,6 +89,11 @@ class Project:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
         return target
+
+    @cached_property
+    def instance(self) -> dg.DagsterInstance:
+        """The instance that its runs are on; it keeps what happened for as long as the project lives."""
+        return dg.DagsterInstance.ephemeral(tempdir=str(self._folder / "dagster"))
 
     @cached_property
     def definitions(self) -> dg.Definitions:

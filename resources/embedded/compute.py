@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ml_platform.engine.plan import literal, quoted
-from ml_platform.errors import ServiceError
+from ml_platform.errors import BindingError, ServiceError
 from ml_platform.records.table import Location, StagedFiles
 
 if TYPE_CHECKING:
@@ -25,9 +25,15 @@ class EmbeddedCompute:
 
     memory_limit_gib: GiB that a query may hold before it spills to disk.
     threads: how many it uses; 0 for all cores.
+    cache: folder of copies of the files that it reads from an object store; needed only where tables live in one.
+    cache_limit_gib: GiB of copies that stay there between queries.
     """
 
-    def __init__(self, memory_limit_gib: float = 2, threads: int = 0) -> None:
+    def __init__(
+        self, memory_limit_gib: float = 2, threads: int = 0, cache: str = "", cache_limit_gib: float = 10
+    ) -> None:
+        self._cache = cache
+        self._cache_limit_gib = cache_limit_gib
         # DuckDB would fetch a missing extension from the network by itself.
         self._settings = {"memory_limit": f"{memory_limit_gib}GiB", "autoinstall_known_extensions": "false"}
         if threads:
@@ -52,33 +58,47 @@ class EmbeddedCompute:
     def _over(self, inputs: Mapping[str, StagedFiles]) -> Iterator[duckdb.DuckDBPyConnection]:
         import duckdb
 
-        with (
-            TemporaryDirectory() as spill,
-            duckdb.connect(config={**self._settings, "temp_directory": spill}) as connection,
-        ):
+        with ExitStack() as open_, TemporaryDirectory() as spill:
+            folders = {name: self._folder(files, open_) for name, files in inputs.items()}
+            connection = open_.enter_context(duckdb.connect(config={**self._settings, "temp_directory": spill}))
             connection.execute("SET TimeZone = 'UTC'")
             for name, files in inputs.items():
-                _expose(connection, name, files)
+                _expose(connection, name, files, folders[name])
             yield connection
 
+    def _folder(self, of: StagedFiles, query: ExitStack) -> str:
+        """The local folder that has the files until the query ends: DuckDB's way to object stores is a download."""
+        if "://" not in of.location.uri or not of.files:
+            return of.location.uri
+        if not self._cache:
+            raise BindingError(
+                f"compute.cache is unbound, but the table {of.location.key} lives in an object store",
+                remedy="Set ML_PLATFORM_COMPUTE__CACHE, or compute.cache in the profile, to a folder for copies",
+            )
+        from ml_platform.engine.file_cache import FileCache
 
-def _expose(connection: duckdb.DuckDBPyConnection, name: str, of: StagedFiles) -> None:
-    """The files as a view of that name (`schema.table`), with the columns of their schema."""
+        cache = FileCache(self._cache, self._cache_limit_gib)
+        query.enter_context(cache.reading())
+        return str(cache.local(of.location, of.files))
+
+
+def _expose(connection: duckdb.DuckDBPyConnection, name: str, of: StagedFiles, folder: str) -> None:
+    """The folder's files as a view of that name (`schema.table`), with the columns of their schema."""
     schema, _, table = name.rpartition(".")
     relation = ".".join(quoted(part) for part in (schema, table) if part)
     if schema:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
     if of.files:
-        connection.execute(f"CREATE VIEW {relation} AS {_select(connection, of)}")
+        connection.execute(f"CREATE VIEW {relation} AS {_select(connection, of, folder)}")
         return
     connection.register("_empty", of.schema.empty_table())
     connection.execute(f"CREATE TABLE {relation} AS SELECT * FROM _empty")
     connection.unregister("_empty")
 
 
-def _select(connection: duckdb.DuckDBPyConnection, of: StagedFiles) -> str:
+def _select(connection: duckdb.DuckDBPyConnection, of: StagedFiles, folder: str) -> str:
     """The query that reads the files; partition columns come from the folders' names."""
-    paths = ", ".join(literal(f"{of.location.uri}/{file.path}") for file in of.files)
+    paths = ", ".join(literal(f"{folder}/{file.path}") for file in of.files)
     types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in of.partition_by)
     hive = f", hive_partitioning = true, hive_types = {{{types}}}" if of.partition_by else ""
     rows = f"read_parquet([{paths}], union_by_name = true{hive})"

@@ -16,7 +16,7 @@ from ml_platform.engine.package import digest
 from ml_platform.errors import NotFoundError, ServiceError, TransientServiceError
 from ml_platform.jobs.serve import listen
 from ml_platform.jobs.serving.process import HOST, ServerProcess, write_private
-from ml_platform.jobs.serving.wire import fingerprint
+from ml_platform.jobs.serving.wire import PROGRAM, fingerprint
 from ml_platform.records.endpoint import EndpointSpec, Revision, TrafficSplit
 
 if TYPE_CHECKING:
@@ -104,13 +104,18 @@ class EmbeddedEndpointHost:
         return sorted(name for name in names if _NAME.fullmatch(name) and _read_state(self._folder(name)).process)
 
     def _serve(self, spec: EndpointSpec, state: _State, running: Mapping[str, Any] | None) -> ServerProcess:
-        """The process that serves the spec: the one that runs, changed where it must be, or a new one."""
+        """The process that serves the spec: the one that runs, changed where it must be, or a new one.
+
+        One that runs other code, or on another port than it is to, serves on until the new one does; only where both
+        are to have one fixed port, it ends first.
+        """
         old = state.process
-        if old and running and self._ports.get(spec.name, old.port) == old.port:
+        stays = old is not None and self._ports.get(spec.name, old.port) == old.port
+        if old and running and stays and running.get("program") == PROGRAM:
             if running["fingerprint"] != state.fingerprint:
                 old.change(spec, state.number)
             return old
-        if old and not running:
+        if old and (not running or self._ports.get(spec.name) == old.port):
             old.end()
         process = self._start(spec, state)
         if old:

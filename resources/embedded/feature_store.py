@@ -208,7 +208,7 @@ def _look_up_query(view: FeatureView) -> str:
 
 
 def _published(connection: sqlite3.Connection, view: FeatureView) -> PublishedView | None:
-    """What stands. Raises ServiceError where what stands has other columns than the view."""
+    """What stands of the view as it is declared; None where nothing was published, or other columns were."""
     if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = '__views'").fetchone() is None:
         return None
     found = connection.execute(
@@ -217,18 +217,12 @@ def _published(connection: sqlite3.Connection, view: FeatureView) -> PublishedVi
     if found is None:
         return None
     version, count, columns = found
-    if columns != json.dumps(_columns(view)):
-        raise ServiceError(
-            f"feature view {view.name} is asked for {', '.join(_columns(view))}, but was published otherwise",
-            allowed=f"It stands with {', '.join(json.loads(columns))}",
-            remedy="Publish it again, or give the changed view a new version in its name",
-        )
-    return PublishedView(version, count)
+    return PublishedView(version, count) if columns == json.dumps(_columns(view)) else None
 
 
 def _never_published(view: FeatureView) -> NotFoundError:
     return NotFoundError(
-        f"feature view {view.name} is not in the online store, but a look-up needs it",
+        f"feature view {view.name} with {', '.join(view.features)} is not in the online store, but a look-up needs it",
         remedy=f"Publish it: materialize the asset of {view.name}",
     )
 

@@ -1,4 +1,4 @@
-"""The shop: a small project that stands unmade for each test, and one that was made twice for all of them."""
+"""The shop: a small project, unmade for each test, or made once for all of them as far as they need it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,22 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[shops.Made]:
         yield shops.Made(project, first, project.run("*", shops.EVERYTHING))
     finally:
         project.service("endpoint_host").retire("returns")
+
+
+@pytest.fixture(scope="session")
+def _tables(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = shops.project(tmp_path_factory.mktemp("tables"))
+    ran = project.run("group:bronze or group:silver or group:features", shops.EVERYTHING)
+    assert ran.success, ran.failures
+    return project
+
+
+@pytest.fixture
+def tables(_tables: Project) -> Iterator[Project]:
+    """The shop with its tables made and no model; what a test declares otherwise is forgotten after it."""
+    yield _tables
+    for path, text in shops.FILES.items():
+        _tables.write(path, text)
 
 
 @pytest.fixture

@@ -195,11 +195,20 @@ def daily(project: Project) -> object:
         return repository.get_schedule_def("daily").evaluate_tick(context)
 
 
-def test_daily_asks_for_the_month_of_the_platforms_clock(shop: Project) -> None:
+def test_daily_asks_for_the_month_of_the_platforms_clock(tables: Project) -> None:
     # the shop's clock stands at the end of April 2024, whatever the schedule's own moment is
-    (request,) = daily(shop).run_requests
+    (request,) = daily(tables).run_requests
     assert request.partition_key == "2024-04"
-    assert shop.definitions.get_repository_def().get_schedule_def("daily").job_name == "refresh"
+    assert tables.definitions.get_repository_def().get_schedule_def("daily").job_name == "refresh"
+
+
+def test_daily_reaches_back_to_the_earliest_month_that_waits(shop: Project) -> None:
+    shop.run("group:bronze", EVERYTHING)
+    shop.land(LANDING, "orders/late.csv", orders("2024-02", 1, first=70))
+    (request,) = daily(shop).run_requests
+    assert request.partition_key is None
+    assert request.tags["dagster/asset_partition_range_start"] == "2024-02"
+    assert request.tags["dagster/asset_partition_range_end"] == "2024-04"
 
 
 @pytest.mark.parametrize(
@@ -212,12 +221,13 @@ def test_daily_asks_for_the_month_of_the_platforms_clock(shop: Project) -> None:
     ],
 )
 def test_daily_counts_in_the_domains_zone_and_stays_among_its_partitions(
-    shop: Project, monkeypatch: pytest.MonkeyPatch, now: str, month: str
+    tables: Project, monkeypatch: pytest.MonkeyPatch, now: str, month: str
 ) -> None:
-    shop.change("domain.yaml", "timezone: UTC", "timezone: America/New_York")
+    tables.change("domain.yaml", "timezone: UTC", "timezone: America/New_York")
     monkeypatch.setenv("ML_PLATFORM_NOW", now)
-    assert shop.definitions.get_repository_def().get_schedule_def("daily").execution_timezone == "America/New_York"
-    assert [request.partition_key for request in daily(shop).run_requests] == [month]
+    schedule = tables.definitions.get_repository_def().get_schedule_def("daily")
+    assert schedule.execution_timezone == "America/New_York"
+    assert [request.partition_key for request in daily(tables).run_requests] == [month]
 
 
 def test_daily_skips_while_the_clock_is_not_set(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_name_that_cannot_be_a_prefix_is_refused(monkeypatch: pytest.MonkeyPatch
 
 def test_one_setting_is_overridden_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ML_PLATFORM_COMPUTE__MEMORY_LIMIT_GIB", "3.5")
-    assert binding("compute").settings["memory_limit_gib"] == 3.5
+    assert resolved(service("compute")).settings["memory_limit_gib"] == 3.5
     assert binding("lakehouse").settings["root"] == "${ML_PLATFORM_HOME}/${ML_PLATFORM_ENV}/lakehouse"
 
 
@@ -77,10 +77,11 @@ def test_one_role_is_overridden_by_its_variable_and_drops_the_other_services_set
     monkeypatch.setenv("ML_PLATFORM_COMPUTE", "spark")
     monkeypatch.setenv("ML_PLATFORM_COMPUTE__MASTER", "here")
     monkeypatch.setattr("ml_platform.binding.players", lambda role: ["embedded", "spark"])
-    assert binding("compute") == Binding("compute", "spark", {"master": "here"})
-    assert binding("compute").importable == ServiceBinding(
-        "resources.spark.compute", "SparkCompute", {"master": "here"}
-    )
+    settings = {"master": "${ML_PLATFORM_COMPUTE__MASTER}"}
+    # what a variable gives stands by the variable's name, for bindings are shown
+    settings = {"master": "${ML_PLATFORM_COMPUTE__MASTER}"}
+    assert binding("compute") == Binding("compute", "spark", settings)
+    assert binding("compute").importable == ServiceBinding("resources.spark.compute", "SparkCompute", settings)
 
 
 def test_naming_the_service_that_plays_already_keeps_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +130,7 @@ def test_required_settings_that_nobody_gives_are_one_error() -> None:
 def test_variable_is_read_when_the_service_is_built_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ML_PLATFORM_LAKEHOUSE__ROOT", "${LATER}")
     bound = binding("lakehouse")
-    assert bound.settings["root"] == "${LATER}"
+    assert bound.settings["root"] == "${ML_PLATFORM_LAKEHOUSE__ROOT}"
     monkeypatch.setenv("LATER", "/somewhere")
     built = build(bound)
     assert built.table("silver/orders").uri.startswith("/somewhere")

@@ -1,21 +1,35 @@
-"""The socket guard: with this folder on PYTHONPATH, a Python process reaches loopback and nothing else."""
+"""The socket guard: with this folder on PYTHONPATH, a Python process reaches loopback and nothing else.
+
+It stands in front of Python's sockets and look-ups of names. Libraries with clients of their own (delta-rs, DuckDB) do
+not pass here; what they reach is a matter of their settings.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 from typing import Any
 
 _connect = socket.socket.connect
 _connect_ex = socket.socket.connect_ex
+_sendto = socket.socket.sendto
+_getaddrinfo = socket.getaddrinfo
 
 
 def refuse_beyond_loopback(family: int, address: Any) -> None:
     """Returns for loopback and for local socket files; anything else ends the process's attempt with an error."""
     if family not in (socket.AF_INET, socket.AF_INET6):
         return
-    host = str(address[0])
-    if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+    refuse_name(str(address[0]))
+
+
+def refuse_name(host: str) -> None:
+    """Returns for the name or an address of this machine's loopback."""
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(host).is_loopback or ipaddress.ip_address(host).is_unspecified:
+            return
+    if host not in ("", "localhost", socket.gethostname()):
         raise AssertionError(f"a test reached for {host}; tests talk to loopback only")
 
 
@@ -29,5 +43,17 @@ def _guarded_ex(self: socket.socket, address: Any) -> int:
     return _connect_ex(self, address)
 
 
+def _guarded_sendto(self: socket.socket, data: Any, *rest: Any) -> int:
+    refuse_beyond_loopback(self.family, rest[-1])
+    return _sendto(self, data, *rest)
+
+
+def _guarded_getaddrinfo(host: Any, *rest: Any, **named: Any) -> Any:
+    refuse_name(host.decode() if isinstance(host, bytes) else str(host or ""))
+    return _getaddrinfo(host, *rest, **named)
+
+
 socket.socket.connect = _guarded  # type: ignore[method-assign]
 socket.socket.connect_ex = _guarded_ex  # type: ignore[method-assign]
+socket.socket.sendto = _guarded_sendto  # type: ignore[method-assign,assignment]
+socket.getaddrinfo = _guarded_getaddrinfo

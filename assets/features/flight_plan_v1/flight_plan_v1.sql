@@ -13,17 +13,15 @@ in_context AS (
 )
 
 SELECT
-    plans.flight_id,
-    greatest(plans.hour_known_at, planes.known_at) AS event_time,
-    greatest(plans.hour_known_at, planes.known_at) AS known_at,
-    plans.carrier,
-    plans.origin,
-    plans.dest,
-    plans.distance_miles,
-    hour(plans.local_departure) * 60 + minute(plans.local_departure) AS scheduled_minute_of_day,
-    date_diff('day', DATE '2012-12-31', plans.flight_date) % 7 AS scheduled_weekday, -- from a Monday: 0 is Monday
-    plans.departures_in_hour,
-    planes.seats,
-    plans.month
-FROM in_context AS plans
-LEFT JOIN silver.planes AS planes ON planes.tailnum = plans.tailnum
+    flight_id,
+    hour_known_at AS event_time,
+    hour_known_at AS known_at,
+    carrier,
+    origin,
+    dest,
+    distance_miles,
+    hour(local_departure) * 60 + minute(local_departure) AS scheduled_minute_of_day,
+    date_diff('day', DATE '2012-12-31', flight_date) % 7 AS scheduled_weekday, -- from a Monday: 0 is Monday
+    departures_in_hour,
+    month
+FROM in_context

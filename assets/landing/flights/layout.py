@@ -44,7 +44,10 @@ def month_of(path: str) -> str:
 
 
 def schedule(flights: pl.DataFrame) -> pl.DataFrame:
-    """Every flight's plan, published at New York midnight on the first of the month before; times are local text."""
+    """Every flight's plan, published at New York midnight on the first of the month before; times are local text.
+
+    The aircraft is no part of it: the one on record is the one that flew, and is known with the departure.
+    """
     import polars as pl
 
     month_before = pl.date("year", "month", 1).dt.offset_by("-1mo").cast(pl.Datetime("us"))
@@ -52,7 +55,6 @@ def schedule(flights: pl.DataFrame) -> pl.DataFrame:
     return flights.select(
         *_key(),
         "dest",
-        "tailnum",
         pl.col("distance").alias("distance_miles"),
         _scheduled().dt.convert_time_zone(ZONE).dt.strftime("%Y-%m-%d %H:%M").alias("scheduled_departure"),
         pl.col("sched_arr_time").cast(pl.String).str.zfill(4).alias("scheduled_arrival"),
@@ -69,6 +71,7 @@ def departures(flights: pl.DataFrame) -> pl.DataFrame:
     return flights.select(
         *_key(),
         pl.when(pl.col("dep_time").is_null()).then(pl.lit("cancelled")).otherwise(pl.lit("departed")).alias("status"),
+        "tailnum",
         pl.col("dep_delay").alias("departure_delay_minutes"),
         event_time=known_at,
         known_at=known_at,

@@ -22,7 +22,6 @@ def flight_plans(schedule: pl.DataFrame) -> pl.DataFrame:
         "flight",
         "origin",
         "dest",
-        "tailnum",
         "distance_miles",
         departure.dt.convert_time_zone("UTC").alias("scheduled_departure"),
         "scheduled_arrival",

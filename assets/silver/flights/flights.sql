@@ -5,7 +5,7 @@ SELECT
     plans.flight,
     plans.origin,
     plans.dest,
-    plans.tailnum,
+    departures.tailnum,
     plans.distance_miles,
     plans.scheduled_departure,
     departures.cancelled, -- null until something is known of the departure

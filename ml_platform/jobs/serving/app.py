@@ -17,7 +17,7 @@ from ml_platform.engine.online import EVENT_TIME
 from ml_platform.errors import DeclarationError, PlatformError
 from ml_platform.jobs.serving.protocol import OUTPUT, RequestError, datatype
 from ml_platform.jobs.serving.served import Served
-from ml_platform.jobs.serving.wire import decode
+from ml_platform.jobs.serving.wire import PROGRAM, decode
 
 _VERSION = "1"  # of these routes
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -131,6 +131,7 @@ class Endpoint:
                 "split": {str(version): share for version, share in served.spec.split.shares.items()},
                 "digests": {str(version): digest for version, digest in served.digests.items()},
                 "fingerprint": served.fingerprint,
+                "program": PROGRAM,
             }
         )
 

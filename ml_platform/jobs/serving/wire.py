@@ -8,10 +8,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from ml_platform.engine.program import digest
 from ml_platform.errors import DeclarationError
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding, TrafficSplit
 from ml_platform.records.feature import FeatureView
 from ml_platform.records.job import Needs
+
+# Of the code as this process has it: a server that was started before an update goes on with the old.
+PROGRAM = digest("jobs.serve")
 
 
 def encode(spec: EndpointSpec, number: int) -> dict[str, Any]:
@@ -48,9 +52,10 @@ def _view(plain: Mapping[str, Any]) -> FeatureView:
 
 
 def fingerprint(spec: EndpointSpec, digests: Mapping[int, str]) -> str:
-    """SHA-256, hexadecimal, of what the spec makes a server do; where its packages lie makes no difference.
+    """SHA-256, hexadecimal, of what the spec makes a server of this code do; where its packages lie does not matter.
 
     digests: model version number → digest of its package.
     """
-    plain = {**encode(spec, 0), "packages": {str(version): digest for version, digest in digests.items()}}
+    packages = {str(version): package for version, package in digests.items()}
+    plain = {**encode(spec, 0), "program": PROGRAM, "packages": packages}
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

@@ -62,8 +62,8 @@ def test_endpoint_answers_as_the_model_scored_in_batch(made: Made) -> None:
     assert answer["outputs"][0]["data"] == pytest.approx([scored["prediction"]])
 
 
-def test_endpoint_without_a_champion_fails_the_run(shop: Project) -> None:
-    failures = shop.run('key:"endpoints/returns"').failures
+def test_endpoint_without_a_champion_fails_the_run(tables: Project) -> None:
+    failures = tables.run('key:"endpoints/returns"').failures
     assert "models/returns has no champion, but something serves" in failures["endpoints/returns"]
     assert "Materialize models/returns and models/returns__champion" in failures["endpoints/returns"]
 

@@ -41,18 +41,16 @@ def test_published_row_is_found_online_as_of_its_moment(made: Made) -> None:
     assert found.values == {"amount": float(27 * 37 % 100), "store": "north"}
 
 
-def test_second_row_of_an_entity_and_moment_fails_the_run(shop: Project) -> None:
-    shop.run("group:bronze or group:silver", EVERYTHING)
+def test_second_row_of_an_entity_and_moment_fails_the_run(tables: Project) -> None:
     query = FILES["features/order_v1/order_v1.sql"]
-    shop.write("features/order_v1/order_v1.sql", f"{query} UNION ALL {query.replace(' amount,', ' amount + 1,')}")
-    ran = shop.run('key:"features/order_v1"', EVERYTHING)
+    tables.write("features/order_v1/order_v1.sql", f"{query} UNION ALL {query.replace(' amount,', ' amount + 1,')}")
+    ran = tables.run('key:"features/order_v1"', EVERYTHING)
     assert "features/order_v1 has 240 keys that break its key" in ran.failures["features/order_v1"]
 
 
-def test_declared_feature_that_the_query_does_not_give_fails_the_run(shop: Project) -> None:
-    shop.run("group:bronze or group:silver", EVERYTHING)
-    shop.change("features/order_v1/defs.yaml", "amount: number", "sum: number")
-    ran = shop.run('key:"features/order_v1"', EVERYTHING)
+def test_declared_feature_that_the_query_does_not_give_fails_the_run(tables: Project) -> None:
+    tables.change("features/order_v1/defs.yaml", "amount: number", "sum: number")
+    ran = tables.run('key:"features/order_v1"', EVERYTHING)
     assert "features/order_v1 has no column sum" in ran.failures["features/order_v1"]
 
 

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import base64
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner, Result
 
+from ml_platform.cli import main
 from ml_platform.errors import DeclarationError
 from ml_platform.testing import shop as shops
 from ml_platform.testing.project import Project, Ran
@@ -19,27 +24,33 @@ FLOORS = "{roc_auc: 0.5, log_loss: 0.75}"
 
 @dataclass(frozen=True)
 class Story:
-    """What happened to one model, step by step."""
+    """What happened to one model, step by step; `command` is the first gate on the command line."""
 
     ran: Mapping[str, Ran]
     numbers: Mapping[str, int | None]
+    command: Result
 
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """A baseline under floors that it misses, then under ones that it keeps; a better model; a worse one."""
-    shop = shops.project(tmp_path_factory.mktemp("story"))
+    folder = tmp_path_factory.mktemp("story")
+    shop = shops.project(folder)
     ran: dict[str, Ran] = {}
     numbers: dict[str, int | None] = {}
 
-    def step(name: str, select: str = "*") -> None:
-        ran[name] = shop.run(select, EVERYTHING if select == "*" else "")
+    def step(name: str, select: str = 'key:"models/returns"+') -> None:
+        ran[name] = shop.run(select)
         champion = shop.service("model_registry").version("returns", "champion")
         numbers[name] = champion and champion.number
 
     try:
-        shop.change(DECLARED, "estimator: linear", "estimator: baseline")
+        shop.run("group:bronze or group:silver or group:features or group:training_sets", EVERYTHING)
+        shop.change(DECLARED, "estimator: linear", "estimator: linear\n  parameters: {no_such: 1}")
+        step("broken", 'key:"models/returns"')
+        shop.change(DECLARED, "estimator: linear\n  parameters: {no_such: 1}", "estimator: baseline")
         shop.change(DECLARED, FLOORS, "{roc_auc: 0.7}")
+        command = on_the_command_line(shop, folder)
         step("floors missed")
         shop.change(DECLARED, "{roc_auc: 0.7}", FLOORS)
         step("promoted by hand", f'key:"{CHAMPION}"')
@@ -49,9 +60,18 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         shop.change(DECLARED, "estimator: linear", "estimator: baseline\n  seed: 1")
         step("worse")
         step("worse again")
-        yield Story(ran, numbers)
+        yield Story(ran, numbers, command)
     finally:
         shop.service("endpoint_host").retire("returns")
+
+
+def on_the_command_line(shop: Project, home: Path) -> Result:
+    """What `ml-platform run` says of the model and what follows it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(home))
+        patch.setitem(sys.modules, "shop_definitions", SimpleNamespace(defs=lambda: shop.definitions))
+        (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+        return CliRunner().invoke(main, ["run", "-m", "shop_definitions", "--select", 'key:"models/returns"+'])
 
 
 def gate(ran: Ran) -> dg.AssetCheckEvaluation:
@@ -174,10 +194,18 @@ def test_wrong_declaration_is_refused_by_its_own_file(shop: Project, old: str, n
         _ = shop.definitions
 
 
-def test_fit_that_fails_fails_the_run_with_the_jobs_reason(shop: Project) -> None:
-    tables = "group:bronze or group:silver or group:features or group:training_sets"
-    assert shop.run(tables, EVERYTHING).success
-    shop.change(DECLARED, "estimator: linear", "estimator: linear\n  parameters: {no_such: 1}")
-    ran = shop.run('key:"models/returns"')
+def test_fit_that_fails_fails_the_run_with_the_jobs_reason(story: Story) -> None:
+    ran = story.ran["broken"]
+    assert not ran.success
     assert "no_such" in ran.failures["models/returns"]
-    assert shop.service("model_registry").versions("returns") == []
+    assert CHAMPION not in ran.said
+
+
+def test_gate_that_refuses_with_no_champion_exits_with_1(story: Story) -> None:
+    assert story.command.exit_code == 1
+    error = story.command.stderr
+    assert error.startswith("error: models/returns__champion: models/returns version 1 did not pass its gate")
+    assert "Broken: roc_auc of the candidate" in error
+    assert "skipped: endpoints/returns, endpoints/returns__log, monitors/returns, predictions/returns" in (
+        story.command.stdout
+    )

@@ -56,8 +56,8 @@ def test_month_that_moved_fails_the_check_and_not_the_run(made: Made, monkeypatc
         made.project.write(DECLARED, text)
 
 
-def test_monitor_without_predictions_fails_the_run(shop: Project) -> None:
-    assert "models/returns has no champion" in shop.run('key:"monitors/returns"').failures["monitors/returns"]
+def test_monitor_without_predictions_fails_the_run(tables: Project) -> None:
+    assert "models/returns has no champion" in tables.run('key:"monitors/returns"').failures["monitors/returns"]
 
 
 @pytest.mark.parametrize(

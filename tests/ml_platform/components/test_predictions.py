@@ -40,8 +40,8 @@ def test_dearer_orders_are_more_likely_to_be_returned(made: Made) -> None:
     assert min(dear) > max(cheap)
 
 
-def test_predictions_without_a_champion_fail_the_run(shop: Project) -> None:
-    assert "models/returns has no champion" in shop.run('key:"predictions/returns"').failures["predictions/returns"]
+def test_predictions_without_a_champion_fail_the_run(tables: Project) -> None:
+    assert "models/returns has no champion" in tables.run('key:"predictions/returns"').failures["predictions/returns"]
 
 
 @pytest.mark.parametrize(

@@ -76,20 +76,18 @@ def test_two_rows_with_one_key_fail_the_run_and_the_table_stands(shop: Project) 
     assert shop.version("silver/orders") == before
 
 
-def test_key_column_that_is_not_made_fails_the_run(shop: Project) -> None:
-    shop.change("gold/totals/defs.yaml", "together.", "together.\n  key: [month]")
-    shop.run("group:bronze or group:silver", EVERYTHING)
-    assert 'column "month" not found' in shop.run("gold/totals").failures["gold/totals"]
+def test_key_column_that_is_not_made_fails_the_run(tables: Project) -> None:
+    tables.change("gold/totals/defs.yaml", "together.", "together.\n  key: [month]")
+    assert 'column "month" not found' in tables.run("gold/totals").failures["gold/totals"]
 
 
 def test_missing_input_names_what_to_make_first(shop: Project) -> None:
     assert "Materialize silver/orders first" in shop.run("gold/totals").failures["gold/totals"]
 
 
-def test_query_that_does_not_run_fails_with_the_engines_words(shop: Project) -> None:
-    shop.run("group:bronze or group:silver", EVERYTHING)
-    shop.write("gold/totals/totals.sql", "SELECT sum(amuont) AS amount FROM silver.orders")
-    assert "amuont" in shop.run("gold/totals").failures["gold/totals"]
+def test_query_that_does_not_run_fails_with_the_engines_words(tables: Project) -> None:
+    tables.write("gold/totals/totals.sql", "SELECT sum(amuont) AS amount FROM silver.orders")
+    assert "amuont" in tables.run("gold/totals").failures["gold/totals"]
 
 
 @pytest.mark.parametrize(

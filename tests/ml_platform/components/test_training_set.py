@@ -4,9 +4,7 @@ import pytest
 
 from ml_platform.errors import DeclarationError
 from ml_platform.testing.project import Project
-from ml_platform.testing.shop import EVERYTHING, Made
-
-TABLES = "group:bronze or group:silver or group:features"
+from ml_platform.testing.shop import Made
 
 
 def test_training_set_depends_on_its_events_and_views(made: Made) -> None:
@@ -68,13 +66,13 @@ def test_wrong_declaration_is_refused_by_its_own_file(shop: Project, old: str, n
         ("  label:", "  where: retrned\n  label:", "retrned"),
     ],
 )
-def test_wrong_split_label_or_predicate_fails_the_run(shop: Project, old: str, new: str, message: str) -> None:
-    shop.change("training_sets/returns/defs.yaml", old, new)
-    ran = shop.run(f"{TABLES} or group:training_sets", EVERYTHING)
+def test_wrong_split_label_or_predicate_fails_the_run(tables: Project, old: str, new: str, message: str) -> None:
+    tables.change("training_sets/returns/defs.yaml", old, new)
+    ran = tables.run("group:training_sets")
     assert message in ran.failures["training_sets/returns"]
 
 
-def test_views_that_give_one_column_twice_fail_the_run(shop: Project) -> None:
-    shop.change("training_sets/returns/defs.yaml", "[order_id]", "[order_id, store]")
-    ran = shop.run(f"{TABLES} or group:training_sets", EVERYTHING)
+def test_views_that_give_one_column_twice_fail_the_run(tables: Project) -> None:
+    tables.change("training_sets/returns/defs.yaml", "[order_id]", "[order_id, store]")
+    ran = tables.run("group:training_sets")
     assert "order_v1 gives store, but the events or an earlier view have that column" in str(ran.failures)

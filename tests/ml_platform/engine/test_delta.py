@@ -385,3 +385,13 @@ def test_evidence_is_kept_with_the_commit(location: Location) -> None:
         rows(location, n=[1], month=["a"]), read=None, replaced=(), transactions={}, evidence={"read": {"a/b": 3}}
     )
     assert actions(location, 0)["commitInfo"][0]["read"] == '{"a/b": 3}'
+
+
+def test_pinned_version_says_how_to_reach_its_store() -> None:
+    location = Location("silver/flights", "s3://bucket/silver/flights", {"aws_region": "eu-central-1"})
+    assert delta.pinned(location, 7) == {
+        "uri": "s3://bucket/silver/flights",
+        "version": 7,
+        "storage_options": {"aws_region": "eu-central-1"},
+    }
+    assert delta.pinned(Location("silver/flights", "/flights"), 7) == {"uri": "/flights", "version": 7}

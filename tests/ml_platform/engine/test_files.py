@@ -7,7 +7,7 @@ import pytest
 from pyarrow.fs import FileSelector
 
 from ml_platform.engine import delta
-from ml_platform.engine.files import filesystem
+from ml_platform.engine.files import filesystem, put
 from ml_platform.engine.staging import present, stage
 from ml_platform.records.table import Location
 
@@ -41,3 +41,11 @@ def test_a_table_can_live_at_a_uri(tmp_path: Path) -> None:
     assert present(location) == {file.path for file in staged.files}
     delta.commit(staged, read=None, replaced=(), transactions={}, evidence={})
     assert delta.read_rows(delta.existing(location)).sort_by("n").to_pylist() == rows.to_pylist()
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"], ids=["path", "uri"])
+def test_what_is_put_replaces_what_stood_and_leaves_nothing_beside(tmp_path: Path, scheme: str) -> None:
+    files = filesystem(Location("platform", f"{scheme}{tmp_path}"))
+    put(files, "clock.txt", b"one")
+    put(files, "clock.txt", pa.py_buffer(b"two"))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"clock.txt": b"two"}

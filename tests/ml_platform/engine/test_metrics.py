@@ -59,3 +59,8 @@ def test_every_metric_has_a_direction():
 
 def test_worked_numbers_of_the_docstrings_hold():
     assert doctest.testmod(metrics) == (0, 4)
+
+
+def test_a_score_that_is_no_number_leaves_no_metric_known():
+    measured = metrics.evaluate([0, 1, 1], [0.1, float("nan"), 0.3])
+    assert all(math.isnan(value) for value in measured.values())

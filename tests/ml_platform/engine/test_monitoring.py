@@ -84,7 +84,9 @@ def test_predictions_of_another_version_are_not_the_champions(
     registry.register("late", registry.fetch("late", 1, Path(lakehouse.files("x").uri)), {"fingerprint": "other"})
     registry.move_alias("late", "champion", 2)
 
-    assert states(lakehouse, registry) == {}
+    assert states(lakehouse, registry) == {
+        ("none yet", feature): "not enough data" for feature in (*training_set.FEATURES, "prediction")
+    }
 
 
 def test_watching_again_is_unchanged(lakehouse: EmbeddedLakehouse, registry: MemoryModelRegistry) -> None:

@@ -29,15 +29,19 @@ class World:
         self.registry = MemoryModelRegistry()
         self.runner = InlineJobRunner()
         self.folder = folder
-        location = self.lakehouse.table("training_sets/late")
-        Path(location.uri).mkdir(parents=True)
-        self.pin = training_set.write(Path(location.uri))
+        self.table = Path(self.lakehouse.table("training_sets/late").uri)
+        self.table.mkdir(parents=True)
+        self.pin = training_set.write(self.table)
 
-    def candidate(self, estimator: str) -> int:
+    def candidate(self, estimator: str, **changes: Any) -> int:
         package = self.folder / f"{estimator}-{len(self.registry.versions('late'))}"
         package.mkdir()
-        fit(JobOrder(training_set.fit_arguments(self.pin, estimator=estimator), {}), package)
-        tags = {"training_set": json.dumps({"key": "training_sets/late", "version": 0, "fingerprint": "f"})}
+        fit(JobOrder(training_set.fit_arguments(self.pin, estimator=estimator, **changes), {}), package)
+        tags = {
+            "training_set": json.dumps(
+                {"key": "training_sets/late", "version": self.pin["version"], "fingerprint": "f"}
+            )
+        }
         version = self.registry.register("late", package, tags)
         self.registry.move_alias("late", CHALLENGER, version.number)
         return version.number
@@ -131,6 +135,43 @@ def test_a_champion_is_never_scored_against_itself(world: World) -> None:
     assert again.decision.promoted
     assert not again.evaluated
     assert len(world.runner.submitted) == 1
+
+
+def test_a_standing_champion_is_told_when_it_breaks_todays_rules(world: World) -> None:
+    champion = world.candidate("linear")
+    world.promote()
+
+    done = world.promote(GateRules("log_loss", {"roc_auc": 0.9999}))
+
+    assert not done.decision.promoted
+    assert "must be at least 0.9999" in done.decision.reasons[0]
+    assert done.champion.number == world.champion() == champion
+    assert len(world.runner.submitted) == 1
+
+
+def test_the_numbers_that_made_a_champion_stay_with_it(world: World) -> None:
+    world.candidate("baseline")
+    world.promote(GateRules("log_loss", {"roc_auc": 0.5}))
+    better = world.candidate("linear")
+    world.promote()
+
+    again = world.promote()
+
+    assert again.decision.champion == world.evidence(better)["champion"] != {}
+
+
+def test_a_champion_that_takes_a_column_of_old_is_no_common_ground(world: World) -> None:
+    champion = world.candidate("linear")
+    world.promote()
+    narrow = training_set.rows().drop_columns(["wind"])
+    world.pin = training_set.write(world.table, narrow)
+    world.candidate("linear", features={"hour": "number", "carrier": "category"})
+
+    done = world.promote()
+
+    assert not done.decision.promoted
+    assert "version 1 takes wind" in done.decision.reasons[0]
+    assert world.champion() == champion
 
 
 def test_a_refused_candidate_is_not_scored_again_until_the_question_changes(world: World) -> None:

@@ -3,11 +3,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from ml_platform.engine import delta
+from ml_platform.engine import delta, staging
 from ml_platform.engine.scorer import Scorer
 from ml_platform.engine.scoring import Scoring, score
 from ml_platform.engine.tables import Made
@@ -33,7 +34,6 @@ SCORING = Scoring(
     column="month",
     partitions=("2013-01", "2013-02"),
     views={"features/air_v1": VIEW},
-    reads=(1, 0),
     needs=Needs(),
     code="c",
 )
@@ -54,7 +54,7 @@ class World:
         self.registry = MemoryModelRegistry()
         self.runner = InlineJobRunner()
         self.events([(1, "2013-01", at(1, 12)), (2, "2013-02", at(2, 12)), (3, "2013-02", at(2, 20))])
-        self._write_view()
+        self.views([(at(1, 11), 1.0), (at(2, 11), -1.0)])
         self.promote("linear")
 
     def events(self, rows: list[tuple[int, str, datetime]]) -> None:
@@ -64,20 +64,22 @@ class World:
         )
         write_deltalake(self.lakehouse.table("gold/events").uri, table, mode="append", partition_by=["month"])
 
-    def _write_view(self) -> None:
-        known = [at(1, 11), at(2, 11)]
+    def views(self, rows: list[tuple[datetime, float]]) -> None:
+        """The view's rows from the moment each was known, about an hour before."""
+        known = [moment for moment, _ in rows]
         view = pa.table(
             {
-                "origin": ["JFK", "JFK"],
+                "origin": ["JFK"] * len(rows),
                 "event_time": pa.array([moment - timedelta(hours=1) for moment in known], TIME),
                 "known_at": pa.array(known, TIME),
-                "wind": [1.0, -1.0],
-                "hour": [5, 6],
-                "carrier": ["UA", "AA"],
-                "month": list(MONTHS),
+                "wind": [wind for _, wind in rows],
+                "hour": [5] * len(rows),
+                "carrier": ["UA"] * len(rows),
+                "month": [moment.strftime("%Y-%m") for moment in known],
             }
         )
-        write_deltalake(self.lakehouse.table("features/air_v1").uri, view, partition_by=["month"])
+        uri = self.lakehouse.table("features/air_v1").uri
+        write_deltalake(uri, view, mode="append", partition_by=["month"])
 
     def promote(self, estimator: str) -> None:
         package = self.folder / estimator
@@ -108,7 +110,26 @@ def test_every_event_is_scored_with_its_features_as_of_then(world: World) -> Non
     assert [rows[number, 1]["wind"] for number in (1, 2, 3)] == [1.0, -1.0, None]
     for row in rows.values():
         expected = champion.predict({name: [row[name]] for name in training_set.FEATURES})[0]
-        assert row["prediction"] == expected
+        assert row["prediction"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_every_row_keeps_its_own_answer_when_rows_fill_many_files(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "_FILE_BYTES", 1)
+    monkeypatch.setattr(staging, "_GROUP_ROWS", 16)
+    draw = np.random.default_rng(3)
+    world.events([(number, "2013-01", at(1, 12) + timedelta(seconds=number)) for number in range(100, 400)])
+    world.views([(at(1, 12) + timedelta(seconds=number), float(draw.normal())) for number in range(100, 400)])
+
+    world.score()
+
+    rows = list(world.rows().values())
+    expected = Scorer.load(world.folder / "linear").predict(
+        {name: [row[name] for row in rows] for name in training_set.FEATURES}
+    )
+    assert len(rows) == 303
+    assert [row["prediction"] for row in rows] == pytest.approx(list(expected), abs=1e-12)
 
 
 def test_scoring_again_appends_nothing(world: World) -> None:

@@ -34,6 +34,15 @@ def test_credentials_come_from_the_environment_and_are_not_told(tmp_path, monkey
     assert "canary" not in str(refused.value)
 
 
+def test_options_reach_the_store_and_the_environment_wins(tmp_path, monkeypatch):
+    where = {"aws_endpoint_url": "http://127.0.0.1:9", "aws_allow_http": "true", "aws_region": "nowhere"}
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+    monkeypatch.setenv("ML_PLATFORM_STORAGE_OPTIONS", '{"aws_endpoint_url": "http://127.0.0.1:11", "max_retries": "0"}')
+    with pytest.raises(PlatformError, match=r"127\.0\.0\.1:11"):
+        pinned_table("s3://bucket/table", 0, where)
+
+
 def test_files_are_read_in_the_order_of_their_names(tmp_path):
     for number in (2, 0, 1):
         pq.write_table(pa.table({"a": [number]}), tmp_path / f"{number}.parquet")

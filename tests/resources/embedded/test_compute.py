@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from ml_platform.errors import BindingError
 from ml_platform.records.table import Location
-from ml_platform.testing.compute import ComputeContract
+from ml_platform.testing.compute import DELAYS, ComputeContract, committed
 from resources.embedded.compute import EmbeddedCompute
 from resources.embedded.lakehouse import EmbeddedLakehouse
 
@@ -48,3 +49,24 @@ def test_a_query_larger_than_its_memory_spills_and_leaves_nothing_behind(
 def test_no_extension_is_fetched_from_the_network() -> None:
     found = EmbeddedCompute().fetch("SELECT current_setting('autoinstall_known_extensions') AS installs", {})
     assert found.to_pylist() == [{"installs": False}]
+
+
+def test_a_table_at_a_uri_is_read_from_copies_that_the_next_query_finds(tmp_path: Path) -> None:
+    # given a table whose files are behind a URI
+    (tmp_path / "store").mkdir()
+    table = committed(DELAYS, Location("bronze/delays", f"file://{tmp_path}/store"), ("month",))
+    query = "SELECT sum(flight) AS flights FROM bronze.delays"
+    compute = EmbeddedCompute(cache=str(tmp_path / "cache"))
+    assert compute.fetch(query, {"bronze.delays": table}).to_pylist() == [{"flights": 15}]
+    # when the files themselves are gone
+    for file in (tmp_path / "store").rglob("*.parquet"):
+        file.unlink()
+    # then the copies answer
+    assert compute.fetch(query, {"bronze.delays": table}).to_pylist() == [{"flights": 15}]
+
+
+def test_a_table_at_a_uri_without_a_folder_for_copies_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    table = committed(DELAYS, Location("bronze/delays", f"file://{tmp_path}/store"))
+    with pytest.raises(BindingError, match=r"compute\.cache is unbound, but the table bronze/delays"):
+        EmbeddedCompute().fetch("SELECT * FROM bronze.delays", {"bronze.delays": table})

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -18,6 +19,7 @@ import psutil
 import pytest
 
 from ml_platform.errors import NotFoundError, ServiceError
+from ml_platform.jobs.serving.wire import encode
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding, TrafficSplit
 from ml_platform.testing.endpoint_host import (
     EndpointHostContract,
@@ -86,10 +88,8 @@ def answered(url: str, flight: str = "UA1") -> list[float]:
     return response.raise_for_status().json()["outputs"][0]["data"]
 
 
-def test_endpoint_outlives_its_deployer_and_is_adopted(
-    host: EmbeddedEndpointHost, spec: EndpointSpec, tmp_path: Path
-) -> None:
-    # given an endpoint that another process deployed, its output read to the end
+def deployed_by_another_process(spec: EndpointSpec, tmp_path: Path, root: Path = ROOT) -> str:
+    """The address of the endpoint; the process that deployed it has ended, its output read to the end."""
     program = (
         "import json, sys\n"
         "from ml_platform.jobs.serving.wire import decode\n"
@@ -97,22 +97,48 @@ def test_endpoint_outlives_its_deployer_and_is_adopted(
         "spec, _ = decode(json.loads(sys.argv[1]))\n"
         f"print(EmbeddedEndpointHost({str(tmp_path / 'endpoints')!r}, 'test').deploy(spec).url)\n"
     )
-    from ml_platform.jobs.serving.wire import encode
-
     finished = subprocess.run(
         [sys.executable, "-c", program, json.dumps(encode(spec, 1))],
-        cwd=ROOT,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
     )
+    return finished.stdout.strip()
+
+
+def test_endpoint_outlives_its_deployer_and_is_adopted(
+    host: EmbeddedEndpointHost, spec: EndpointSpec, tmp_path: Path
+) -> None:
+    url = deployed_by_another_process(spec, tmp_path)
     process_id = pid(tmp_path)
     # then it serves on, and deploying again here finds it
-    assert answered(finished.stdout.strip()) == [0.25]
+    assert answered(url) == [0.25]
     assert host.deploy(spec).number == 1
     assert pid(tmp_path) == process_id
     assert os.getpgid(process_id) == process_id
+
+
+def test_endpoint_of_other_code_is_replaced_by_one_of_ours(
+    host: EmbeddedEndpointHost, spec: EndpointSpec, tmp_path: Path
+) -> None:
+    # given an endpoint that was deployed before the code changed
+    for package in ("ml_platform", "resources", "assets"):
+        shutil.copytree(ROOT / package, tmp_path / "old" / package, ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "old" / "ml_platform" / "engine" / "online.py").open("a") as file:
+        file.write("\nOLD = True\n")
+    url = deployed_by_another_process(spec, tmp_path, tmp_path / "old")
+    process_id = pid(tmp_path)
+
+    revision = host.deploy(spec)
+
+    assert revision.number == 2
+    assert pid(tmp_path) != process_id
+    assert answered(revision.url) == [0.25]
+    with pytest.raises(httpx.TransportError):
+        answered(url)
 
 
 def test_swap_keeps_the_process_and_every_request_is_answered(

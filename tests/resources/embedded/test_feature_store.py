@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from ml_platform.errors import ServiceError
+from ml_platform.errors import NotFoundError, ServiceError
 from ml_platform.records.feature import FeatureView, LookUp
 from ml_platform.testing.feature_store import START, WEATHER, FeatureStoreContract, at, rows_of
 from resources.embedded.feature_store import EmbeddedFeatureStore
@@ -85,11 +85,16 @@ def test_value_that_cannot_be_kept_is_refused_and_nothing_replaced(
     assert store.look_up(LookUp(WEATHER, [("JFK",)], [at(1)]))[0].values == {"wind": 1.0, "sky": "a"}
 
 
-def test_view_that_changed_without_a_new_name_is_refused_at_the_look_up(store: EmbeddedFeatureStore) -> None:
+def test_view_that_changed_is_not_there_until_it_is_published_again(store: EmbeddedFeatureStore) -> None:
     store.publish(WEATHER, rows_of(WEATHER, ("JFK", at(0), at(0), 1.0, "a")), START, "a")
     changed = FeatureView(WEATHER.name, WEATHER.entity, ("wind", "gust"), 6)
-    with pytest.raises(ServiceError, match="was published otherwise"):
+    assert store.published(changed) is None
+    with pytest.raises(NotFoundError, match="with wind, gust is not in the online store"):
         store.look_up(LookUp(changed, [("JFK",)], [at(1)]))
+
+    store.publish(changed, rows_of(changed, ("JFK", at(0), at(0), 1.0, 2.0)), START, "b")
+
+    assert store.look_up(LookUp(changed, [("JFK",)], [at(1)]))[0].values == {"wind": 1.0, "gust": 2.0}
 
 
 def test_reader_in_another_thread_sees_old_rows_until_the_new_ones_stand(store: EmbeddedFeatureStore) -> None:

@@ -13,7 +13,6 @@ _PLAN = {
     "carrier": "UA",
     "origin": "EWR",
     "dest": "IAH",
-    "tailnum": "N1",
     "distance_miles": 1400,
     "scheduled_departure": datetime(2013, 3, 11, 10, 15, tzinfo=UTC),
     "known_at": PUBLISHED,
@@ -22,9 +21,7 @@ _PLAN = {
 
 
 def test_a_plan_gives_its_features_from_its_publication_on(lake: Any):
-    plane = {"tailnum": "N1", "seats": 149, "known_at": datetime(2012, 12, 1, tzinfo=UTC)}
-
-    (row,) = lake.put("silver.flight_plans", _PLAN).put("silver.planes", plane).run(VIEW)
+    (row,) = lake.put("silver.flight_plans", _PLAN).run(VIEW)
 
     # 10:15 UTC is 06:15 in New York, a day after daylight saving began; 11 March 2013 was a Monday.
     assert row == {
@@ -38,7 +35,6 @@ def test_a_plan_gives_its_features_from_its_publication_on(lake: Any):
         "scheduled_minute_of_day": 375,
         "scheduled_weekday": 0,
         "departures_in_hour": 1,
-        "seats": 149,
         "month": "2013-03",
     }
 
@@ -53,13 +49,6 @@ def test_the_day_is_new_yorks(lake: Any):
     (row,) = lake.run(VIEW)
 
     assert (row["scheduled_weekday"], row["scheduled_minute_of_day"]) == (6, 23 * 60 + 30)
-
-
-def test_a_plane_that_is_not_registered_has_no_seats(lake: Any):
-    (row,) = lake.put("silver.flight_plans", _PLAN).run(VIEW)
-
-    assert row["seats"] is None
-    assert row["known_at"] == PUBLISHED
 
 
 def test_departures_in_the_hour_are_those_of_the_same_origin_day_and_hour(lake: Any):

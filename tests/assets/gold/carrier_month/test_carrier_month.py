@@ -38,6 +38,16 @@ def test_a_carriers_month_is_counted_and_averaged(lake: Any):
     assert month["median_arrival_delay_minutes"] == pytest.approx(15)
 
 
+def test_seats_are_of_the_aircraft_that_flew_and_are_registered(lake: Any):
+    lake.put("silver.planes", {"tailnum": "N1", "seats": 100}, {"tailnum": "N2", "seats": 200})
+    lake.put("silver.flights", *known([_FLIGHT | {"tailnum": tail} for tail in ("N1", "N2", "N2", "N2", "N3")]))
+
+    (month,) = lake.run("gold/carrier_month")
+
+    assert month["flights"] == 5
+    assert month["mean_seats"] == pytest.approx((100 + 200 + 200 + 200) / 4)
+
+
 def test_a_month_is_known_when_the_last_of_its_flights_was(lake: Any):
     (month,) = lake.put("silver.airlines", _NAMED).put("silver.flights", *known(_MONTH)).run("gold/carrier_month")
 

@@ -11,6 +11,7 @@ _REPORT = {
     "flight": 1545,
     "origin": "EWR",
     "status": "departed",
+    "tailnum": "N14228",
     "departure_delay_minutes": 2,
     "event_time": datetime(2013, 1, 1, 10, 17, tzinfo=UTC),
     "known_at": datetime(2013, 1, 1, 10, 17, tzinfo=UTC),
@@ -23,6 +24,7 @@ def test_a_departure_keeps_its_delay(lake: Any):
         {
             "flight_id": "2013-01-01.UA.1545.EWR",
             "cancelled": False,
+            "tailnum": "N14228",
             "departure_delay_minutes": 2,
             "known_at": datetime(2013, 1, 1, 10, 17, tzinfo=UTC),
             "month": "2013-01",

@@ -17,7 +17,6 @@ _ROW = {
     "flight": 1545,
     "origin": "EWR",
     "dest": "IAH",
-    "tailnum": "N14228",
     "distance_miles": 1400,
     "scheduled_departure": "2013-12-31 05:15",
     "scheduled_arrival": "0819",

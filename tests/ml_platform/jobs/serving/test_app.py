@@ -11,7 +11,7 @@ import pytest
 from ml_platform.engine.package import digest
 from ml_platform.jobs.serving.app import MAX_BODY_BYTES, Endpoint, create_app
 from ml_platform.jobs.serving.served import Served
-from ml_platform.jobs.serving.wire import encode
+from ml_platform.jobs.serving.wire import PROGRAM, encode
 from ml_platform.records.endpoint import EndpointSpec, TrafficSplit
 from ml_platform.testing.endpoint_host import infer_request, write_package
 
@@ -150,6 +150,7 @@ def test_control_needs_the_token(client: Client, headers: dict[str, str]) -> Non
 def test_control_tells_what_serves(client: Client, spec: EndpointSpec) -> None:
     answer = client.get("/control/revision", headers=CONTROL).json()
     assert len(answer.pop("fingerprint")) == 64
+    assert answer.pop("program") == PROGRAM
     assert answer == {
         "endpoint": "arrival_delay",
         "number": 3,

@@ -1,0 +1,1 @@
+"""Amazon Web Services, one file a role that it plays."""

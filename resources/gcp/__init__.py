@@ -1,0 +1,1 @@
+"""Google Cloud, one file a role that it plays."""

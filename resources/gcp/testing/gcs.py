@@ -1,0 +1,82 @@
+"""A stand-in for Google Cloud Storage on loopback: both of its dialects over one store, with one bucket.
+
+As a program, `python -m resources.gcp.testing.gcs BUCKET` prints its address and serves until its input ends.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from ml_platform.testing.stand_in import end_with_caller, running
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+_METHODS = ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"]
+
+
+@dataclass(frozen=True)
+class Gcs:
+    """A running stand-in. settings: those of a GcpLakehouse in its bucket, but for the prefix."""
+
+    settings: Mapping[str, str]
+    address: str
+
+
+@contextmanager
+def gcs(bucket: str) -> Iterator[Gcs]:
+    """The stand-in, its bucket empty; it has ended, and forgotten everything, afterwards."""
+    with running(__name__, bucket) as address, TemporaryDirectory() as folder:
+        key = Path(folder) / "service_account.json"
+        # A key file that leads a client here, and tells it to ask nobody for a token.
+        account = {"gcs_base_url": address, "disable_oauth": True, "client_email": "nobody@localhost"}
+        key.write_text(json.dumps({**account, "private_key": "", "private_key_id": ""}))
+        yield Gcs({"bucket": bucket, "service_account": str(key)}, address)
+
+
+def application(bucket: str) -> Starlette:
+    """The stand-in as an ASGI application; its event loop has one thread, which makes every change atomic."""
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+    from resources.gcp.testing import gcs_json, gcs_xml
+    from resources.gcp.testing.gcs_objects import GcsError, Objects
+
+    objects = Objects({bucket: {}})
+
+    async def answer(request: Request) -> Response:
+        json_spoken = gcs_json.spoken(request)
+        try:
+            return await (gcs_json.answer if json_spoken else gcs_xml.answer)(request, objects)
+        except GcsError as error:
+            return (gcs_json.refusal if json_spoken else gcs_xml.refusal)(error)
+
+    return Starlette(routes=[Route("/{path:path}", answer, methods=_METHODS)])
+
+
+def _serve(bucket: str) -> None:
+    import uvicorn
+
+    server = uvicorn.Server(uvicorn.Config(application(bucket), log_level="warning", lifespan="off"))
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def end() -> None:
+        server.should_exit = True
+
+    end_with_caller(end)
+    print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
+    server.run(sockets=[listening])
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])

@@ -1,0 +1,103 @@
+"""The JSON dialect of Google Cloud Storage, as Google's own clients speak it: objects, media, listings, uploads."""
+
+from __future__ import annotations
+
+import json
+import re
+from email import message_from_bytes
+from typing import Any
+from urllib.parse import unquote
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from resources.gcp.testing.gcs_objects import GcsError, Objects, StoredObject
+from resources.gcp.testing.gcs_xml import content, unspoken
+
+_PATH = re.compile(r"/(?P<door>upload/|download/|)storage/v1/b/(?P<bucket>[^/]+)/o(?:/(?P<name>.+))?")
+_LISTED = {"prefix", "delimiter", "pageToken", "maxResults", "projection", "prettyPrint"}
+_UPLOADED = {"uploadType", "name", "ifGenerationMatch", "prettyPrint"}
+_ONE = {"alt", "ifGenerationMatch", "projection", "prettyPrint"}
+
+
+def spoken(request: Request) -> bool:
+    """Whether a request is in this dialect."""
+    return re.match(r"/(upload/|download/)?storage/v1/", request.url.path) is not None
+
+
+async def answer(request: Request, objects: Objects) -> Response:
+    """What the service answers. Raises GcsError for what it refuses."""
+    path = _PATH.fullmatch(request.scope["raw_path"].decode())
+    body = await request.body()
+    if path is None:
+        raise unspoken(request)
+    bucket, name = path["bucket"], unquote(path["name"] or "")
+    given = set(request.query_params)
+    if name and given <= _ONE:
+        return _one(request, bucket, name, objects)
+    if not name and path["door"] == "upload/" and request.method == "POST" and given <= _UPLOADED:
+        return _upload(request, bucket, body, objects)
+    if not name and path["door"] == "" and request.method == "GET" and given <= _LISTED:
+        return _list(request, bucket, objects)
+    raise unspoken(request)
+
+
+def refusal(error: GcsError) -> Response:
+    """The error as this dialect spells it."""
+    said = {"code": error.status, "message": str(error), "errors": [{"reason": error.code, "message": str(error)}]}
+    return JSONResponse({"error": said}, status_code=error.status)
+
+
+def _one(request: Request, bucket: str, name: str, objects: Objects) -> Response:
+    if request.method == "DELETE":
+        objects.delete(bucket, name, _generation(request))
+        return Response(status_code=204)
+    if request.method != "GET" or "ifGenerationMatch" in request.query_params:
+        raise unspoken(request)
+    found = objects.get(bucket, name)
+    if request.query_params.get("alt", "json") == "media":
+        return content(request, found)
+    return JSONResponse(_resource(bucket, found))
+
+
+def _upload(request: Request, bucket: str, body: bytes, objects: Objects) -> Response:
+    kind, name = request.query_params.get("uploadType"), request.query_params.get("name", "")
+    if kind == "multipart":
+        head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
+        parts = [part for part in message_from_bytes(head + body).walk() if not part.is_multipart()]
+        about, media = (part.get_payload(decode=True) for part in parts)
+        name, body = json.loads(bytes(about))["name"], bytes(media)
+    elif kind != "media":
+        raise unspoken(request)
+    return JSONResponse(_resource(bucket, objects.put(bucket, name, body, _generation(request))))
+
+
+def _list(request: Request, bucket: str, objects: Objects) -> Response:
+    given = request.query_params
+    limit = int(given.get("maxResults", "1000"))
+    page = objects.list(bucket, given.get("prefix", ""), given.get("delimiter", ""), given.get("pageToken", ""), limit)
+    said: dict[str, Any] = {"kind": "storage#objects", "items": [_resource(bucket, found) for found in page.objects]}
+    if page.prefixes:
+        said["prefixes"] = list(page.prefixes)
+    if page.token:
+        said["nextPageToken"] = page.token
+    return JSONResponse(said)
+
+
+def _generation(request: Request) -> int | None:
+    given = request.query_params.get("ifGenerationMatch")
+    return None if given is None else int(given)
+
+
+def _resource(bucket: str, of: StoredObject) -> dict[str, Any]:
+    return {
+        "kind": "storage#object",
+        "id": f"{bucket}/{of.name}/{of.generation}",
+        "name": of.name,
+        "bucket": bucket,
+        "generation": str(of.generation),
+        "metageneration": "1",
+        "size": str(len(of.content)),
+        "updated": of.updated.isoformat(),
+        "etag": of.etag,
+    }

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from ml_platform import metadata
+from ml_platform.records.endpoint import Revision, TrafficSplit
+from ml_platform.records.feature import PublishedView
+from ml_platform.records.model import GateDecision
+from ml_platform.records.table import Commit, DataFile, Location, TableSnapshot, TableVersion
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path) -> TableSnapshot:
+    files = tuple(DataFile(f"{month}.parquet", 100, rows, {"month": month}) for month, rows in (("a", 2), ("b", 3)))
+    schema = pa.schema([pa.field("id", pa.int64()), pa.field("at", pa.timestamp("us", tz="UTC"))])
+    return TableSnapshot(Location("gold/totals", str(tmp_path)), schema, ("month",), files, 7)
+
+
+def test_table_says_rows_size_version_name_and_columns(snapshot: TableSnapshot, tmp_path: Path) -> None:
+    said = metadata.of_table(snapshot, Commit(7, 1200, 3, ("a",), unchanged=False), 1.23456)
+    assert said["outcome"] == "1,200 rows added, 3 removed"
+    assert said["seconds"] == 1.235
+    assert (said["dagster/row_count"], said["size_bytes"], said["table_version"]) == (5, 200, 7)
+    assert (said["dagster/table_name"], said["dagster/uri"]) == ("gold.totals", str(tmp_path))
+    columns = {column.name: column.type for column in said["dagster/column_schema"].columns}
+    assert columns == {"id": "int64", "at": "timestamp[us, tz=UTC]"}
+
+
+def test_table_that_no_commit_touched_is_unchanged(snapshot: TableSnapshot) -> None:
+    assert metadata.of_table(snapshot, Commit(7, 0, 0, (), unchanged=True), 0.0)["outcome"] == "unchanged"
+
+
+def test_versions_that_were_read_are_a_table(snapshot: TableSnapshot) -> None:
+    (row,) = metadata.versions([TableVersion("silver/orders", 3, "ab12")]).records
+    assert row.data == {"table": "silver/orders", "version": 3, "fingerprint": "ab12"}
+
+
+def test_decision_gives_a_reason_a_line_and_both_sides_of_each_metric() -> None:
+    said = metadata.of_decision(GateDecision(False, ("One.", "Two."), {"brier": 0.2}, {"brier": 0.1}))
+    assert said["reasons"].value == "- One.\n- Two."
+    (row,) = said["metrics"].records
+    assert row.data == {"metric": "brier", "candidate": 0.2, "champion": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("before", "outcome"), [(None, "revision 2 serves"), (1, "revision 2 serves"), (2, "unchanged")]
+)
+def test_endpoint_gives_a_command_that_asks_it(before: int | None, outcome: str) -> None:
+    def revision(number: int) -> Revision:
+        return Revision("late", number, TrafficSplit({4: 1.0}), {4: "d"}, "http://127.0.0.1:1", ready=True)
+
+    views = {"order_v1": PublishedView("abc", 3), "never_v1": None}
+    said = metadata.of_revision(before and revision(before), revision(2), views, {"inputs": ["it's"]}, 0.5)
+    assert said["outcome"] == outcome
+    assert said["url"].value == "http://127.0.0.1:1/v2/models/late/infer"
+    assert shlex.split(said["curl"]) == ["curl", "-s", said["url"].value, "-d", '{"inputs": ["it\'s"]}']
+    assert [row.data for row in said["looks_up"].records] == [{"view": "order_v1", "version": "abc", "rows": 3}]
+
+
+def test_drift_is_a_picture_and_a_table_and_counts_what_drifted() -> None:
+    row = {"null_share": 0.0, "baseline_null_share": 0.0, "new_categories": "", "rows": 9, "window": "2024-04"}
+    found = [
+        {**row, "feature": "amount", "state": "drifted", "psi": 0.4},
+        {**row, "feature": "store", "state": "steady", "psi": 0.0},
+        {**row, "feature": "rare", "state": "not enough data", "psi": None},
+    ]
+    said = metadata.of_drift(found)
+    assert said["drifted"] == 1
+    assert [record.data["feature"] for record in said["windows"].records] == ["amount", "store", "rare"]
+    assert said["drift"].value.startswith("![drift](data:image/png;base64,")
+
+
+def test_picture_is_inside_its_markdown() -> None:
+    assert metadata.picture(PNG, "roc") == "![roc](data:image/png;base64,iVBORw0KGgo=)"

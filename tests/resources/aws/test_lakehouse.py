@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from ml_platform import binding
+from ml_platform.binding import Binding
+from ml_platform.testing.compute import ComputeContract
+from ml_platform.testing.concurrent_writers import ConcurrentWritersContract
+from ml_platform.testing.lakehouse import LakehouseContract
+from ml_platform.testing.shop_slice import ShopSliceContract
+from resources.aws.lakehouse import AwsLakehouse
+from resources.aws.testing.s3 import S3, s3
+from resources.embedded.compute import EmbeddedCompute
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[S3]:
+    with s3("lakehouse") as running:
+        yield running
+
+
+@pytest.fixture
+def lakehouse(store: S3, monkeypatch: pytest.MonkeyPatch) -> AwsLakehouse:
+    for name, value in store.environment.items():
+        monkeypatch.setenv(name, value)
+    return AwsLakehouse(prefix=uuid4().hex, **store.settings)
+
+
+class TestAwsLakehouse(LakehouseContract):
+    @pytest.fixture
+    def lakehouse(self, lakehouse: AwsLakehouse) -> AwsLakehouse:
+        return lakehouse
+
+
+class TestEmbeddedComputeOverAwsLakehouse(ComputeContract):
+    @pytest.fixture
+    def compute(self, tmp_path: Path) -> EmbeddedCompute:
+        return EmbeddedCompute(cache=str(tmp_path / "cache"))
+
+    @pytest.fixture
+    def lakehouse(self, lakehouse: AwsLakehouse) -> AwsLakehouse:
+        return lakehouse
+
+
+@pytest.fixture
+def bound(store: S3, lakehouse: AwsLakehouse, monkeypatch: pytest.MonkeyPatch) -> Binding:
+    monkeypatch.setenv("ML_PLATFORM_LAKEHOUSE", "aws")
+    for name, value in {**store.settings, "prefix": uuid4().hex}.items():
+        monkeypatch.setenv(f"ML_PLATFORM_LAKEHOUSE__{name.upper()}", value)
+    return binding.binding("lakehouse")
+
+
+class TestShopOverAwsLakehouse(ShopSliceContract):
+    @pytest.fixture
+    def bound(self, bound: Binding) -> Binding:
+        return bound
+
+
+@pytest.mark.usefixtures("bound")
+class TestConcurrentWritersOverAwsLakehouse(ConcurrentWritersContract):
+    pass
+
+
+def test_no_credential_is_a_setting(lakehouse: AwsLakehouse) -> None:
+    found = [*lakehouse.table("a/b").storage_options, *inspect.signature(AwsLakehouse).parameters]
+    assert not [name for name in found if "secret" in name or "key" in name or "token" in name]
