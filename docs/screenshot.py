@@ -22,7 +22,7 @@ DOCS = Path(__file__).parent
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 SETTLE_MS = 6_000
 START_SECONDS = 120
-ZOOM_OUT = 140
+ZOOM_OUT = 165
 
 
 @contextlib.contextmanager

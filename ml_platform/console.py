@@ -11,11 +11,11 @@ from typing import Any
 import click
 import dagster as dg
 
+from ml_platform.automation import range_tags
 from ml_platform.errors import DeclarationError, PlatformError, nearest
 from ml_platform.metadata import CURL, OUTCOME
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-_FIRST, _LAST = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _METRICS = ("test_roc_auc", "test_log_loss", "test_brier", "test_expected_calibration_error")
 
 
@@ -83,7 +83,7 @@ def _range(partitions: str | None, keys: set[dg.AssetKey], graph: Any) -> dict[s
             )
     if first > last:
         raise DeclarationError(f"the partitions are {first}...{last}, but the first comes after the last")
-    return {_FIRST: first, _LAST: last}
+    return range_tags(first, last)
 
 
 class Progress:

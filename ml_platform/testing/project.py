@@ -18,12 +18,12 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetNode
 
 from ml_platform import binding
+from ml_platform.automation import range_tags
 from ml_platform.console import reason
 from ml_platform.definitions import build_definitions
 from ml_platform.roles.lakehouse import Lakehouse
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-_FIRST, _LAST = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class Project:
         result = self.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=self.instance,
             asset_selection=sorted(keys),
-            tags={_FIRST: first, _LAST: last or first} if partitions else {},
+            tags=range_tags(first, last or first) if partitions else {},
             run_config=_QUIET,
             raise_on_error=False,
         )

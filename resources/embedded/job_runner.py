@@ -19,7 +19,7 @@ from typing import Any
 
 import ml_platform
 from ml_platform.errors import NotFoundError, PlatformError, ServiceError
-from ml_platform.jobs import supervisor
+from ml_platform.jobs import openmp, supervisor
 from ml_platform.records.job import JobEvent, JobSpec, JobStatus
 from ml_platform.roles.job_runner import JobRunner
 
@@ -113,7 +113,8 @@ class EmbeddedJobRunner:
         log = (os.POSIX_SPAWN_OPEN, 2, str(folder / "stderr.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         quiet = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1)]
         # posix_spawn, for nobody waits here: the job may outlive this process, and a Popen would complain of that.
-        pid = os.posix_spawn(sys.executable, command, _environment(spec), file_actions=[*quiet, log], setsid=True)
+        environment = _environment(spec, self._home / "lib")
+        pid = os.posix_spawn(sys.executable, command, environment, file_actions=[*quiet, log], setsid=True)
         deadline = time.monotonic() + _START_SECONDS
         while not (folder / "status.json").exists():
             if os.waitpid(pid, os.WNOHANG)[0] == pid or time.monotonic() > deadline:
@@ -146,13 +147,14 @@ def _content(spec: JobSpec) -> str:
     return json.dumps(asdict(spec), indent=1)
 
 
-def _environment(spec: JobSpec) -> dict[str, str]:
+def _environment(spec: JobSpec, libraries: Path) -> dict[str, str]:
     # From a bare checkout nothing is installed, so the child is told where this process found the code.
     root = str(Path(ml_platform.__file__).parent.parent)
     path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
     threads = str(max(1, int(spec.needs.cpu)))
     # Threads that spin while they wait made a fit on shared cores seven times as expensive.
-    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}
+    threading = {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"}
+    return {**os.environ, "PYTHONPATH": path, **threading, **openmp.environment(libraries)}
 
 
 def _event(line: str) -> JobEvent:

@@ -19,6 +19,7 @@ import psutil
 
 import ml_platform
 from ml_platform.errors import ServiceError, TransientServiceError
+from ml_platform.jobs import openmp
 from ml_platform.jobs.serving.wire import encode
 from ml_platform.records.endpoint import EndpointSpec
 
@@ -67,7 +68,7 @@ class ServerProcess:
                 stdout=log,
                 stderr=log,
                 cwd=folder,
-                env={**os.environ, "PYTHONPATH": _search_path()},
+                env={**os.environ, "PYTHONPATH": _search_path(), **openmp.environment(folder / "lib")},
                 start_new_session=True,
             )
         _children[child.pid] = child
