@@ -104,7 +104,7 @@ def _lightgbm() -> Any:
     try:
         import lightgbm
     except OSError as error:
-        # The wheel leaves OpenMP to the system; jobs and servers of ours are started with another copy where it has none.
+        # The wheel leaves OpenMP to the system; our jobs and servers are started with another copy where it has none.
         raise PlatformError(
             f"LightGBM is installed, but its native library does not load ({error})",
             remedy="Install the OpenMP runtime: `apt-get install libgomp1` on Debian, `brew install libomp` on macOS",
