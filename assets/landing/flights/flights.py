@@ -2,10 +2,12 @@
 
 # Dagster reads the annotations of `flights` as they stand, so this module does not postpone them.
 import hashlib
+import json
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
@@ -29,6 +31,8 @@ TABLES = {
     "airlines": "airlines.csv",
 }
 HERE = Path(__file__).parent
+CODE = source_digest(HERE / "flights.py", HERE / "layout.py")
+RECEIPT = "receipt.json"
 
 
 class Landing(dg.Config):
@@ -44,7 +48,7 @@ class Landing(dg.Config):
     backfill_policy=dg.BackfillPolicy.single_run(),
     kinds={"csv"},
     owners=domain_of(HERE).owners,
-    code_version=source_digest(HERE / "flights.py", HERE / "layout.py"),
+    code_version=CODE,
     description="Flights out of New York in 2013, with weather, planes, airports and airlines: CSV files as they would "
     "have arrived. A month lands the files whose rows became known in it.",
 )
@@ -52,25 +56,58 @@ def flights(
     context: dg.AssetExecutionContext, config: Landing, lakehouse: dg.ResourceParam[Lakehouse]
 ) -> dg.MaterializeResult[None]:
     """The selected months' files stand as they would have arrived, and the replay clock behind the last of them."""
-    from ml_platform.engine import clock, files
+    from ml_platform.engine import clock
 
-    home = lakehouse.files(KEY)
-    landed = landing_files(package_data(), context.partition_keys, config.every)
-    contents = {path: rows.write_csv().encode() for path, rows in sorted(landed.items())}
-    written = write_changed(files.filesystem(home), contents)
-    clock.advance(lakehouse, last_known(landed))
-    for month, rows in rows_per_month(landed).items():
+    asked = digest({"code": CODE.encode(), "what": f"{config.every} {context.partition_keys}".encode()})
+    receipt = standing(lakehouse, asked)
+    written = 0
+    if receipt is None:
+        receipt, written = land(lakehouse, asked, context.partition_keys, config.every)
+    clock.advance(lakehouse, datetime.fromisoformat(receipt["last_known"]))
+    for month, rows in receipt["rows_per_month"].items():
         context.add_asset_metadata({"dagster/partition_row_count": rows}, partition_key=month)
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(digest(contents)),
+        data_version=dg.DataVersion(receipt["digest"]),
         metadata={
-            OUTCOME: f"{len(written):,} files written" if written else UNCHANGED,
-            "files_written": len(written),
-            "files_unchanged": len(contents) - len(written),
-            "dagster/row_count": sum(rows.height for rows in landed.values()),
-            "dagster/uri": home.uri,
+            OUTCOME: f"{written:,} files written" if written else UNCHANGED,
+            "files_written": written,
+            "files_unchanged": receipt["files"] - written,
+            "dagster/row_count": receipt["rows"],
+            "dagster/uri": lakehouse.files(KEY).uri,
         },
     )
+
+
+def land(lakehouse: Lakehouse, asked: str, months: Sequence[str], every: int) -> tuple[dict[str, Any], int]:
+    """What landed, and how many files were written for it; the receipt of it stands beside the landing folder."""
+    from ml_platform.engine import files
+    from ml_platform.engine.ingest import listing
+
+    landed = landing_files(package_data(), list(months), every)
+    contents = {path: rows.write_csv().encode() for path, rows in sorted(landed.items())}
+    written = write_changed(files.filesystem(lakehouse.files(KEY)), contents)
+    receipt = {
+        "asked": asked,
+        "stands": listing([KEY], lakehouse),
+        "digest": digest(contents),
+        "files": len(contents),
+        "rows": sum(rows.height for rows in landed.values()),
+        "rows_per_month": dict(rows_per_month(landed)),
+        "last_known": last_known(landed).isoformat(),
+    }
+    files.put(files.filesystem(lakehouse.files(f"platform/{KEY}")), RECEIPT, json.dumps(receipt).encode())
+    return receipt, len(written)
+
+
+def standing(lakehouse: Lakehouse, asked: str) -> dict[str, Any] | None:
+    """The receipt of the last landing, if it answers what is asked and no file was touched since; None otherwise."""
+    from ml_platform.engine import files
+    from ml_platform.engine.ingest import listing
+
+    found = _standing(files.filesystem(lakehouse.files(f"platform/{KEY}")), RECEIPT)
+    receipt: dict[str, Any] = json.loads(found) if found else {}
+    whole = receipt.get("asked") == asked and receipt.get("stands") == listing([KEY], lakehouse)
+    return receipt if whole else None
 
 
 def package_data() -> Path:
@@ -110,11 +147,13 @@ def last_known(landed: "dict[str, pl.DataFrame]") -> datetime:
 
 def write_changed(files: "FileSystem", contents: dict[str, bytes]) -> list[str]:
     """The paths that were written; a file that stands already with the same bytes is left untouched."""
+    from ml_platform.engine.files import put
+
     changed = [path for path, content in contents.items() if _standing(files, path) != content]
     for folder in {path.rsplit("/", 1)[0] for path in changed}:
         files.create_dir(folder, recursive=True)
     for path in changed:
-        _replace(files, path, contents[path])
+        put(files, path, contents[path])
     return changed
 
 
@@ -124,14 +163,6 @@ def _standing(files: "FileSystem", path: str) -> bytes | None:
             return bytes(stream.read())
     except FileNotFoundError:
         return None
-
-
-def _replace(files: "FileSystem", path: str, content: bytes) -> None:
-    """The file holds the content; a reader sees all of the old bytes or all of the new."""
-    beside = f"{path}.part"
-    with files.open_output_stream(beside) as stream:
-        stream.write(content)
-    files.move(beside, path)
 
 
 def rows_per_month(landed: "dict[str, pl.DataFrame]") -> Counter[str]:
