@@ -141,7 +141,7 @@ def test_a_module_says_what_it_is(path: Path) -> None:
 
 def test_nothing_committed_names_this_machine() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S607
-    here = f"{ROOT.parent}/"
+    here = f"{ROOT}/"
     for name in listed.stdout.splitlines():
         path = ROOT / name
         if path.suffix in (".png", ".ico") or not path.exists():

@@ -26,7 +26,7 @@ def test_resource_hands_out_the_service_itself(shop: Project) -> None:
 def test_secret_is_shown_as_its_variable_and_never_as_its_value(shop: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     # given a setting that holds a secret, by its variable's name
     monkeypatch.setenv("CANARY", SECRET)
-    root = Binding("lakehouse", "embedded", {"root": "/tmp/${CANARY}"})  # noqa: S108
+    root = Binding("lakehouse", "embedded", {"root": "/somewhere/${CANARY}"})
     definitions = build_definitions(shop.module, {**shop.services, "lakehouse": root})
     # when the UI reads the repository
     snapshot = serialize_value(RepositorySnap.from_def(definitions.get_repository_def()))
