@@ -71,7 +71,7 @@ class Model(dg.Component, dg.Resolvable, dg.Model):
             description=self.description,
             deps=[self.training_set],
             code=code,
-            kinds={"mlflow", self.estimator.replace("_", "")},
+            kinds={"model", self.estimator.replace("_", "")},
             follows=False,
         )
         def model(
@@ -113,7 +113,7 @@ class Model(dg.Component, dg.Resolvable, dg.Model):
             description=f"The version of {key} that serves. Materializing it runs the gate on the candidate.",
             deps=[key],
             code=code,
-            kinds={"mlflow", "gate"},
+            kinds={"model", "gate"},
             suffix=f"__{CHAMPION}",
             checks=["gate"],
         )

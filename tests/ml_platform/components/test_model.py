@@ -83,8 +83,8 @@ def test_candidate_and_champion_stand_in_the_graph(made: Made) -> None:
     candidate, champion = made.project.node("models/returns"), made.project.node(CHAMPION)
     assert {key.to_user_string() for key in candidate.parent_keys} == {"training_sets/returns"}
     assert {key.to_user_string() for key in champion.parent_keys} == {"models/returns"}
-    assert candidate.kinds == {"mlflow", "linear"}
-    assert champion.kinds == {"mlflow", "gate"}
+    assert candidate.kinds == {"model", "linear"}
+    assert champion.kinds == {"model", "gate"}
     assert [key.name for key in champion.check_keys] == ["gate"]
 
 
