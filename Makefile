@@ -10,20 +10,27 @@ export DAGSTER_HOME ?= $(ML_PLATFORM_HOME)/dagster
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
-.PHONY: help env home run test check ui stop clean bench lock snapshot screenshot
+.PHONY: help env env-dev home run test check ui stop clean bench lock snapshot screenshot
 .DEFAULT_GOAL := help
 
 help: ## what can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 env: $(VENV)/.installed ## the environment, from requirements.lock
+env-dev: $(VENV)/.installed-dev ## the same with every cloud's SDK and what tests need, from requirements-dev.lock
+
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+	$(INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" && $(PYTHON) -c '$(FITS)' \
 	  || { echo "no Python 3.11, 3.12 or 3.13 was found; name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . --config-settings editable_mode=compat
+	$(INSTALL) --require-hashes -r requirements.lock
+	$(INSTALL) --no-deps --editable . --config-settings editable_mode=compat
 	@touch $@
 
 home: env # DAGSTER_HOME, with the repository's dagster.yaml in it
@@ -36,10 +43,10 @@ PARTITIONS ?=
 run: home ## the whole graph, then the endpoint serves; SELECT and PARTITIONS narrow it
 	@$(BIN)/ml-platform run --select '$(SELECT)' $(if $(PARTITIONS),--partitions $(PARTITIONS))
 
-test: env ## every test
+test: env-dev ## every test
 	$(BIN)/python -m pytest
 
-check: env ## ruff and mypy
+check: env-dev ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -54,7 +61,7 @@ clean: ## forgets everything: data, models, state, environment
 	-@test ! -x $(BIN)/ml-platform || $(BIN)/ml-platform stop
 	rm -rf "$(ML_PLATFORM_HOME)" $(VENV) $(VENV)-screenshot build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
-snapshot: env ## renews tests/declarations.txt from what is declared
+snapshot: env-dev ## renews tests/declarations.txt from what is declared
 	$(BIN)/python tests/test_declarations.py
 
 bench: env ## how long make run takes, first and again; kept in docs/bench.json
@@ -65,7 +72,10 @@ screenshot: home ## docs/lineage.png, from the UI; needs Debian's chromium
 	@$(VENV)-screenshot/bin/python -m pip install --quiet playwright
 	@$(VENV)-screenshot/bin/python docs/screenshot.py $(BIN)
 
-lock: env ## renews requirements.lock from pyproject.toml
-	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
-	  --no-strip-extras --generate-hashes pyproject.toml --group dev --upgrade -o requirements.lock
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
+  --no-strip-extras --generate-hashes pyproject.toml
+
+lock: env ## renews requirements.lock and requirements-dev.lock from pyproject.toml
+	$(INSTALL) uv
+	$(COMPILE) --all-extras --group dev --upgrade -o requirements-dev.lock
+	$(COMPILE) --group tools --constraint requirements-dev.lock --upgrade -o requirements.lock

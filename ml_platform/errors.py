@@ -74,6 +74,14 @@ class TransientServiceError(ServiceError):
     retry_helps = True
 
 
+def missing_extra(extra: str, error: ImportError) -> BindingError:
+    """The error for a service whose SDK is not installed, with the line that installs it."""
+    return BindingError(
+        f"the service {extra} is bound, but its SDK is not installed ({error})",
+        remedy=f"Install it: pip install 'ml_platform[{extra}]'",
+    )
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """The sentence that names what is known, the closest match first; empty when nothing is.
 

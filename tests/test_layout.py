@@ -24,12 +24,18 @@ LAW = {
     "assets": {"assets", "dagster", "ml_platform", "pydantic"} | DATA_LIBRARIES,
     "resources": {"dagster", "ml_platform", "pydantic", "resources"},
 }
+AWS, GCP = {"boto3", "botocore", "dagster_aws"}, {"dagster_gcp", "google"}
+DATABRICKS = {"dagster_databricks", "databricks", "grpc", "httpx", "mlflow", "pyarrow", "pyspark", "sqlglot"}
+SERVERS = {"orjson", "psutil", "starlette", "uvicorn"}
 SDK = {
-    "aws": set(),
-    "aws/testing": {"moto", "werkzeug"},
+    "aws": AWS,
+    "aws/testing": AWS | SERVERS | {"moto", "werkzeug"},
+    "databricks": DATABRICKS,
+    "databricks/testing": DATABRICKS | SERVERS | {"pysail"},
     "embedded": {"duckdb", "httpx", "mlflow", "numpy", "orjson", "psutil", "pyarrow", "polars"},
-    "gcp": set(),
-    "gcp/testing": {"starlette", "uvicorn"},
+    "gcp": GCP,
+    "gcp/testing": GCP | SERVERS | {"httpx"},
+    "mlflow": {"mlflow", "pandas", "pyarrow"},
 }
 MEETING_PLACES = {"ml_platform/definitions.py", "ml_platform/binding.py"}
 OPEN_TO_SERVICES = ("roles", "records", "errors", "engine", "jobs", "testing")

@@ -111,6 +111,8 @@ def commit(
     going = [file for file in replaced if file.path not in staying]
     change = delta_log.Change(coming, going, transactions, evidence)
     version = delta_log.create(staged, change) if read is None else _committed(staged, read, change)
+    if staged.location.access:
+        staged.location.access.committed(staged.schema)
     if read is not None and version == read.version:
         return Commit(version, 0, 0, (), unchanged=True)
     touched = sorted({value for file in (*coming, *going) for value in file.partition.values()})

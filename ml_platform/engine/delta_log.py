@@ -42,7 +42,7 @@ def opened(location: Location, version: int | None = None) -> DeltaTable | None:
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
     try:
-        table = DeltaTable(location.uri, version=version, storage_options=dict(location.storage_options))
+        table = DeltaTable(location.uri, version=version, storage_options=location.options)
     except TableNotFoundError:
         return None
     except DeltaError as error:
@@ -74,7 +74,7 @@ def create(staged: StagedFiles, change: Change) -> int:
             Schema.from_arrow(staged.schema),
             [_add(file) for file in change.coming],
             partition_by=list(staged.partition_by),
-            storage_options=dict(location.storage_options),
+            storage_options=location.options,
             commit_properties=_properties(change),
         )
     except DeltaError as error:

@@ -20,7 +20,7 @@ def filesystem(location: Location) -> FileSystem:
     if "://" in location.uri:
         from ml_platform.engine.object_store import object_store
 
-        return object_store(location.uri, location.storage_options)
+        return object_store(location.uri, location.options)
     Path(location.uri).mkdir(parents=True, exist_ok=True)
     return SubTreeFileSystem(location.uri, LocalFileSystem())
 
@@ -36,3 +36,20 @@ def put(files: FileSystem, path: str, content: bytes | Buffer) -> None:
         stream.write(content)
     if local:
         files.move(written, path)
+
+
+def download(location: Location, into: Path) -> Path:
+    """The folder `into`, made where it is missing, holding every file of the location."""
+    from pyarrow.fs import LocalFileSystem, copy_files
+
+    into.mkdir(parents=True, exist_ok=True)
+    copy_files("", str(into), source_filesystem=filesystem(location), destination_filesystem=LocalFileSystem())
+    return into
+
+
+def upload(folder: Path, location: Location) -> None:
+    """The location holds every file of the folder."""
+    files = filesystem(location)
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        files.create_dir(path.parent.relative_to(folder).as_posix(), recursive=True)
+        put(files, path.relative_to(folder).as_posix(), path.read_bytes())

@@ -127,6 +127,22 @@ def _answers(
     return rows
 
 
+def looked_up(views: Sequence[FeatureView], features: Mapping[str, str]) -> dict[str, str]:
+    """What a caller who looks the views up sends beside its request, name → `number`, `category` or `string`.
+
+    features: what the models take → `number` or `category`. The event time of each row that was used comes with them,
+    as `<view>.event_time`.
+    """
+    given = {feature for view in views for feature in view.features}
+    times = {row_time(view): "string" for view in views}
+    return {**{name: kind for name, kind in features.items() if name in given}, **times}
+
+
+def row_time(view: FeatureView) -> str:
+    """The input that carries the event time of the view's row."""
+    return f"{view.name}.{EVENT_TIME}"
+
+
 def key_columns(request: Mapping[str, str], views: Sequence[FeatureView]) -> tuple[str, ...]:
     """The request's columns that name an entity, all of its columns where none does; a traffic split goes by them."""
     entities = {name for view in views for name in view.entity}

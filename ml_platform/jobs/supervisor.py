@@ -32,7 +32,7 @@ def supervise(folder: Path, command: list[str]) -> None:
     ):
         if child.stdout is not None:
             _stamp(child.stdout, events)
-    record(folder, {**mine, **_ending(child.returncode, folder)})
+    record(folder, {**mine, **ending(child.returncode, folder / "stderr.log")})
 
 
 def record(folder: Path, status: dict[str, Any]) -> None:
@@ -72,6 +72,27 @@ def last_line(path: Path) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
+def said(line: str) -> dict[str, Any]:
+    """The event that the line is; a line that is none, from some library, is a line of the log."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        event = None
+    if isinstance(event, dict) and event.get("kind") in ("log", "metric", "progress"):
+        return {"kind": event["kind"], "text": str(event.get("text", "")), "value": event.get("value")}
+    return {"kind": "log", "text": line, "value": None}
+
+
+def ending(code: int, errors: Path) -> dict[str, Any]:
+    """How a program ended: its state, the reason where it failed, and its exit code. errors: its standard error."""
+    if code == 0:
+        return {"state": "succeeded", "reason": "", "exit_code": 0}
+    words = last_line(errors)
+    if code < 0:
+        words = f"the program was ended by {signal.Signals(-code).name}. {words}".strip()
+    return {"state": "failed", "reason": words or f"the program ended with exit code {code}", "exit_code": code}
+
+
 def _group(leader: int, started: float) -> list[psutil.Process]:
     """The living members of the group, its leader first; one that is older than the leader is not of the job."""
     members = []
@@ -102,28 +123,8 @@ def _reap(pid: int) -> None:
 def _stamp(lines: IO[str], events: IO[str]) -> None:
     for line in lines:
         time = datetime.now(UTC).isoformat()
-        events.write(json.dumps({"time": time, **_said(line.rstrip("\n"))}) + "\n")
+        events.write(json.dumps({"time": time, **said(line.rstrip("\n"))}) + "\n")
         events.flush()
-
-
-def _said(line: str) -> dict[str, Any]:
-    """The event that the line is; a line that is none, from some library, is a line of the log."""
-    try:
-        event = json.loads(line)
-    except ValueError:
-        event = None
-    if isinstance(event, dict) and event.get("kind") in ("log", "metric", "progress"):
-        return {"kind": event["kind"], "text": str(event.get("text", "")), "value": event.get("value")}
-    return {"kind": "log", "text": line, "value": None}
-
-
-def _ending(code: int, folder: Path) -> dict[str, Any]:
-    if code == 0:
-        return {"state": "succeeded", "reason": "", "exit_code": 0}
-    said = last_line(folder / "stderr.log")
-    if code < 0:
-        said = f"the program was ended by {signal.Signals(-code).name}. {said}".strip()
-    return {"state": "failed", "reason": said or f"the program ended with exit code {code}", "exit_code": code}
 
 
 if __name__ == "__main__":

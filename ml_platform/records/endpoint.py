@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ml_platform.records.feature import FeatureView
 from ml_platform.records.job import Needs
@@ -42,6 +42,7 @@ class EndpointSpec:
     request: the columns that a request carries beside `event_time`, name → type.
     views: the feature views that are looked up, in order; each is keyed by what the request or an earlier view gives.
     feature_store, prediction_log: the services that the server itself talks to.
+    lookup: who looks the views up: the `endpoint`, or its `caller`, who then sends their features with the request.
     """
 
     name: str
@@ -52,6 +53,7 @@ class EndpointSpec:
     feature_store: ServiceBinding
     prediction_log: ServiceBinding
     needs: Needs = field(default_factory=Needs)
+    lookup: Literal["endpoint", "caller"] = "endpoint"
 
 
 @dataclass(frozen=True)

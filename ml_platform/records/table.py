@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from ml_platform.roles.lakehouse import Access
+
 
 @dataclass(frozen=True)
 class Location:
@@ -16,12 +18,19 @@ class Location:
 
     key: the asset key, `/`-separated, for instance `silver/flights`.
     uri: an absolute path or an object-store URI.
-    storage_options: credentials and endpoints in deltalake's spelling; never printed.
+    storage_options: how to reach the store, in deltalake's spelling; nothing secret, for job specs carry it.
+    access: who lends credentials for it; None where the process's environment has them.
     """
 
     key: str
     uri: str
     storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    access: Access | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Storage options and fresh credentials: for opening the store here, and for nothing that is kept or shown."""
+        return {**self.storage_options, **(self.access.credentials() if self.access else {})}
 
 
 @dataclass(frozen=True)

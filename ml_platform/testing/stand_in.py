@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ml_platform
 from ml_platform.errors import ServiceError
+from ml_platform.testing import faults
+from ml_platform.testing.faults import Fault
 
 _END_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A vendor's stand-ins, running together.
+
+    environment: variables by which a profile's services find them; credentials in it are nobody's.
+    inject: makes a fault come so many times from now on.
+    """
+
+    environment: Mapping[str, str]
+    inject: Callable[[Fault, int], None]
 
 
 @contextmanager
@@ -41,6 +58,43 @@ def running(module: str, *arguments: str) -> Iterator[str]:
         yield address
     finally:
         _end(program)
+
+
+def serve(app: Any) -> None:
+    """The ASGI application is served at a free port of loopback, which is printed, until the caller has ended."""
+    import uvicorn
+
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=1))
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def end() -> None:
+        server.should_exit = True
+
+    end_with_caller(end)
+    print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
+    server.run(sockets=[listening])
+
+
+def injector(address: str) -> Callable[[Fault, int], None]:
+    """What tells the stand-in at that address to have a fault."""
+
+    def inject(fault: Fault, times: int) -> None:
+        import httpx
+
+        httpx.put(f"{address}{faults.PATH}/{fault}/{times}", trust_env=False).raise_for_status()
+
+    return inject
+
+
+def run_command(cloud: AbstractContextManager[Cloud], profile: str, command: Sequence[str]) -> int:
+    """The exit code of the command, run by that profile on the cloud's stand-ins.
+
+    command: a program of this Python's environment, and its arguments.
+    """
+    with cloud as running_cloud:
+        program = Path(sys.executable).parent / command[0]
+        environment = {**os.environ, **running_cloud.environment, "ML_PLATFORM_PROFILE": profile}
+        return subprocess.run([str(program), *command[1:]], env=environment, check=False).returncode
 
 
 def end_with_caller(end: Callable[[], None]) -> None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import fcntl
-import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from ml_platform.engine.record_lines import decode, encode
 from ml_platform.errors import ServiceError
 from ml_platform.records.prediction import ServedPrediction
 
@@ -38,7 +37,7 @@ class EmbeddedPredictionLog:
         """As the role promises: one write and one fsync for the records of an endpoint; after a failure none stands."""
         lines: dict[str, list[bytes]] = {}
         for record in records:
-            lines.setdefault(record.endpoint, []).append(_encode(record))
+            lines.setdefault(record.endpoint, []).append(encode(record))
         for endpoint, group in lines.items():
             self._write(self._path(endpoint), b"".join(group))
 
@@ -51,7 +50,7 @@ class EmbeddedPredictionLog:
             with _locked(file.fileno(), fcntl.LOCK_SH):
                 end = _end_of_records(file.fileno())
             lines = islice(_lines_until(file, end), cursor, cursor + limit)
-            records = [_decode(line, path, number) for number, line in enumerate(lines, cursor + 1)]
+            records = [decode(line, str(path), number) for number, line in enumerate(lines, cursor + 1)]
         return records, cursor + len(records)
 
     def _path(self, endpoint: str) -> Path:
@@ -150,29 +149,6 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _encode(record: ServedPrediction) -> bytes:
-    """The record as one line; a number that is not finite becomes null."""
-    options = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
-    return orjson.dumps(record, default=_plain, option=options)
-
-
-def _plain(value: object) -> object:
-    return dict(value) if isinstance(value, Mapping) else str(value)
-
-
-def _decode(line: bytes, path: Path, number: int) -> ServedPrediction:
-    try:
-        fields = orjson.loads(line)
-        output = math.nan if fields["output"] is None else fields["output"]
-        times = {name: datetime.fromisoformat(fields[name]) for name in ("served_at", "event_time")}
-        return ServedPrediction(**{**fields, **times, "output": output})
-    except (ValueError, KeyError, TypeError) as error:
-        raise ServiceError(
-            f"line {number} of {path} is no record of a prediction, but the log holds nothing else",
-            remedy="Restore the file from a copy; the server only ever appends to it",
-        ) from error
 
 
 if TYPE_CHECKING:

@@ -67,7 +67,7 @@ class Endpoint:
     async def model(self, name: str) -> Response:
         """What the model takes and gives."""
         spec = self._serving(name).spec
-        types = {**spec.request, EVENT_TIME: "string"}
+        types = {**spec.request, EVENT_TIME: "string", **self._serving(name).takes}
         return _json(
             {
                 "name": spec.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ _DATATYPES: Mapping[str, tuple[str, ...]] = {
     "integer": tuple(_INTEGERS),
     "number": ("FP64", "FP32", *_INTEGERS),
     "boolean": ("BOOL",),
+    "category": ("BYTES",),
 }
 
 
@@ -32,11 +33,13 @@ class InferRequest:
     """The rows of one request.
 
     id: as the client gave it, or None. columns: request column → a value per row. at: each row's moment, UTC.
+    looked_up: what the client looked up, feature → a value per row, None where it is missing.
     """
 
     id: str | None
     columns: Mapping[str, Sequence[object]]
     at: Sequence[datetime]
+    looked_up: Mapping[str, Sequence[object]] = field(default_factory=dict)
 
 
 def datatype(kind: str) -> str:
@@ -44,15 +47,17 @@ def datatype(kind: str) -> str:
     return _DATATYPES[kind][0]
 
 
-def read_request(raw: bytes, types: Mapping[str, str]) -> InferRequest:
+def read_request(raw: bytes, types: Mapping[str, str], looked_up: Mapping[str, str] | None = None) -> InferRequest:
     """The rows that a body carries. Raises RequestError for a body that is anything else.
 
-    types: request column → its type; `event_time` comes beside them.
+    types: request column → its type; `event_time` comes beside them. looked_up: what a caller who looks features up
+    sends as well → its type, values of which may be null.
     """
+    sent = looked_up or {}
     body = _json_object(raw)
     _check_outputs(body.get("outputs"))
     tensors = _tensors(body.get("inputs"))
-    wanted = {EVENT_TIME: "string", **types}
+    wanted = {EVENT_TIME: "string", **types, **sent}
     for name in tensors:
         if name not in wanted:
             raise RequestError(
@@ -63,10 +68,25 @@ def read_request(raw: bytes, types: Mapping[str, str]) -> InferRequest:
             raise RequestError(
                 f"input {name!r} is missing, but the endpoint needs it", allowed=f"Its inputs are {', '.join(wanted)}"
             )
-    columns = {name: _column(tensors[name], name, kind) for name, kind in wanted.items()}
+    columns = {name: _column(tensors[name], name, kind, name in sent) for name, kind in wanted.items()}
     _check_rows({name: len(column) for name, column in columns.items()})
-    moments = [_moment(text, row) for row, text in enumerate(columns.pop(EVENT_TIME))]
-    return InferRequest(_request_id(body.get("id")), columns, moments)
+    moments = [moment(text, EVENT_TIME, row) for row, text in enumerate(columns[EVENT_TIME])]
+    asked, found = ({name: columns[name] for name in names} for names in (types, sent))
+    return InferRequest(_request_id(body.get("id")), asked, moments, found)
+
+
+def moment(text: str, name: str, row: int) -> datetime:
+    """The moment, in UTC, that an input names in a row. Raises RequestError where it names none."""
+    try:
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise RequestError(
+        f"input {name!r} is {_shown(text)} in row {row}, but that names no moment",
+        allowed="It is ISO 8601 with an offset from UTC, for instance 2013-12-30T21:00:00Z",
+    )
 
 
 def _json_object(raw: bytes) -> dict[str, Any]:
@@ -111,8 +131,8 @@ def _tensors(inputs: object) -> dict[str, dict[str, Any]]:
     return tensors
 
 
-def _column(tensor: Mapping[str, Any], name: str, kind: str) -> list[Any]:
-    """The tensor's values, each of its datatype."""
+def _column(tensor: Mapping[str, Any], name: str, kind: str, nullable: bool) -> list[Any]:
+    """The tensor's values, each of its datatype, or None where it may be."""
     given, shape, data = tensor.get("datatype"), tensor.get("shape"), tensor.get("data")
     if given not in _DATATYPES[kind]:
         raise RequestError(
@@ -128,7 +148,7 @@ def _column(tensor: Mapping[str, Any], name: str, kind: str) -> list[Any]:
         found = f"{len(data)} values" if isinstance(data, list) else _shown(data)
         raise RequestError(f"input {name!r} has data of {found}, but its shape says {shape[0]}")
     for row, value in enumerate(data):
-        if not _fits(value, given):
+        if not (_fits(value, given) or (nullable and value is None)):
             raise RequestError(f"input {name!r} is {_shown(value)} in row {row}, but that is no {given}")
     return data
 
@@ -149,19 +169,6 @@ def _check_rows(lengths: Mapping[str, int]) -> None:
     for name, length in lengths.items():
         if length != rows:
             raise RequestError(f"input {name!r} has shape [{length}], but {EVENT_TIME} has [{rows}]")
-
-
-def _moment(text: str, row: int) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise RequestError(
-        f"input {EVENT_TIME!r} is {_shown(text)} in row {row}, but that names no moment",
-        allowed="It is ISO 8601 with an offset from UTC, for instance 2013-12-30T21:00:00Z",
-    )
 
 
 def _shown(value: object) -> str:

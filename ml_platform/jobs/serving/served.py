@@ -13,11 +13,20 @@ from typing import Any, Self
 
 import orjson
 
-from ml_platform.engine.online import Columns, check_features, check_spec, enrich, key_columns, version_for
+from ml_platform.engine.online import (
+    Columns,
+    check_features,
+    check_spec,
+    enrich,
+    key_columns,
+    looked_up,
+    row_time,
+    version_for,
+)
 from ml_platform.engine.package import digest
 from ml_platform.engine.scorer import Scorer
 from ml_platform.errors import BindingError, NotFoundError
-from ml_platform.jobs.serving.protocol import OUTPUT, InferRequest, read_request
+from ml_platform.jobs.serving.protocol import OUTPUT, InferRequest, moment, read_request
 from ml_platform.jobs.serving.wire import fingerprint
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding
 from ml_platform.records.prediction import ServedPrediction
@@ -40,6 +49,7 @@ class Served:
     """A revision as it stands in memory; it never changes, so that any thread may answer from it.
 
     digests: model version number → digest of the package that was loaded. fingerprint: of spec and digests.
+    store: None where the caller looks features up; takes: what such a caller sends → its type.
     """
 
     spec: EndpointSpec
@@ -47,38 +57,37 @@ class Served:
     digests: Mapping[int, str]
     fingerprint: str
     scorers: Mapping[int, Scorer]
-    store: FeatureStore
+    store: FeatureStore | None
     log: PredictionLog
+    takes: Mapping[str, str]
 
     @classmethod
     def load(cls, spec: EndpointSpec, number: int) -> Self:
         """The spec's models and services, ready. Raises PlatformError for what cannot be served as the spec says."""
         check_spec(spec)
         scorers = {version: Scorer.load(Path(folder)) for version, folder in spec.packages.items()}
+        features: dict[str, str] = {}
         for scorer in scorers.values():
-            check_features(spec, {feature.name: feature.type for feature in scorer.features})
-        store: FeatureStore = _build(spec.feature_store)
-        for view in spec.views:
-            if store.published(view) is None:
-                raise NotFoundError(
-                    f"feature view {view.name} is not in the online store, but endpoint {spec.name} looks it up",
-                    remedy="Publish the view, then deploy again",
-                )
+            mine = {feature.name: feature.type for feature in scorer.features}
+            check_features(spec, mine)
+            features.update(mine)
+        store = _online(spec) if spec.lookup == "endpoint" else None
+        takes = {} if store else looked_up(spec.views, features)
         digests = {version: digest(Path(folder)) for version, folder in spec.packages.items()}
-        log: PredictionLog = _build(spec.prediction_log)
-        return cls(spec, number, digests, fingerprint(spec, digests), scorers, store, log)
+        log: PredictionLog = built(spec.prediction_log)
+        return cls(spec, number, digests, fingerprint(spec, digests), scorers, store, log, takes)
 
     def answer(self, raw: bytes) -> bytes:
         """The V2 answer to a V2 body; its rows are in the prediction log by then. Raises RequestError."""
         started = time.perf_counter()
-        request = read_request(raw, self.spec.request)
+        request = read_request(raw, self.spec.request, self.takes)
         answer = self._infer(request)
         records = self._records(request, answer, (time.perf_counter() - started) * 1000)
         self.log.append(records)
         return self._body(request.id, answer, records)
 
     def _infer(self, request: InferRequest) -> _Answer:
-        columns, times = enrich(request.columns, request.at, self.spec.views, self.store.look_up)
+        columns, times = self._enriched(request)
         versions = self._versions(request)
         outputs = [0.0] * len(versions)
         features: list[Mapping[str, object]] = [{}] * len(versions)
@@ -89,6 +98,18 @@ class Served:
                 outputs[row] = float(output)
                 features[row] = {name: values[position] for name, values in seen.items()}
         return _Answer(versions, outputs, features, times)
+
+    def _enriched(self, request: InferRequest) -> tuple[Columns, dict[str, list[datetime | None]]]:
+        """The columns that the models see, and view → event time of each row's answer."""
+        if self.store:
+            return enrich(request.columns, request.at, self.spec.views, self.store.look_up)
+        names = {row_time(view): view.name for view in self.spec.views}
+        sent = {name: list(values) for name, values in request.looked_up.items()}
+        times = {
+            view: [None if text is None else moment(str(text), name, row) for row, text in enumerate(sent.pop(name))]
+            for name, view in names.items()
+        }
+        return {**{name: list(values) for name, values in request.columns.items()}, **sent}, times
 
     def _seen(self, version: int, columns: Columns, rows: Sequence[int]) -> Columns:
         names = [feature.name for feature in self.scorers[version].features]
@@ -140,7 +161,19 @@ def _written(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
 
 
-def _build(binding: ServiceBinding) -> Any:
+def _online(spec: EndpointSpec) -> FeatureStore:
+    """The store, which has every view of the spec. Raises NotFoundError for the first that it has not."""
+    store: FeatureStore = built(spec.feature_store)
+    for view in spec.views:
+        if store.published(view) is None:
+            raise NotFoundError(
+                f"feature view {view.name} is not in the online store, but endpoint {spec.name} looks it up",
+                remedy="Publish the view, then deploy again",
+            )
+    return store
+
+
+def built(binding: ServiceBinding) -> Any:
     """The service that the binding names. Raises BindingError where there is none, without quoting a setting."""
     try:
         return getattr(importlib.import_module(binding.module), binding.name)(**binding.settings)

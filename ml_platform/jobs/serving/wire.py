@@ -38,6 +38,7 @@ def decode(plain: Mapping[str, Any]) -> tuple[EndpointSpec, int]:
             feature_store=ServiceBinding(**plain["feature_store"]),
             prediction_log=ServiceBinding(**plain["prediction_log"]),
             needs=Needs(**plain["needs"]),
+            lookup=plain["lookup"],
         )
         return spec, int(plain["revision"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:

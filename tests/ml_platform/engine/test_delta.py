@@ -395,3 +395,31 @@ def test_pinned_version_says_how_to_reach_its_store() -> None:
         "storage_options": {"aws_region": "eu-central-1"},
     }
     assert delta.pinned(Location("silver/flights", "/flights"), 7) == {"uri": "/flights", "version": 7}
+
+
+class Lent:
+    """An access that counts how often it was asked, and keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.columns: list[list[str]] = []
+
+    def credentials(self) -> dict[str, str]:
+        self.asked += 1
+        return {"secret": f"canary-{self.asked}"}
+
+    def committed(self, schema: pa.Schema) -> None:
+        self.columns.append(schema.names)
+
+
+def test_lent_credentials_open_the_table_and_go_into_no_pin(tmp_path: Path) -> None:
+    lent = Lent()
+    location = Location("silver/a", str(tmp_path / "a"), {"region": "x"}, lent)
+    rows = pa.table({"n": [1, 2]})
+    delta.commit(stage(rows.to_batches(), rows.schema, location), read=None, replaced=(), transactions={}, evidence={})
+    assert delta.existing(location).rows == 2
+    assert lent.asked >= 2
+    assert lent.columns == [["n"]]
+    assert delta.pinned(location, 0) == {"uri": location.uri, "version": 0, "storage_options": {"region": "x"}}
+    assert "canary" not in repr(location)
+    assert location.options == {"region": "x", "secret": f"canary-{lent.asked}"}

@@ -7,7 +7,7 @@ import pytest
 from pyarrow.fs import FileSelector
 
 from ml_platform.engine import delta
-from ml_platform.engine.files import filesystem, put
+from ml_platform.engine.files import download, filesystem, put, upload
 from ml_platform.engine.staging import present, stage
 from ml_platform.records.table import Location
 
@@ -49,3 +49,15 @@ def test_what_is_put_replaces_what_stood_and_leaves_nothing_beside(tmp_path: Pat
     put(files, "clock.txt", b"one")
     put(files, "clock.txt", pa.py_buffer(b"two"))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"clock.txt": b"two"}
+
+
+def test_a_folder_comes_back_as_it_was_sent(tmp_path: Path) -> None:
+    (tmp_path / "sent" / "deep").mkdir(parents=True)
+    (tmp_path / "sent" / "a.txt").write_text("a")
+    (tmp_path / "sent" / "deep" / "b.txt").write_text("b")
+    place = Location("a/b", str(tmp_path / "place"))
+    upload(tmp_path / "sent", place)
+    download(place, tmp_path / "back")
+    found = {path.relative_to(tmp_path / "back").as_posix() for path in (tmp_path / "back").rglob("*.txt")}
+    assert found == {"a.txt", "deep/b.txt"}
+    assert (tmp_path / "back" / "deep" / "b.txt").read_text() == "b"

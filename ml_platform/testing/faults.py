@@ -1,0 +1,37 @@
+"""The faults that a stand-in can be told to have, in one vocabulary for every cloud."""
+
+from __future__ import annotations
+
+from collections import Counter
+from threading import Lock
+from typing import Literal, get_args
+
+Fault = Literal["throttled", "broken", "expired", "job_dies", "job_hangs", "unhealthy", "rolled_back"]
+FAULTS: tuple[Fault, ...] = get_args(Fault)
+PATH = "/__faults"
+
+
+class Faults:
+    """How often each fault is still to come.
+
+    throttled, broken, expired: the next calls are refused as the vendor refuses them (too many, a 500, credentials that
+    have ended). job_dies, job_hangs: the next job is killed while it runs, or never starts its program.
+    unhealthy: the next server never becomes healthy. rolled_back: the next update of an endpoint ends well, but with
+    what served before.
+    """
+
+    def __init__(self) -> None:
+        self._left: Counter[Fault] = Counter()
+        self._lock = Lock()
+
+    def set(self, fault: Fault, times: int) -> None:
+        """The fault is to come so many times from now on."""
+        with self._lock:
+            self._left[fault] = times
+
+    def take(self, fault: Fault) -> bool:
+        """Whether the fault comes now; it then comes once less."""
+        with self._lock:
+            comes = self._left[fault] > 0
+            self._left[fault] -= comes
+        return comes
