@@ -23,7 +23,7 @@ import yaml
 
 import ml_platform.roles
 import resources
-from ml_platform.errors import BindingError, nearest
+from ml_platform.errors import BindingError, missing_extra, nearest
 from ml_platform.records.endpoint import ServiceBinding
 
 ROLES = tuple(sorted(path.stem for path in Path(ml_platform.roles.__file__).parent.glob("[a-z]*.py")))
@@ -54,6 +54,11 @@ class Binding:
 def profile_name() -> str:
     """The profile in force."""
     return os.environ.get("ML_PLATFORM_PROFILE", "local")
+
+
+def profile_path() -> Path:
+    """Where the profile in force stands, or would."""
+    return _FOLDER / "profiles" / f"{profile_name()}.yaml"
 
 
 def environment() -> str:
@@ -88,7 +93,7 @@ def binding(role: str) -> Binding:
 
 
 def _profile() -> Mapping[str, Mapping[str, Any]]:
-    path = _FOLDER / "profiles" / f"{profile_name()}.yaml"
+    path = profile_path()
     if not path.exists():
         raise BindingError(
             f"ML_PLATFORM_PROFILE is {profile_name()!r}, but there is no such profile",
@@ -122,11 +127,23 @@ def _bind(role: str, declared: Mapping[str, Any], profile: str) -> Binding:
             allowed=nearest(str(service), players(role)),
             remedy=f"Change {role}.service in {profile}, or {override}",
         )
+    _require_sdk(str(service))
     for name in os.environ:
         if name.startswith(f"{override}__"):
             # By name, not by value: bindings are shown in the UI.
             settings[name.removeprefix(f"{override}__").lower()] = f"${{{name}}}"
     return Binding(role, str(service), settings)
+
+
+def _require_sdk(service: str) -> None:
+    """Returns where everything that the service's folder says it needs (`SDK`) is installed; nothing is imported."""
+    for module in getattr(importlib.import_module(f"resources.{service}"), "SDK", ()):
+        try:
+            found = importlib.util.find_spec(module) is not None
+        except ModuleNotFoundError:  # not even the package that it is in
+            found = False
+        if not found:
+            raise missing_extra(service, ModuleNotFoundError(f"No module named {module!r}"))
 
 
 def players(role: str) -> list[str]:
@@ -143,10 +160,24 @@ def class_name(service: str, role: str) -> str:
     return "".join(part.title() for part in f"{service}_{role}".split("_"))
 
 
+def service_class(binding: Binding) -> type[Any]:
+    """The class that plays the role; importing it imports no SDK."""
+    found: type[Any] = getattr(importlib.import_module(binding.importable.module), binding.importable.name)
+    return found
+
+
+def value(binding: Binding, setting: str) -> Any:
+    """What a setting is today, by its default where nothing sets it; None where the service has no such setting."""
+    parameter = inspect.signature(service_class(binding)).parameters.get(setting)
+    if parameter is None:
+        return None
+    return _typed(binding, setting, parameter) if setting in binding.settings else parameter.default
+
+
 def build(binding: Binding) -> Any:
     """The service itself, its `${NAME}` settings read from the environment now. No I/O beyond importing it."""
     importable = binding.importable
-    service = getattr(importlib.import_module(importable.module), importable.name)
+    service = service_class(binding)
     known = inspect.signature(service).parameters
     for name in binding.settings:
         if name not in known:

@@ -21,6 +21,7 @@ from ml_platform.automation import automation
 from ml_platform.binding import Binding, bindings
 from ml_platform.errors import DeclarationError
 from ml_platform.faults import fault_in
+from ml_platform.reachability import require_reachable
 from ml_platform.service_resource import ServiceResource
 
 
@@ -44,7 +45,9 @@ def build_definitions(made: ModuleType, services: Mapping[str, Binding]) -> dg.D
     """What a folder declares, bound to the services that play each role, with the jobs and sensors that move it.
 
     made: a package like `assets`. services: role → binding, for instance `ml_platform.binding.bindings()`.
+    Raises BindingError for services that cannot see the stores that they need.
     """
+    require_reachable(services)
     found = declared(made)
     specs = [spec for asset in found.assets or () if isinstance(asset, dg.AssetsDefinition) for spec in asset.specs]
     _require_no_cycle(specs)

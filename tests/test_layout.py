@@ -25,17 +25,18 @@ LAW = {
     "resources": {"dagster", "ml_platform", "pydantic", "resources"},
 }
 AWS, GCP = {"boto3", "botocore", "dagster_aws"}, {"dagster_gcp", "google"}
-DATABRICKS = {"dagster_databricks", "databricks", "grpc", "httpx", "mlflow", "pyarrow", "pyspark", "sqlglot"}
+DATABRICKS = {"boto3", "botocore", "dagster_databricks", "databricks", "deltalake", "mlflow", "pyspark", "requests"}
+SPARK = {"grpc", "pyarrow", "sqlglot"}
 SERVERS = {"orjson", "psutil", "starlette", "uvicorn"}
 SDK = {
     "aws": AWS,
-    "aws/testing": AWS | SERVERS | {"moto", "werkzeug"},
-    "databricks": DATABRICKS,
-    "databricks/testing": DATABRICKS | SERVERS | {"pysail"},
+    "aws/testing": AWS | SERVERS | {"httpx", "moto", "werkzeug"},
+    "databricks": DATABRICKS | SPARK | {"httpx"},
+    "databricks/testing": DATABRICKS | SERVERS | {"google", "httpx", "moto", "pysail"},
     "embedded": {"duckdb", "httpx", "mlflow", "numpy", "orjson", "psutil", "pyarrow", "polars"},
     "gcp": GCP,
-    "gcp/testing": GCP | SERVERS | {"httpx"},
-    "mlflow": {"mlflow", "pandas", "pyarrow"},
+    "gcp/testing": GCP | SERVERS | {"google_crc32c", "httpx"},
+    "mlflow": {"mlflow", "pyarrow"},
 }
 MEETING_PLACES = {"ml_platform/definitions.py", "ml_platform/binding.py"}
 OPEN_TO_SERVICES = ("roles", "records", "errors", "engine", "jobs", "testing")

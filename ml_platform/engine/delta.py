@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from ml_platform.engine import delta_log
-from ml_platform.engine.files import filesystem
+from ml_platform.engine.files import filesystem, put
 from ml_platform.errors import AuditError, NotFoundError
 from ml_platform.records.table import Commit, DataFile, Location, StagedFiles, TableSnapshot
 
@@ -56,6 +56,18 @@ def pinned(location: Location, version: int) -> dict[str, Any]:
     """One version as a job takes it, with how to reach its store; credentials come from the job's environment."""
     options = {"storage_options": dict(location.storage_options)} if location.storage_options else {}
     return {"uri": location.uri, "version": version, **options}
+
+
+def copied(of: TableSnapshot, location: Location) -> int:
+    """The version of a new table at a location, which has the rows of the snapshot in the same files."""
+    source, target = filesystem(of.location), filesystem(location)
+    for file in of.files:
+        if "/" in file.path:
+            target.create_dir(file.path.rpartition("/")[0], recursive=True)
+        with source.open_input_stream(file.path) as stream:
+            put(target, file.path, stream.read())
+    same = StagedFiles(location, of.schema, of.partition_by, of.files)
+    return delta_log.create(same, delta_log.Change(of.files, (), {}, {}))
 
 
 def fingerprint(of: StagedFiles) -> str:

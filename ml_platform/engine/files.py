@@ -51,5 +51,7 @@ def upload(folder: Path, location: Location) -> None:
     """The location holds every file of the folder."""
     files = filesystem(location)
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        files.create_dir(path.parent.relative_to(folder).as_posix(), recursive=True)
-        put(files, path.relative_to(folder).as_posix(), path.read_bytes())
+        name = path.relative_to(folder).as_posix()
+        if "/" in name:
+            files.create_dir(name.rpartition("/")[0], recursive=True)
+        put(files, name, path.read_bytes())

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,9 +14,10 @@ from typing import Any
 from ml_platform.engine import delta
 from ml_platform.engine.package import METRICS, PLOTS, read_json
 from ml_platform.engine.running import run
+from ml_platform.engine.sending import sent
 from ml_platform.records.job import JobSpec, Needs
 from ml_platform.records.model import FeatureType, ModelVersion
-from ml_platform.records.table import Location, TableVersion
+from ml_platform.records.table import TableVersion
 from ml_platform.roles.job_runner import JobRunner
 from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.roles.model_registry import ModelRegistry
@@ -90,7 +91,8 @@ def fit(
     with TemporaryDirectory() as folder:
         package = Path(folder) / "package"
         if stands is None:
-            spec = _spec(fitting, snapshot.location, pin, fingerprint)
+            table, folders = sent(snapshot.location, pin.version, runner, Path(folder))
+            spec = replace(_spec(fitting, table, pin, fingerprint), folders=folders)
             run(runner, spec, say, package)
             version = registry.register(name, package, _tags(fitting, pin, fingerprint))
         else:
@@ -103,12 +105,12 @@ def fit(
     return Fitted(version, stands is None, pin, metrics, plots, time.monotonic() - started)
 
 
-def _spec(fitting: Fitting, location: Location, pin: TableVersion, fingerprint: str) -> JobSpec:
+def _spec(fitting: Fitting, table: Mapping[str, Any], pin: TableVersion, fingerprint: str) -> JobSpec:
     return JobSpec(
         name=f"fit-{registered_name(fitting.model)}-{fingerprint}",
         program="fit",
         arguments={
-            "training_set": delta.pinned(location, pin.version),
+            "training_set": table,
             "label": fitting.label,
             "features": dict(fitting.features),
             "task": fitting.task,

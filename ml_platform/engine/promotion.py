@@ -20,6 +20,7 @@ from ml_platform.engine.metrics import evaluate
 from ml_platform.engine.package import read_card
 from ml_platform.engine.program import digest
 from ml_platform.engine.running import run
+from ml_platform.engine.sending import sent
 from ml_platform.errors import GateRefusedError, NotFoundError
 from ml_platform.records.job import JobSpec, Needs
 from ml_platform.records.model import GateDecision, ModelVersion
@@ -151,18 +152,16 @@ def _examine(
         lacking = _lacking(packages, lakehouse, pin)
         if lacking:
             return GateDecision(promoted=False, reasons=(lacking,), candidate={})
+        table, sent_along = sent(lakehouse.table(pin.key), pin.version, runner, Path(folder))
         spec = JobSpec(
             name=f"gate-{name}-{_question(promotion, candidate, opponent, pin)}",
             program="score",
             arguments={
-                "rows": {
-                    **delta.pinned(lakehouse.table(pin.key), pin.version),
-                    "where": [["split", "=", promotion.split]],
-                },
+                "rows": {**table, "where": [["split", "=", promotion.split]]},
                 "models": {number: number for number in packages},
                 "keep": [promotion.label],
             },
-            folders=packages,
+            folders={**packages, **sent_along},
             needs=promotion.needs,
         )
         scores = pq.read_table(run(runner, spec, say, Path(folder) / "scores") / _SCORES)

@@ -17,8 +17,8 @@ def run(runner: JobRunner, spec: JobSpec, say: Callable[[str], None], into: Path
     Raises ServiceError with the job's own reason unless it succeeds; an interrupted caller leaves no job running.
     """
     job_id = runner.submit(spec)
-    say(f"{spec.program} job {job_id}")
     try:
+        say(f"{spec.program} job {job_id}")
         for event in runner.events(job_id):
             say(_line(event))
         status = runner.status(job_id)

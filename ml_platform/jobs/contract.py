@@ -41,6 +41,17 @@ class JobOrder:
             raise DeclarationError(f"argument {absent[0]} is absent, but the job needs {', '.join(sorted(required))}")
         return {**optional, **self.arguments}
 
+    def table(self, given: Mapping[str, Any], optional: Mapping[str, Any]) -> dict[str, Any]:
+        """A table's address, by `uri`, and its version; one that came along with the job is given by its `folder`.
+
+        optional: what else may be given → its default.
+        """
+        address = dict(given)
+        if "folder" in address:
+            address["uri"] = str(self.folder(str(address.pop("folder"))))
+        known = {"storage_options": {}, **optional}
+        return JobOrder(address, {}).checked({"uri": str, "version": int}, known)
+
     def folder(self, name: str) -> Path:
         """The local folder of that name. Raises DeclarationError where the order has none."""
         if name not in self.folders:

@@ -54,7 +54,7 @@ def fit(order: JobOrder, output: Path) -> None:
         raise DeclarationError(f"task is {given['task']}, but only binary is fitted")
     parameters = completed(given["estimator"], given["parameters"])
     beside = completed(given["baseline"], {})
-    pin = JobOrder(given["training_set"], {}).checked({"uri": str, "version": int}, {"storage_options": {}})
+    pin = order.table(given["training_set"], {})
     features, splits = read_splits(TrainingRequest(**pin, **{name: given[name] for name in _COLUMNS}))
     emit("log", ", ".join(f"{len(split.label)} rows to {name}" for name, split in splits.items()))
     baseline = _fitted(given["baseline"], _task(features, splits, beside, given))

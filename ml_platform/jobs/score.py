@@ -43,10 +43,10 @@ def score(order: JobOrder, output: Path) -> None:
 
 
 def _rows(order: JobOrder, rows: Mapping[str, Any]) -> tuple[ds.Dataset, ds.Expression | None]:
-    if "folder" in rows:
+    if "folder" in rows and "version" not in rows:
         JobOrder(rows, {}).checked({"folder": str}, {})
         return parquet_files(order.folder(rows["folder"])), None
-    given = JobOrder(rows, {}).checked({"uri": str, "version": int}, {"where": [], "storage_options": {}})
+    given = order.table(rows, {"where": []})
     table = pinned_table(given["uri"], given["version"], given["storage_options"])
     return table, row_filter(table, given["where"])
 

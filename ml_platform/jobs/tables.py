@@ -32,7 +32,7 @@ _COMPARISONS = {
 
 
 def pinned_table(uri: str, version: int, storage_options: Mapping[str, str] | None = None) -> ds.Dataset:
-    """One version of a Delta table, not yet read.
+    """One version of a Delta table, not yet read; its files come in the order of their names, whatever its log says.
 
     storage_options: how to reach its store, in deltalake's spelling. Credentials come from the environment: the store's
     own variables, or ML_PLATFORM_STORAGE_OPTIONS, as JSON, which wins.
@@ -43,12 +43,14 @@ def pinned_table(uri: str, version: int, storage_options: Mapping[str, str] | No
 
     options = {**(storage_options or {}), **json.loads(os.environ.get(STORAGE_OPTIONS, "{}"))}
     try:
-        return DeltaTable(uri, version=version, storage_options=options).to_pyarrow_dataset()
+        table = DeltaTable(uri, version=version, storage_options=options).to_pyarrow_dataset()
     except (DeltaError, OSError) as error:
         raise PlatformError(
             f"table {uri} is pinned at version {version}, but cannot be opened there ({error})",
             remedy="Check that the table exists, that the version was not vacuumed, and that the job may read it",
         ) from error
+    files = sorted(table.get_fragments(), key=lambda file: str(file.path))
+    return ds.FileSystemDataset(files, table.schema, table.format, table.filesystem) if files else table
 
 
 def parquet_files(folder: Path) -> ds.Dataset:

@@ -12,6 +12,11 @@ from ml_platform.records.job import JobEvent, JobSpec, JobStatus
 class JobRunner(Protocol):
     """Runs one program to its end, somewhere; the caller can leave and come back by the job's id."""
 
+    @property
+    def stages(self) -> bool:
+        """Whether tables have to be sent along as files, because its jobs cannot reach the lakehouse."""
+        ...
+
     def submit(self, spec: JobSpec) -> str:
         """The id of the job that runs the spec; a pending, running or succeeded job of that name is attached to."""
         ...

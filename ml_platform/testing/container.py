@@ -37,8 +37,6 @@ class Container:
         own = {"PATH": os.defpath, "HOME": str(folder), "TMPDIR": str(folder), "LANG": "C.UTF-8"}
         # The image has OpenMP; this machine may not.
         own |= openmp.environment(folder / "lib")
-        root = str(Path(ml_platform.__file__).parent.parent)
-        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         with (folder / _LOG).open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", confined.__name__, str(folder), *command],
@@ -46,7 +44,7 @@ class Container:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
-                env={**own, "PYTHONPATH": path, **environment},
+                env={**own, "PYTHONPATH": _search_path(folder), **environment},
                 start_new_session=True,
             )
         return cls(process, folder)
@@ -83,3 +81,14 @@ class Container:
             os.killpg(self.pid, number)
         except ProcessLookupError:
             return
+
+
+def _search_path(folder: Path) -> str:
+    """Where the container's programs find the platform: by links, for they may not list the folder that it is in."""
+    root, code = Path(ml_platform.__file__).parent.parent, folder / "code"
+    code.mkdir(exist_ok=True)
+    for package in ("ml_platform", "resources"):
+        if not (code / package).exists():
+            (code / package).symlink_to(root / package)
+    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != str(root)]
+    return os.pathsep.join([str(code), *others])

@@ -18,10 +18,11 @@ class InlineJobRunner:
     """Calls a program's function; its output is kept for as long as the runner lives.
 
     submitted: every spec that was run, in order. fail_with: while it is not empty, jobs fail with that reason.
-    cancelled: ids that were asked to be cancelled.
+    cancelled: ids that were asked to be cancelled. stages: tables come along as files.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, stages: bool = False) -> None:
+        self.stages = stages
         self._home = Path(tempfile.mkdtemp(prefix="jobs-"))
         self._status: dict[str, JobStatus] = {}
         self.submitted: list[JobSpec] = []

@@ -48,10 +48,13 @@ class Project:
     """A package of declarations in a folder of its own, with embedded services whose state is there too.
 
     folder: an empty folder. files: path inside the package → text, for instance `silver/orders/defs.yaml`.
-    environment: the environment's name.
+    environment: the environment's name. keeps: its instance writes what happens into files of the folder.
     """
 
-    def __init__(self, folder: Path, files: Mapping[str, str], environment: str = "test") -> None:
+    def __init__(
+        self, folder: Path, files: Mapping[str, str], environment: str = "test", *, keeps: bool = False
+    ) -> None:
+        self.keeps = keeps
         self.name = f"project_{uuid.uuid4().hex[:12]}"
         self.root = folder / self.name
         self._folder = folder
@@ -93,6 +96,9 @@ class Project:
     @cached_property
     def instance(self) -> dg.DagsterInstance:
         """The instance that its runs are on; it keeps what happened for as long as the project lives."""
+        if self.keeps:
+            (self._folder / "dagster").mkdir(exist_ok=True)
+            return dg.DagsterInstance.local_temp(str(self._folder / "dagster"))
         return dg.DagsterInstance.ephemeral(tempdir=str(self._folder / "dagster"))
 
     @cached_property
@@ -153,8 +159,13 @@ class Project:
 
 def embedded_services(home: Path, environment: str = "test") -> dict[str, binding.Binding]:
     """Role → embedded service that keeps its state below the folder, whatever profile is in force."""
+    return services_of({"ML_PLATFORM_HOME": str(home), "ML_PLATFORM_ENV": environment})
+
+
+def services_of(environment: Mapping[str, str]) -> dict[str, binding.Binding]:
+    """Role → service, as these variables bind it and no other `ML_PLATFORM_…` of this process."""
     outside = {name: value for name, value in os.environ.items() if not name.startswith("ML_PLATFORM_")}
-    with patch.dict(os.environ, {**outside, "ML_PLATFORM_HOME": str(home), "ML_PLATFORM_ENV": environment}, clear=True):
+    with patch.dict(os.environ, {**outside, **environment}, clear=True):
         bound = binding.bindings()
         return {role: replace(it, settings=binding.resolved(binding.build(it)).settings) for role, it in bound.items()}
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from textwrap import dedent
 
+from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.testing.project import Project, Ran
 
 LANDING = "landing/shop"
@@ -53,14 +54,23 @@ def stores() -> str:
 
 def project(folder: Path, environment: str = "test") -> Project:
     """The project with its files landed and the replay clock set behind the last of them; nothing is made yet."""
-    from ml_platform.engine import clock
-
     made = Project(folder, FILES, environment)
-    for month in MONTHS:
-        made.land(LANDING, f"orders/{month}.csv", orders(month))
-    made.land(LANDING, "stores/stores.csv", stores())
-    clock.advance(made.lakehouse, datetime(2024, 4, 30, tzinfo=UTC))
+    land(made.lakehouse)
     return made
+
+
+def land(lakehouse: Lakehouse) -> None:
+    """The files stand in the lakehouse, wherever it is, and the replay clock behind the last of them."""
+    from ml_platform.engine import clock
+    from ml_platform.engine.files import filesystem, put
+
+    landed = filesystem(lakehouse.files(LANDING))
+    landed.create_dir("orders")
+    landed.create_dir("stores")
+    for month in MONTHS:
+        put(landed, f"orders/{month}.csv", orders(month).encode())
+    put(landed, "stores/stores.csv", stores().encode())
+    clock.advance(lakehouse, datetime(2024, 4, 30, tzinfo=UTC))
 
 
 def declaration(kind: str, attributes: str) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from ml_platform.binding import Binding
-from ml_platform.engine import clock, delta
-from ml_platform.engine.files import filesystem, put
+from ml_platform.engine import delta
 from ml_platform.metadata import OUTCOME, UNCHANGED
 from ml_platform.testing import shop
 from ml_platform.testing.project import Project
@@ -30,11 +28,7 @@ class ShopSliceContract:
         """The shop with its files landed in that lakehouse."""
         project = Project(tmp_path, shop.FILES)
         project.services["lakehouse"] = bound
-        landed = filesystem(project.lakehouse.files(shop.LANDING))
-        for month in shop.MONTHS:
-            put(landed, f"orders/{month}.csv", shop.orders(month).encode())
-        put(landed, "stores/stores.csv", shop.stores().encode())
-        clock.advance(project.lakehouse, datetime(2024, 4, 30, tzinfo=UTC))
+        shop.land(project.lakehouse)
         return project
 
     def test_the_shop_is_made_once_and_is_unchanged_the_second_time(self, project: Project) -> None:

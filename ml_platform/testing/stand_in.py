@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import ml_platform
@@ -87,14 +89,21 @@ def injector(address: str) -> Callable[[Fault, int], None]:
 
 
 def run_command(cloud: AbstractContextManager[Cloud], profile: str, command: Sequence[str]) -> int:
-    """The exit code of the command, run by that profile on the cloud's stand-ins.
+    """The exit code of the command, run by that profile on the cloud's stand-ins, which forget everything afterwards.
 
-    command: a program of this Python's environment, and its arguments.
+    command: a program and its arguments; programs of this Python's environment come first. What services keep on this
+    machine is as short-lived as the stand-ins: in a home that goes with them.
     """
-    with cloud as running_cloud:
-        program = Path(sys.executable).parent / command[0]
-        environment = {**os.environ, **running_cloud.environment, "ML_PLATFORM_PROFILE": profile}
-        return subprocess.run([str(program), *command[1:]], env=environment, check=False).returncode
+    with cloud as running_cloud, TemporaryDirectory() as home:
+        dagster_home = Path(home) / "dagster"
+        dagster_home.mkdir()
+        own = {"ML_PLATFORM_HOME": home, "DAGSTER_HOME": str(dagster_home), "ML_PLATFORM_PROFILE": profile}
+        if given := os.environ.get("DAGSTER_HOME"):
+            shutil.copy(Path(given) / "dagster.yaml", dagster_home)
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        environment = {**os.environ, **running_cloud.environment, **own, "PATH": path}
+        program = shutil.which(command[0], path=path) or command[0]
+        return subprocess.run([program, *command[1:]], env=environment, check=False).returncode
 
 
 def end_with_caller(end: Callable[[], None]) -> None:

@@ -31,9 +31,11 @@ class EmbeddedJobRunner:
     """Runs programs of `ml_platform.jobs` on this machine; a job outlives the process that submitted it.
 
     home: folder of the jobs' state, one folder a job: spec.json, status.json, events.jsonl, stderr.log, output/.
+    stages: whether tables are sent along as files, for a lakehouse that lends its credentials to nobody's jobs.
     """
 
-    def __init__(self, home: str) -> None:
+    def __init__(self, home: str, stages: bool = False) -> None:
+        self.stages = stages
         self._home = Path(home).absolute()
 
     def submit(self, spec: JobSpec) -> str:

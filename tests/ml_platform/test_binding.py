@@ -1,5 +1,12 @@
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
 import pytest
 
 from ml_platform.binding import (
@@ -77,7 +84,7 @@ def test_one_role_is_overridden_by_its_variable_and_drops_the_other_services_set
     monkeypatch.setenv("ML_PLATFORM_COMPUTE", "spark")
     monkeypatch.setenv("ML_PLATFORM_COMPUTE__MASTER", "here")
     monkeypatch.setattr("ml_platform.binding.players", lambda role: ["embedded", "spark"])
-    settings = {"master": "${ML_PLATFORM_COMPUTE__MASTER}"}
+    monkeypatch.setitem(sys.modules, "resources.spark", ModuleType("resources.spark"))
     # what a variable gives stands by the variable's name, for bindings are shown
     settings = {"master": "${ML_PLATFORM_COMPUTE__MASTER}"}
     assert binding("compute") == Binding("compute", "spark", settings)
@@ -94,7 +101,7 @@ def test_role_that_no_service_plays_is_refused_with_who_does(monkeypatch: pytest
     monkeypatch.setenv("ML_PLATFORM_JOB_RUNNER", "embeded")
     with pytest.raises(BindingError, match=r"job_runner is bound to 'embeded', but no resources/embeded/job_runner.py"):
         binding("job_runner")
-    assert players("job_runner") == ["embedded"]
+    assert players("job_runner") == ["aws", "databricks", "embedded", "gcp"]
 
 
 def test_unknown_profile_is_refused_with_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,3 +142,18 @@ def test_variable_is_read_when_the_service_is_built_and_not_before(monkeypatch: 
     built = build(bound)
     assert built.table("silver/orders").uri.startswith("/somewhere")
     assert resolved(built).settings == {"root": "/somewhere"}
+
+
+@pytest.mark.parametrize("cloud", ["aws", "gcp", "databricks"])
+def test_a_profile_without_its_sdk_says_how_to_install_it(cloud: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    extras = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert cloud in extras["optional-dependencies"]
+    there = importlib.util.find_spec
+    monkeypatch.setenv("ML_PLATFORM_PROFILE", cloud)
+    bindings()
+    for module in importlib.import_module(f"resources.{cloud}").SDK:
+        monkeypatch.setattr("importlib.util.find_spec", lambda name, gone=module: None if name == gone else there(name))
+        with pytest.raises(BindingError) as told:
+            bindings()
+        assert module in str(told.value)
+        assert str(told.value).endswith(f"Install it: pip install 'ml_platform[{cloud}]'.")

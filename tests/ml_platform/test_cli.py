@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
 
@@ -37,6 +38,21 @@ def test_run_makes_the_selection_and_exits_with_0(invoke: object, shop: Project)
     result = invoke("--select", 'key:"bronze/stores"')
     assert result.exit_code == 0, result.output
     assert len(shop.rows("bronze/stores")) == 3
+
+
+def test_invoke_asks_with_a_request_or_with_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    host = SimpleNamespace(invoke=lambda name, request: asked.append((name, request)) or {"outputs": [0.5]})
+    monkeypatch.setattr("ml_platform.binding.service", lambda role: host)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    assert CliRunner().invoke(main, ["invoke", "late"]).stderr.startswith("error: endpoint late was never materialized")
+    with dg.DagsterInstance.get() as instance:
+        example = {"example_request": dg.MetadataValue.json({"inputs": [1]})}
+        instance.report_runless_asset_event(dg.AssetMaterialization(["endpoints", "late"], metadata=example))
+    assert '"outputs"' in CliRunner().invoke(main, ["invoke", "late"]).output
+    CliRunner().invoke(main, ["invoke", "late", '{"inputs": [2]}'])
+    assert asked == [("late", {"inputs": [1]}), ("late", {"inputs": [2]})]
+    assert "the request is no JSON" in CliRunner().invoke(main, ["invoke", "late", "{"]).output
 
 
 def test_asset_that_fails_exits_with_1(invoke: object, shop: Project) -> None:
@@ -128,6 +144,6 @@ def test_stop_ends_every_endpoint_of_the_environment(tmp_path: Path) -> None:
         # then it does not serve any more
         assert (result.exit_code, result.output) == (0, f"endpoints/{spec.name} is stopped\n")
         assert host.describe(spec.name) is None
-        assert CliRunner().invoke(main, ["stop"]).output == "no endpoint is running\n"
+        assert CliRunner().invoke(main, ["stop"]).output == "no endpoint is running on this machine\n"
     finally:
         host.retire(spec.name)

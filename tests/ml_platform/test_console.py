@@ -164,7 +164,7 @@ import dagster as dg
 def shop():
     ranks = {"test_roc_auc": 0.75, "test_log_loss": 0.5}
     is_near = {"test_brier": 0.2, "test_expected_calibration_error": 0.0125}
-    return dg.MaterializeResult(metadata={**ranks, **is_near, "curl": "curl -s http://127.0.0.1:1/v2"})
+    return dg.MaterializeResult(metadata={**ranks, **is_near, "ask": "curl -s http://127.0.0.1:1/v2"})
 """
     shop.write("landing/shop/shop.py", program)
     assert run_graph(shop.definitions, 'key:"landing/shop"', None)

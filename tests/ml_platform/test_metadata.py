@@ -56,11 +56,20 @@ def test_endpoint_gives_a_command_that_asks_it(before: int | None, outcome: str)
         return Revision("late", number, TrafficSplit({4: 1.0}), {4: "d"}, "http://127.0.0.1:1", ready=True)
 
     views = {"order_v1": PublishedView("abc", 3), "never_v1": None}
-    said = metadata.of_revision(before and revision(before), revision(2), views, {"inputs": ["it's"]}, 0.5)
+    said = metadata.of_revision(
+        before and revision(before), revision(2), views, {"inputs": ["it's"]}, 0.5, open_to_all=True
+    )
     assert said["outcome"] == outcome
     assert said["url"].value == "http://127.0.0.1:1/v2/models/late/infer"
-    assert shlex.split(said["curl"]) == ["curl", "-s", said["url"].value, "-d", '{"inputs": ["it\'s"]}']
+    assert shlex.split(said["ask"]) == ["curl", "-s", said["url"].value, "-d", '{"inputs": ["it\'s"]}']
     assert [row.data for row in said["looks_up"].records] == [{"view": "order_v1", "version": "abc", "rows": 3}]
+
+
+def test_endpoint_of_a_cloud_is_asked_through_its_host() -> None:
+    revision = Revision("late", 2, TrafficSplit({4: 1.0}), {4: "d"}, "https://there/endpoints/late", ready=True)
+    said = metadata.of_revision(None, revision, {}, {"inputs": []}, 0.5, open_to_all=False)
+    assert shlex.split(said["ask"]) == ["ml-platform", "invoke", "late", '{"inputs": []}']
+    assert said["url"].value == "https://there/endpoints/late"
 
 
 def test_drift_is_a_picture_and_a_table_and_counts_what_drifted() -> None:
@@ -78,3 +87,7 @@ def test_drift_is_a_picture_and_a_table_and_counts_what_drifted() -> None:
 
 def test_picture_is_inside_its_markdown() -> None:
     assert metadata.picture(PNG, "roc") == "![roc](data:image/png;base64,iVBORw0KGgo=)"
+
+
+def test_a_refusal_without_numbers_can_be_shown() -> None:
+    assert metadata.of_decision(GateDecision(False, ("Broken: no common ground.",), {}))["metrics"].records == []

@@ -43,7 +43,7 @@ def test_second_run_adopts_the_running_revision(made: Made) -> None:
 
 def test_printed_curl_is_answered_and_collected_into_the_log_exactly_once(made: Made) -> None:
     before = len(made.project.rows("endpoints/returns__log"))
-    answer = ask(made.again.said["endpoints/returns"]["curl"])
+    answer = ask(made.again.said["endpoints/returns"]["ask"])
     (probability,) = answer["outputs"][0]["data"]
     assert 0 < probability < 1
     assert made.project.run('key:"endpoints/returns__log"').success
@@ -55,8 +55,8 @@ def test_printed_curl_is_answered_and_collected_into_the_log_exactly_once(made: 
 
 
 def test_endpoint_answers_as_the_model_scored_in_batch(made: Made) -> None:
-    answer = ask(made.again.said["endpoints/returns"]["curl"])
-    asked = shlex.split(made.again.said["endpoints/returns"]["curl"])[-1]
+    answer = ask(made.again.said["endpoints/returns"]["ask"])
+    asked = shlex.split(made.again.said["endpoints/returns"]["ask"])[-1]
     (order,) = json.loads(asked)["inputs"][0]["data"]
     scored = next(row for row in made.project.rows("predictions/returns") if row["order_id"] == order)
     assert answer["outputs"][0]["data"] == pytest.approx([scored["prediction"]])

@@ -26,9 +26,10 @@ WAITS = "import subprocess, sys, time\nsubprocess.Popen([sys.executable, '-c', '
 
 def started(folder: Path, program: str, *arguments: str) -> Container:
     folder.mkdir()
-    (folder / "program.py").write_text(program)
-    path = os.pathsep.join([str(Path(__file__).parents[3]), str(folder), os.environ["PYTHONPATH"]])
-    return Container.start(["program", *arguments], folder, {"PYTHONPATH": path})
+    # Its working folder is no place that programs are found in.
+    (folder / "code").mkdir()
+    (folder / "code" / "program.py").write_text(program)
+    return Container.start(["program", *arguments], folder, {})
 
 
 def test_a_container_sees_nothing_of_its_callers_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,6 +45,14 @@ def test_a_container_sees_nothing_of_its_callers_files(tmp_path: Path, monkeypat
         f"refused {readme} PermissionError",
         "seen written",
     ]
+
+
+def test_a_program_of_the_platform_can_start_another(tmp_path: Path) -> None:
+    program = (
+        "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'import ml_platform.jobs.fit'], check=True)"
+    )
+    container = started(tmp_path / "box", program)
+    assert container.process.wait(60) == 0, container.output()
 
 
 def living(group: int) -> list[psutil.Process]:

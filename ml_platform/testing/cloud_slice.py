@@ -1,0 +1,177 @@
+"""The whole shop on one cloud, from its files to a logged prediction, as a contract that every profile keeps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from ml_platform.engine import delta
+from ml_platform.engine.files import filesystem
+from ml_platform.metadata import OUTCOME, UNCHANGED
+from ml_platform.records.table import Location
+from ml_platform.testing import shop
+from ml_platform.testing.project import Project, Ran, services_of
+from ml_platform.testing.stand_in import Cloud
+
+_UP_TO_THE_MODEL = '+key:"models/returns__champion"'
+_LOG = 'key:"endpoints/returns__log"'
+_MOMENT = "2024-04-20T00:00:00+00:00"
+
+
+@dataclass(frozen=True)
+class Shops:
+    """Two environments of one account. dev: after two runs of everything; prod: nothing was made in it yet.
+
+    variables: of the process, by which the profile's services find their cloud.
+    """
+
+    dev: Project
+    prod: Project
+    first: Ran
+    again: Ran
+    variables: Mapping[str, str]
+
+
+class CloudSliceContract:
+    """What a profile keeps. Inherit it, say the `profile`, and have a fixture `cloud` for the class."""
+
+    profile: str
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def shops(cls, cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shops]:
+        """The shop in two environments, the endpoint of the first serving."""
+        variables = {**cloud.environment, "ML_PLATFORM_PROFILE": cls.profile}
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in cloud.environment.items():
+                patch.setenv(name, value)
+            unique = uuid4().hex[:6]
+            names = [f"{name}-{unique}" for name in ("dev-1", "prod")]
+            dev, prod = (_shop(tmp_path_factory.mktemp(name), name, variables) for name in names)
+            first = dev.run("*", shop.EVERYTHING)
+            assert first.success, first.failures
+            again = dev.run("*", shop.EVERYTHING)
+            assert again.success, again.failures
+            yield Shops(dev, prod, first, again, cloud.environment)
+            for project in (dev, prod):
+                project.service("endpoint_host").retire("returns")
+
+    @pytest.fixture(autouse=True)
+    def found(self, shops: Shops, scratch_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The cloud's variables stand in this process."""
+        for name, value in shops.variables.items():
+            monkeypatch.setenv(name, value)
+
+    @pytest.fixture
+    def scratch_home(self, tmp_path: Path) -> Path:
+        """Whatever the suite does to the environment before a test is to come before `found`."""
+        return tmp_path
+
+    def test_everything_is_made_and_nothing_a_second_time(self, shops: Shops) -> None:
+        assert len(shops.dev.rows("silver/orders")) == len(shop.MONTHS) * shop.ORDERS_A_MONTH
+        assert len(shops.dev.rows("predictions/returns")) == shop.ORDERS_A_MONTH
+        outcomes = {key: said.get(OUTCOME) for key, said in shops.again.said.items()}
+        assert outcomes == dict.fromkeys(shops.first.said, UNCHANGED)
+
+    def test_the_champion_is_as_good_as_the_embedded_one(self, shops: Shops, tmp_path: Path) -> None:
+        embedded = shop.project(tmp_path)
+        ran = embedded.run(_UP_TO_THE_MODEL, shop.EVERYTHING)
+        assert ran.success, ran.failures
+        expected = _metrics(ran)
+        assert expected
+        assert _metrics(shops.first) == expected
+
+    def test_an_answer_is_that_of_the_batch_and_stands_in_the_log(self, shops: Shops) -> None:
+        host = shops.dev.service("endpoint_host")
+        batch = {row["order_id"]: row for row in shops.dev.rows("predictions/returns")}
+        order = batch["2024-04-055"]
+        answer = host.invoke("returns", _request(order["order_id"], order["event_time"].isoformat()))
+        assert answer["outputs"][0]["data"] == [pytest.approx(order["prediction"], abs=1e-9)]
+        assert shops.dev.run(_LOG).success
+        (logged,) = [
+            row
+            for row in shops.dev.rows("endpoints/returns__log")
+            if row["request_id"] in answer["parameters"]["request_ids"]
+        ]
+        assert logged["model_version"] == order["model_version"]
+        assert '"amount"' in logged["features"]
+        assert '"order_v1"' in logged["views"]
+
+    def test_environments_do_not_see_each_other(self, shops: Shops) -> None:
+        dev, prod = shops.dev, shops.prod
+        assert delta.snapshot(prod.lakehouse.table("silver/orders")) is None
+        assert prod.service("model_registry").versions("returns") == []
+        assert prod.service("endpoint_host").describe("returns") is None
+        assert prod.service("prediction_log").since("returns", 0, 10)[0] == []
+        before = (dev.version("training_sets/returns"), dev.service("endpoint_host").describe("returns"))
+
+        ran = prod.run("+" + 'key:"endpoints/returns"', shop.EVERYTHING)
+        assert ran.success, ran.failures
+        mine = prod.service("endpoint_host").describe("returns")
+        assert mine is not None
+        assert before[1] is not None
+        assert mine.digests == before[1].digests
+        prod.service("endpoint_host").retire("returns")
+
+        assert (dev.version("training_sets/returns"), dev.service("endpoint_host").describe("returns")) == before
+        assert dev.service("endpoint_host").invoke("returns", _request("2024-04-055", _MOMENT))["outputs"]
+
+    def test_nothing_secret_is_in_what_is_kept_or_shown(
+        self, shops: Shops, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        canaries = [value.encode() for name, value in shops.variables.items() if _secret(name)]
+        assert canaries
+        shown = repr(shops.dev.definitions.get_repository_def().get_all_jobs()).encode()
+        shown += "".join(capfd.readouterr()).encode()
+        for content in (shown, *_kept(shops.dev)):
+            assert not [canary for canary in canaries if canary in content]
+
+
+def _shop(folder: Path, environment: str, variables: Mapping[str, str]) -> Project:
+    project = Project(folder, shop.FILES, environment, keeps=True)
+    own = {"ML_PLATFORM_HOME": str(folder / "home"), "ML_PLATFORM_ENV": environment}
+    project.services = services_of({**variables, **own})
+    shop.land(project.lakehouse)
+    return project
+
+
+def _request(order: str, moment: str) -> dict[str, Any]:
+    columns = {"order_id": order, "event_time": moment}
+    return {"inputs": [{"name": name, "shape": [1], "datatype": "BYTES", "data": [it]} for name, it in columns.items()]}
+
+
+def _metrics(ran: Ran) -> dict[str, Any]:
+    said = ran.said["models/returns"]
+    return {name: value for name, value in said.items() if name.startswith(("train_", "validate_", "test_"))}
+
+
+def _secret(name: str) -> bool:
+    return any(word in name for word in ("SECRET", "TOKEN", "PASSWORD"))
+
+
+def _kept(project: Project) -> Iterator[bytes]:
+    """Every file of the project, and every object of its lakehouse's store."""
+    folder = project.root.parent
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            yield path.read_bytes()
+    location = project.lakehouse.files("any")
+    store = Location("", "/".join(location.uri.split("/")[:3]), location.storage_options, location.access)
+    from pyarrow.fs import FileSelector, FileType
+
+    files = filesystem(store)
+    for info in files.get_file_info(FileSelector("", recursive=True)):
+        if info.type == FileType.File:
+            with files.open_input_stream(info.path) as stream:
+                yield stream.read()
+
+
+def variables_of(names: str) -> dict[str, str]:
+    """The variables of this process whose names begin so; for suites that run on a real account."""
+    return {name: value for name, value in os.environ.items() if name.startswith(tuple(names.split()))}
