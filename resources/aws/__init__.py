@@ -1,1 +1,4 @@
 """Amazon Web Services, one file a role that it plays."""
+
+# What the extra of this name installs; a profile without it is refused when definitions load.
+SDK = ("boto3", "dagster_aws")

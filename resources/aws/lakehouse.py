@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from ml_platform.records.table import Location
@@ -17,17 +18,14 @@ class AwsLakehouse:
     child processes inherit them and nothing that is secret is recorded.
 
     bucket: its name; it has to exist. prefix: inside it, already the environment's own, for instance `prod`.
-    region: the bucket's, for instance `eu-central-1`. endpoint_url: of another store than Amazon's; empty for Amazon.
+    region: the bucket's, for instance `eu-central-1`. endpoint_url: of another store than Amazon's; where it is empty,
+    AWS_ENDPOINT_URL_S3 says it, as it does to Amazon's SDK, and where that is unset it is Amazon's.
     """
 
     def __init__(self, bucket: str, prefix: str, region: str, endpoint_url: str = "") -> None:
         self._root = f"s3://{bucket}/{prefix.strip('/')}".rstrip("/")
         # A commit is a file that must not be there yet: the store itself refuses the second of two writers.
-        self._options = {"aws_region": region, "aws_conditional_put": "etag"}
-        if endpoint_url:
-            self._options["aws_endpoint_url"] = endpoint_url
-        if endpoint_url.startswith("http://"):
-            self._options["aws_allow_http"] = "true"
+        self._options = {"aws_region": region, "aws_conditional_put": "etag", **reached(endpoint_url)}
 
     def table(self, key: str) -> Location:
         """As the role promises."""
@@ -36,6 +34,13 @@ class AwsLakehouse:
     def files(self, key: str) -> Location:
         """As the role promises."""
         return Location(key, f"{self._root}/files/{key}", self._options)
+
+
+def reached(endpoint_url: str = "") -> dict[str, str]:
+    """The storage options by which delta-rs reaches the store; empty for Amazon's."""
+    url = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3", "")
+    plain = {"aws_allow_http": "true"} if url.startswith("http://") else {}
+    return {"aws_endpoint_url": url, **plain} if url else {}
 
 
 if TYPE_CHECKING:

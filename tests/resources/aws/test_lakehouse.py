@@ -69,3 +69,17 @@ class TestConcurrentWritersOverAwsLakehouse(ConcurrentWritersContract):
 def test_no_credential_is_a_setting(lakehouse: AwsLakehouse) -> None:
     found = [*lakehouse.table("a/b").storage_options, *inspect.signature(AwsLakehouse).parameters]
     assert not [name for name in found if "secret" in name or "key" in name or "token" in name]
+
+
+def test_store_is_where_amazons_sdk_would_look_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = {"bucket": "bucket", "prefix": "dev", "region": "eu-central-1"}
+    assert AwsLakehouse(**place).table("a").storage_options == {
+        "aws_region": "eu-central-1",
+        "aws_conditional_put": "etag",
+    }
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
+    found = AwsLakehouse(**place).table("a").storage_options
+    assert (found["aws_endpoint_url"], found["aws_allow_http"]) == ("http://127.0.0.1:1", "true")
+    assert AwsLakehouse(**place, endpoint_url="https://minio").files("a").storage_options["aws_endpoint_url"] == (
+        "https://minio"
+    )

@@ -1,0 +1,224 @@
+"""Models, endpoint configurations and endpoints: what is declared of them, their states, and invocations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Thread
+from typing import Any
+
+from resources.aws.testing.account import ACCOUNT, Account, offered, page
+from resources.aws.testing.servers import Server, chosen, ended, started
+from resources.aws.testing.service_model import Refusal
+
+_LISTED = ("NameContains", "StatusEquals", "SortBy", "SortOrder", "MaxResults", "NextToken")
+_SETTLED = ("InService", "Failed")
+
+
+class Declared:
+    """Resources that only stand there, models or endpoint configurations: created, described, listed, deleted."""
+
+    def __init__(self, account: Account, noun: str, taken: Sequence[str]) -> None:
+        self._account, self._noun, self._taken = account, noun, (f"{noun}Name", "Tags", *taken)
+        self._kind = {"Model": "model", "EndpointConfig": "endpoint-config"}[noun]
+        self.requests: dict[str, Mapping[str, Any]] = {}
+        self._created: dict[str, datetime] = {}
+
+    def create(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """It stands."""
+        offered(request, *self._taken)
+        name, arn = self._named(request)
+        if name in self.requests:
+            raise Refusal("ValidationException", f'Cannot create already existing {self._kind} "{arn}".')
+        self._account.tag(arn, request.get("Tags", []))
+        self.requests[name], self._created[name] = request, datetime.now(UTC)
+        return {f"{self._noun}Arn": arn}
+
+    def describe(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """It as it was created."""
+        name = self.found(request)
+        given = {key: value for key, value in self.requests[name].items() if key != "Tags"}
+        return given | {f"{self._noun}Arn": self._named(request)[1], "CreationTime": self._created[name]}
+
+    def list(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Those that the request asks for."""
+        offered(request, *_LISTED)
+        names = ({f"{self._noun}Name": name} for name in self.requests)
+        kept = (f"{self._noun}Name", f"{self._noun}Arn", "CreationTime")
+        found, more = page([{key: self.describe(name)[key] for key in kept} for name in names], request, self._noun)
+        return {f"{self._noun}s": found, **more}
+
+    def delete(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """It is gone."""
+        name = self.found(request)
+        self._account.forget(self._named(request)[1])
+        del self.requests[name], self._created[name]
+        return {}
+
+    def found(self, request: Mapping[str, Any]) -> str:
+        """The name that the request has. Raises Refusal where nothing stands under it."""
+        name, arn = self._named(request)
+        if name not in self.requests:
+            raise Refusal("ValidationException", f'Could not find {self._kind.replace("-", " ")} "{arn}".')
+        return name
+
+    def _named(self, request: Mapping[str, Any]) -> tuple[str, str]:
+        name = request[f"{self._noun}Name"]
+        return name, self._account.arn(self._kind, name)
+
+
+@dataclass
+class Endpoint:
+    """One endpoint. config: the name of the configuration that serves."""
+
+    name: str
+    arn: str
+    config: str
+    created: datetime
+    modified: datetime
+    status: str = "Creating"
+    reason: str = ""
+    variants: Sequence[Mapping[str, Any]] = ()
+    servers: Sequence[Server] = field(default_factory=list)
+
+
+class Endpoints:
+    """The endpoints; an update leaves the old servers answering until the new ones are healthy."""
+
+    def __init__(self, account: Account, models: Declared, configs: Declared) -> None:
+        self._account, self._models, self._configs = account, models, configs
+        self._endpoints: dict[str, Endpoint] = {}
+
+    def create(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """It is being created."""
+        offered(request, "EndpointName", "EndpointConfigName", "Tags")
+        name, config = request["EndpointName"], self._configs.found(request)
+        arn = self._account.arn("endpoint", name)
+        if name in self._endpoints:
+            raise Refusal("ValidationException", f'Cannot create already existing endpoint "{arn}".')
+        self._account.tag(arn, request.get("Tags", []))
+        now = datetime.now(UTC)
+        endpoint = self._endpoints[name] = Endpoint(name, arn, config, now, now)
+        Thread(target=self._create, args=(endpoint,), daemon=True).start()
+        return {"EndpointArn": arn}
+
+    def update(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """It is being updated."""
+        offered(request, "EndpointName", "EndpointConfigName")
+        endpoint, config = self._settled(request, "update"), self._configs.found(request)
+        if config == endpoint.config:
+            raise Refusal(
+                "ValidationException", f'Cannot update endpoint to the configuration that it uses already, "{config}".'
+            )
+        endpoint.status = "Updating"
+        Thread(target=self._update, args=(endpoint, config), daemon=True).start()
+        return {"EndpointArn": endpoint.arn}
+
+    def delete(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """It is being deleted."""
+        endpoint = self._settled(request, "delete")
+        endpoint.status = "Deleting"
+        Thread(target=self._delete, args=(endpoint,), daemon=True).start()
+        return {}
+
+    def describe(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """How it stands, and what it serves."""
+        endpoint = self._found(request)
+        answer: dict[str, Any] = {
+            "EndpointName": endpoint.name,
+            "EndpointArn": endpoint.arn,
+            "EndpointConfigName": endpoint.config,
+            "EndpointStatus": endpoint.status,
+            "CreationTime": endpoint.created,
+            "LastModifiedTime": endpoint.modified,
+        }
+        if endpoint.variants:
+            answer["ProductionVariants"] = [_variant(variant) for variant in endpoint.variants]
+        return answer | ({"FailureReason": endpoint.reason} if endpoint.reason else {})
+
+    def list(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Those that the request asks for."""
+        offered(request, *_LISTED)
+        kept = ("EndpointName", "EndpointArn", "CreationTime", "LastModifiedTime", "EndpointStatus")
+        described = (self.describe({"EndpointName": name}) for name in list(self._endpoints))
+        found, more = page([{key: each[key] for key in kept} for each in described], request, "Endpoint")
+        return {"Endpoints": found, **more}
+
+    def server(self, name: str, variant: str | None) -> Server:
+        """The server that an invocation goes to. Raises Refusal where the endpoint does not serve."""
+        endpoint = self._endpoints.get(name)
+        if endpoint is None or not endpoint.servers:
+            raise Refusal("ValidationError", f"Endpoint {name} of account {ACCOUNT} not found.")
+        return chosen(endpoint.servers, variant)
+
+    def end(self) -> None:
+        """No container of an endpoint runs."""
+        for endpoint in self._endpoints.values():
+            ended(endpoint.servers)
+
+    def _create(self, endpoint: Endpoint) -> None:
+        try:
+            self._serve(endpoint, endpoint.config)
+        except Exception as error:
+            self._become(endpoint, "Failed", str(error))
+        else:
+            self._become(endpoint, "InService")
+
+    def _update(self, endpoint: Endpoint, config: str) -> None:
+        before = endpoint.servers
+        try:
+            if self._account.faults.take("rolled_back"):
+                ended(self._started(endpoint, config))
+            else:
+                self._serve(endpoint, config)
+                ended(before)
+        except Exception as error:
+            endpoint.status = "RollingBack"
+            self._become(endpoint, "InService", str(error))
+        else:
+            self._become(endpoint, "InService")
+
+    def _delete(self, endpoint: Endpoint) -> None:
+        ended(endpoint.servers)
+        with self._account.lock:
+            self._account.forget(endpoint.arn)
+            del self._endpoints[endpoint.name]
+
+    def _serve(self, endpoint: Endpoint, config: str) -> None:
+        servers = self._started(endpoint, config)
+        with self._account.lock:
+            endpoint.servers, endpoint.config = servers, config
+            endpoint.variants = self._configs.requests[config]["ProductionVariants"]
+
+    def _started(self, endpoint: Endpoint, config: str) -> Sequence[Server]:
+        variants = self._configs.requests[config]["ProductionVariants"]
+        return started(self._account, endpoint.name, variants, self._models.requests)
+
+    def _become(self, endpoint: Endpoint, status: str, reason: str = "") -> None:
+        with self._account.lock:
+            endpoint.status, endpoint.reason, endpoint.modified = status, reason[:1024], datetime.now(UTC)
+
+    def _found(self, request: Mapping[str, Any]) -> Endpoint:
+        endpoint = self._endpoints.get(request["EndpointName"])
+        if endpoint is None:
+            arn = self._account.arn("endpoint", request["EndpointName"])
+            raise Refusal("ValidationException", f'Could not find endpoint "{arn}".')
+        return endpoint
+
+    def _settled(self, request: Mapping[str, Any], what: str) -> Endpoint:
+        endpoint = self._found(request)
+        if endpoint.status not in _SETTLED or (what == "update" and endpoint.status == "Failed"):
+            raise Refusal("ValidationException", f'Cannot {what} in-progress endpoint "{endpoint.arn}".')
+        return endpoint
+
+
+def _variant(variant: Mapping[str, Any]) -> dict[str, Any]:
+    weight, count = variant["InitialVariantWeight"], variant["InitialInstanceCount"]
+    return {
+        "VariantName": variant["VariantName"],
+        "CurrentWeight": weight,
+        "DesiredWeight": weight,
+        "CurrentInstanceCount": count,
+        "DesiredInstanceCount": count,
+    }
