@@ -1,1 +1,4 @@
 """Google Cloud, one file a role that it plays."""
+
+# What the extra of this name installs; a profile without it is refused when definitions load.
+SDK = ("dagster_gcp", "google.cloud.aiplatform", "google.cloud.storage")

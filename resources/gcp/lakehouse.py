@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 class GcpLakehouse:
     """Tables and files side by side under one prefix of a bucket.
 
+    Credentials are not settings: delta-rs takes them from the process's environment (`GOOGLE_SERVICE_ACCOUNT`, else
+    `GOOGLE_APPLICATION_CREDENTIALS`, else the machine's own service account), so that locations hold nothing but names.
+
     bucket: its name; it has to exist. prefix: inside it, already the environment's own, for instance `prod`.
-    service_account: path of a service account's key file, which stays where it is; empty for the credentials that the
-    process's environment names or its machine has.
     """
 
-    def __init__(self, bucket: str, prefix: str, service_account: str = "") -> None:
+    def __init__(self, bucket: str, prefix: str) -> None:
         self._root = f"gs://{bucket}/{prefix.strip('/')}".rstrip("/")
-        self._options = {"google_service_account": service_account} if service_account else {}
 
     def table(self, key: str) -> Location:
         """As the role promises."""
-        return Location(key, f"{self._root}/tables/{key}", self._options)
+        return Location(key, f"{self._root}/tables/{key}")
 
     def files(self, key: str) -> Location:
         """As the role promises."""
-        return Location(key, f"{self._root}/files/{key}", self._options)
+        return Location(key, f"{self._root}/files/{key}")
 
 
 if TYPE_CHECKING:

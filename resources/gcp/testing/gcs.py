@@ -6,7 +6,6 @@ As a program, `python -m resources.gcp.testing.gcs BUCKET` prints its address an
 from __future__ import annotations
 
 import json
-import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ml_platform.testing.stand_in import end_with_caller, running
+from ml_platform.testing.stand_in import running, serve
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -25,10 +24,11 @@ _METHODS = ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"]
 
 @dataclass(frozen=True)
 class Gcs:
-    """A running stand-in. settings: those of a GcpLakehouse in its bucket, but for the prefix."""
+    """A running stand-in. environment: the variables by which delta-rs and Google's own clients find it."""
 
-    settings: Mapping[str, str]
+    bucket: str
     address: str
+    environment: Mapping[str, str]
 
 
 @contextmanager
@@ -36,10 +36,14 @@ def gcs(bucket: str) -> Iterator[Gcs]:
     """The stand-in, its bucket empty; it has ended, and forgotten everything, afterwards."""
     with running(__name__, bucket) as address, TemporaryDirectory() as folder:
         key = Path(folder) / "service_account.json"
-        # A key file that leads a client here, and tells it to ask nobody for a token.
-        account = {"gcs_base_url": address, "disable_oauth": True, "client_email": "nobody@localhost"}
-        key.write_text(json.dumps({**account, "private_key": "", "private_key_id": ""}))
-        yield Gcs({"bucket": bucket, "service_account": str(key)}, address)
+        write_key(key, address)
+        yield Gcs(bucket, address, {"GOOGLE_SERVICE_ACCOUNT": str(key), "STORAGE_EMULATOR_HOST": address})
+
+
+def write_key(path: Path, address: str) -> None:
+    """The file is a service account's key, nobody's, that leads delta-rs to that address and asks for no token."""
+    account = {"gcs_base_url": address, "disable_oauth": True, "client_email": "nobody@localhost"}
+    path.write_text(json.dumps({**account, "private_key": "", "private_key_id": ""}))
 
 
 def application(bucket: str) -> Starlette:
@@ -64,19 +68,5 @@ def application(bucket: str) -> Starlette:
     return Starlette(routes=[Route("/{path:path}", answer, methods=_METHODS)])
 
 
-def _serve(bucket: str) -> None:
-    import uvicorn
-
-    server = uvicorn.Server(uvicorn.Config(application(bucket), log_level="warning", lifespan="off"))
-    listening = socket.create_server(("127.0.0.1", 0))
-
-    def end() -> None:
-        server.should_exit = True
-
-    end_with_caller(end)
-    print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
-    server.run(sockets=[listening])
-
-
 if __name__ == "__main__":
-    _serve(sys.argv[1])
+    serve(application(sys.argv[1]))

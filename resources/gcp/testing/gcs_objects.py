@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,6 +32,18 @@ class StoredObject:
         """A digest of the content and its generation."""
         return hashlib.md5(f"{self.generation}".encode() + self.content, usedforsecurity=False).hexdigest()
 
+    @property
+    def md5(self) -> str:
+        """The MD5 of the content, in base 64, by which clients see that nothing was damaged on the way."""
+        return b64encode(hashlib.md5(self.content, usedforsecurity=False).digest()).decode()
+
+    @property
+    def crc32c(self) -> str:
+        """The CRC-32C of the content, big-endian, in base 64: the other of the two."""
+        from google_crc32c import value
+
+        return b64encode(value(self.content).to_bytes(4, "big")).decode()
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -42,14 +55,24 @@ class Listing:
 
 
 @dataclass
+class ResumableUpload:
+    """An upload that goes on where it stopped. generation: what has to stand before, as for `Objects.put`."""
+
+    name: str
+    generation: int | None
+    content: bytes = b""
+
+
+@dataclass
 class Objects:
     """Every bucket's objects and unfinished uploads. Nothing here waits, so that each call is atomic in an event loop.
 
-    buckets: bucket → name → object. uploads: id → part number → bytes.
+    buckets: bucket → name → object. uploads: id → part number → bytes. resumable: id → upload.
     """
 
     buckets: dict[str, dict[str, StoredObject]]
     uploads: dict[str, dict[int, bytes]] = field(default_factory=dict)
+    resumable: dict[str, ResumableUpload] = field(default_factory=dict)
     _generation: int = 0
 
     def get(self, bucket: str, name: str) -> StoredObject:
@@ -72,9 +95,10 @@ class Objects:
         self._require(bucket, name, generation)
         del self._bucket(bucket)[name]
 
-    def list(self, bucket: str, prefix: str, delimiter: str, after: str, limit: int) -> Listing:
-        """At most `limit` names and prefixes behind `after`, in the order of their bytes."""
-        entries = _entries(sorted(self._bucket(bucket)), prefix, delimiter)
+    def list(self, bucket: str, prefix: str, delimiter: str, after: str, limit: int, start: str = "") -> Listing:
+        """At most `limit` names and prefixes behind `after` and not before `start`, in the order of their bytes."""
+        names = sorted(name for name in self._bucket(bucket) if name >= start)
+        entries = _entries(names, prefix, delimiter)
         page = [entry for entry in entries if entry > after][: limit + 1]
         objects = tuple(self.get(bucket, name) for name in page[:limit] if name in self._bucket(bucket))
         prefixes = tuple(name for name in page[:limit] if name not in self._bucket(bucket))
@@ -92,6 +116,13 @@ class Objects:
         if upload not in self.uploads:
             raise GcsError(404, "NoSuchUpload", f"The upload {upload} does not exist")
         return self.uploads[upload]
+
+    def resume(self, bucket: str, upload: ResumableUpload) -> str:
+        """The id of a new upload that can be resumed."""
+        self._bucket(bucket)
+        self._generation += 1
+        self.resumable[f"upload-{self._generation}"] = upload
+        return f"upload-{self._generation}"
 
     def _bucket(self, bucket: str) -> dict[str, StoredObject]:
         if bucket not in self.buckets:

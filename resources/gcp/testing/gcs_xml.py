@@ -135,6 +135,7 @@ def _generation(request: Request) -> int | None:
 
 def _headers(of: StoredObject) -> dict[str, str]:
     return {
+        "x-goog-hash": f"crc32c={of.crc32c},md5={of.md5}",
         "etag": f'"{of.etag}"',
         "x-goog-generation": str(of.generation),
         "last-modified": of.updated.strftime("%a, %d %b %Y %H:%M:%S GMT"),

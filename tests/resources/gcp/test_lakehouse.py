@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
+from typing import Any
 
 import pytest
 
@@ -15,18 +14,11 @@ from ml_platform.testing.lakehouse import LakehouseContract
 from ml_platform.testing.shop_slice import ShopSliceContract
 from resources.embedded.compute import EmbeddedCompute
 from resources.gcp.lakehouse import GcpLakehouse
-from resources.gcp.testing.gcs import Gcs, gcs
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[Gcs]:
-    with gcs("lakehouse") as running:
-        yield running
 
 
 @pytest.fixture
-def lakehouse(store: Gcs) -> GcpLakehouse:
-    return GcpLakehouse(prefix=uuid4().hex, **store.settings)
+def lakehouse(account: Any) -> GcpLakehouse:
+    return GcpLakehouse(**account.place)
 
 
 class TestGcpLakehouse(LakehouseContract):
@@ -46,9 +38,9 @@ class TestEmbeddedComputeOverGcpLakehouse(ComputeContract):
 
 
 @pytest.fixture
-def bound(store: Gcs, lakehouse: GcpLakehouse, monkeypatch: pytest.MonkeyPatch) -> Binding:
+def bound(account: Any, monkeypatch: pytest.MonkeyPatch) -> Binding:
     monkeypatch.setenv("ML_PLATFORM_LAKEHOUSE", "gcp")
-    for name, value in {**store.settings, "prefix": uuid4().hex}.items():
+    for name, value in account.place.items():
         monkeypatch.setenv(f"ML_PLATFORM_LAKEHOUSE__{name.upper()}", value)
     return binding.binding("lakehouse")
 
@@ -64,6 +56,6 @@ class TestConcurrentWritersOverGcpLakehouse(ConcurrentWritersContract):
     pass
 
 
-def test_no_credential_is_a_setting(lakehouse: GcpLakehouse) -> None:
-    found = [*lakehouse.table("a/b").storage_options, *inspect.signature(GcpLakehouse).parameters]
-    assert not [name for name in found if "secret" in name or "key" in name or "token" in name]
+def test_no_credential_and_no_path_of_this_machine_travels_with_a_location(lakehouse: GcpLakehouse) -> None:
+    assert lakehouse.table("a/b").options == {}
+    assert list(inspect.signature(GcpLakehouse).parameters) == ["bucket", "prefix"]

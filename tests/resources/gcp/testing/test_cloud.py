@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ml_platform.records.endpoint import EndpointSpec, ServiceBinding
+from ml_platform.testing.cloud_faults import CloudFaultsContract
+from ml_platform.testing.stand_in import Cloud
+from resources.gcp.endpoint_host import GcpEndpointHost
+
+
+class TestFaultsOfGcp(CloudFaultsContract):
+    @pytest.fixture
+    def cloud(self, cloud: Cloud) -> Cloud:
+        return cloud
+
+    @pytest.fixture
+    def runner_binding(self, account: Any) -> ServiceBinding:
+        return ServiceBinding("resources.gcp.job_runner", "GcpJobRunner", account.settings)
+
+    @pytest.fixture
+    def pin(self, gcp_pin: dict[str, Any]) -> dict[str, Any]:
+        return gcp_pin
+
+    @pytest.fixture
+    def host(self, account: Any) -> GcpEndpointHost:
+        return GcpEndpointHost(**account.settings, lookup="caller")
+
+    @pytest.fixture
+    def endpoint(self, gcp_spec: EndpointSpec) -> EndpointSpec:
+        return gcp_spec
+
+    @pytest.fixture
+    def left(self, account: Any) -> Callable[[], list[str]]:
+        return account.running
