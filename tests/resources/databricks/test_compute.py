@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ml_platform.engine import delta, sql
+from ml_platform.engine.plan import Shape, rows
+from ml_platform.errors import BindingError
+from ml_platform.records.table import Location
+from ml_platform.testing.compute import ComputeContract
+from resources.databricks.compute import DatabricksCompute
+from resources.databricks.testing.spark import spark
+from resources.embedded.lakehouse import EmbeddedLakehouse
+
+ROOT = Path(__file__).parents[3]
+MONTH = "2013-01"
+
+
+@pytest.fixture(scope="module")
+def compute() -> Iterator[DatabricksCompute]:
+    with spark() as address:
+        yield DatabricksCompute(remote=address)
+
+
+class TestDatabricksCompute(ComputeContract):
+    @pytest.fixture
+    def compute(self, compute: DatabricksCompute) -> DatabricksCompute:
+        return compute
+
+    @pytest.fixture
+    def lakehouse(self, tmp_path: Path) -> EmbeddedLakehouse:
+        return EmbeddedLakehouse(str(tmp_path / "lakehouse"))
+
+
+@pytest.fixture(scope="module")
+def january(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedLakehouse:
+    """The flights of one month, from their files to gold, as DuckDB makes them."""
+    home = tmp_path_factory.mktemp("january")
+    (home / "dagster").mkdir()
+    (home / "dagster" / "dagster.yaml").symlink_to(ROOT / "dagster.yaml")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ML_PLATFORM_", "DAGSTER_"))}
+    command = ["asset", "materialize", "-m", "ml_platform.definitions", "--partition-range", f"{MONTH}...{MONTH}"]
+    made = subprocess.run(
+        [str(Path(sys.executable).parent / "dagster"), *command, "--select", '+key:"gold/airport_day"'],
+        cwd=ROOT,
+        env={**kept, "ML_PLATFORM_HOME": str(home), "ML_PLATFORM_ENV": "test", "DAGSTER_HOME": str(home / "dagster")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr[-5_000:]
+    return EmbeddedLakehouse(str(home / "test" / "lakehouse"))
+
+
+@pytest.mark.parametrize(
+    ("key", "identity"), [("silver/flights", ("flight_id",)), ("gold/airport_day", ("airport", "flight_date"))]
+)
+def test_a_months_rows_are_those_of_duckdb_one_for_one(
+    compute: DatabricksCompute, january: EmbeddedLakehouse, tmp_path: Path, key: str, identity: tuple[str, ...]
+) -> None:
+    # given the table's own query, over the versions that DuckDB read
+    text = sql.read(ROOT / "assets" / key / f"{key.rpartition('/')[2]}.sql")
+    inputs = {sql.relation(table): delta.existing(january.table(table)) for table in sql.tables_read(text, key)}
+    # when Spark runs it
+    query = rows(text, Shape(key=identity, partition="month"), [MONTH])
+    staged = compute.stage(query, inputs, Location(key, str(tmp_path / "staged")), ("month",))
+    # then the rows are the committed ones, and so are the bytes: files are named by them
+    committed = delta.existing(january.table(key))
+    assert staged.rows > 0
+    assert delta.read_rows(staged).equals(delta.read_rows(committed))
+    assert [file.path for file in staged.files] == [file.path for file in committed.files]
+
+
+@pytest.mark.parametrize("settings", [{}, {"cluster_id": "0123-456789-abcdefgh", "remote": "sc://127.0.0.1:1"}])
+def test_one_place_for_spark_has_to_be_named(settings: dict[str, str]) -> None:
+    with pytest.raises(BindingError, match=r"compute\.cluster_id and compute\.remote"):
+        DatabricksCompute(**settings)

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ml_platform.errors import BindingError, ServiceError
+from ml_platform.records.endpoint import EndpointSpec, ServiceBinding, TrafficSplit
+from ml_platform.testing.endpoint_host import (
+    EndpointHostContract,
+    endpoint_spec,
+    infer_request,
+    publish_views,
+    write_package,
+)
+from ml_platform.testing.stand_in import Cloud
+from resources.databricks.endpoint_host import DatabricksEndpointHost
+from resources.databricks.prediction_log import DatabricksPredictionLog
+from resources.databricks.testing.state import SECRET
+from resources.embedded.feature_store import EmbeddedFeatureStore
+
+
+@pytest.fixture
+def host(workspace: Cloud, prefix: str) -> Iterator[DatabricksEndpointHost]:
+    environment = {"DATABRICKS_HOST": workspace.environment["DATABRICKS_HOST"], "DATABRICKS_TOKEN": SECRET}
+    host = DatabricksEndpointHost("ml", prefix, environment=environment, poll_seconds=0.2)
+    yield host
+    host.retire("arrival_delay")
+
+
+@pytest.fixture
+def spec(prefix: str, tmp_path: Path) -> EndpointSpec:
+    store = {"path": str(tmp_path / "features.sqlite")}
+    publish_views(EmbeddedFeatureStore(**store))
+    return endpoint_spec(
+        {1: write_package(tmp_path / "package", rate=0.25)},
+        ServiceBinding("resources.embedded.feature_store", "EmbeddedFeatureStore", store),
+        ServiceBinding(
+            "resources.databricks.prediction_log", "DatabricksPredictionLog", {"catalog": "ml", "prefix": prefix}
+        ),
+    )
+
+
+class TestDatabricksEndpointHost(EndpointHostContract):
+    @pytest.fixture
+    def host(self, host: DatabricksEndpointHost) -> DatabricksEndpointHost:
+        return host
+
+    @pytest.fixture
+    def spec(self, spec: EndpointSpec) -> EndpointSpec:
+        return spec
+
+
+def test_server_that_never_becomes_healthy_leaves_nothing_and_the_next_try_serves(
+    host: DatabricksEndpointHost, spec: EndpointSpec, workspace: Cloud
+) -> None:
+    workspace.inject("unhealthy", 1)
+    with pytest.raises(ServiceError, match="UPDATE_FAILED"):
+        host.deploy(spec)
+    assert host.describe(spec.name) is None
+    assert host.deploy(spec).number == 1
+
+
+def test_change_that_is_rolled_back_in_silence_is_an_error_and_what_served_serves_on(
+    host: DatabricksEndpointHost, spec: EndpointSpec, workspace: Cloud, tmp_path: Path
+) -> None:
+    # given an endpoint that serves
+    before = host.deploy(spec)
+    package = write_package(tmp_path / "successor", rate=0.75)
+    both = replace(spec, packages={**spec.packages, 2: str(package)}, split=TrafficSplit({1: 0.25, 2: 0.75}))
+    # when its change ends well, but for what serves
+    workspace.inject("rolled_back", 1)
+    with pytest.raises(ServiceError, match="it is not what serves"):
+        host.deploy(both)
+    # then it is as it was, and the same change can be made
+    assert host.describe(spec.name) == before
+    after = host.deploy(both)
+    assert (after.split, set(after.digests)) == (both.split, {1, 2})
+    answers = [host.invoke(spec.name, infer_request("UA1"))["model_version"] for _ in range(20)]
+    assert set(answers) == {"1", "2"}
+
+
+def test_served_predictions_are_in_the_log_with_the_callers_features(
+    host: DatabricksEndpointHost, spec: EndpointSpec, prefix: str
+) -> None:
+    host.deploy(spec)
+    host.invoke(spec.name, infer_request("UA1"))
+    records, _ = DatabricksPredictionLog("ml", prefix).since(spec.name, 0, 10)
+    (record,) = records
+    assert record.features == {"carrier": "UA", "wind": 10.0}
+    assert (record.revision, record.model_version) == (1, 1)
+    # the weather of an hour before the moment, and not the one known after it
+    assert record.views["weather_v1"] == "2013-12-30T20:00:00+00:00"
+
+
+def test_environments_do_not_see_each_other(host: DatabricksEndpointHost, spec: EndpointSpec, workspace: Cloud) -> None:
+    host.deploy(spec)
+    other = DatabricksEndpointHost("ml", "another", poll_seconds=0.2)
+    assert other.describe(spec.name) is None
+    other.retire(spec.name)
+    assert host.describe(spec.name) is not None
+
+
+def test_secret_that_is_no_reference_is_refused_and_never_quoted() -> None:
+    with pytest.raises(BindingError, match=r"endpoint_host\.environment\.DATABRICKS_TOKEN is no reference") as refused:
+        DatabricksEndpointHost("ml", "test", environment={"DATABRICKS_TOKEN": "canary"})
+    assert "canary" not in str(refused.value)
+
+
+def test_share_that_routes_cannot_have_is_refused(host: DatabricksEndpointHost, spec: EndpointSpec) -> None:
+    split = TrafficSplit({1: 0.995, 2: 0.005})
+    with pytest.raises(ServiceError, match="routes have whole percents"):
+        host.deploy(replace(spec, packages={**spec.packages, 2: spec.packages[1]}, split=split))

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ml_platform.errors import ServiceError
+from ml_platform.testing.model_registry import ModelRegistryContract
+from ml_platform.testing.stand_in import Cloud
+from resources.databricks.mlflow_client import mlflow_client
+from resources.databricks.model_registry import DatabricksModelRegistry
+
+
+class TestDatabricksModelRegistry(ModelRegistryContract):
+    @pytest.fixture
+    def registry(self, workspace: Cloud, prefix: str) -> DatabricksModelRegistry:
+        return DatabricksModelRegistry("ml", prefix)
+
+    def test_nothing_is_a_pickle_and_nothing_is_printed(self, registry, package, tmp_path, capfd):
+        registry.register("late", package, {})
+        fetched = registry.fetch("late", 1, tmp_path / "fetched")
+        assert not [path for path in fetched.rglob("*") if path.is_file() and path.read_bytes()[:1] == b"\x80"]
+        assert capfd.readouterr() == ("", "")
+
+    def test_evidence_of_any_length_is_kept(self, registry, package):
+        evidence = {"gate": json.dumps({"reasons": ["kept"] * 1000})}
+        registry.register("late", package, {"asset": "models/late"})
+        registry.record("late", 1, evidence)
+        assert registry.versions("late")[0].tags == {"asset": "models/late", **evidence}
+
+    def test_environments_do_not_see_each_other(self, registry, package):
+        registry.register("late", package, {})
+        assert DatabricksModelRegistry("ml", "another").versions("late") == []
+
+    def test_model_of_somebody_else_is_not_touched(self, registry, package, prefix):
+        with mlflow_client("a model") as client:
+            client.create_registered_model(f"ml.ml_platform.{prefix}-late")
+        with pytest.raises(ServiceError, match="is there, but it is somebody else's"):
+            registry.register("late", package, {})
+
+    def test_interrupted_registration_leaves_no_version(self, registry, package, monkeypatch):
+        def interrupted(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        from mlflow.store._unity_catalog.registry.rest_store import UcModelRegistryStore
+
+        with monkeypatch.context() as patched:
+            patched.setattr(UcModelRegistryStore, "_finalize_model_version", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                registry.register("late", package, {"fingerprint": "a"})
+        assert registry.versions("late") == []
+
+    def test_expired_credentials_are_told_with_what_it_takes(self, registry, workspace):
+        workspace.inject("expired", 1)
+        with pytest.raises(ServiceError, match="credentials that have not expired"):
+            registry.versions("late")
+        assert registry.versions("late") == []
+
+    def test_throttling_is_sat_out(self, registry, workspace):
+        workspace.inject("throttled", 1)
+        assert registry.versions("late") == []
