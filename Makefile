@@ -10,7 +10,7 @@ export DAGSTER_HOME ?= $(ML_PLATFORM_HOME)/dagster
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
-.PHONY: help env env-dev home run test check ui stop clean bench lock snapshot screenshot
+.PHONY: help env env-dev home run test check image ui stop clean bench lock snapshot screenshot
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -43,6 +43,11 @@ PARTITIONS ?=
 run: home ## the whole graph, then the endpoint serves; SELECT and PARTITIONS narrow it
 	@$(BIN)/ml-platform run --select '$(SELECT)' $(if $(PARTITIONS),--partitions $(PARTITIONS))
 
+# The graph on a cloud's stand-ins, which this starts and ends: the whole of it, a request to its endpoint, the log of it.
+run-%: home env-dev
+	@$(BIN)/python -m resources.$*.testing sh -c "ml-platform run --select '$(SELECT)' && \
+	  ml-platform invoke arrival_delay && ml-platform run --select 'key:\"endpoints/arrival_delay__log\"'"
+
 test: env-dev ## every test
 	$(BIN)/python -m pytest
 
@@ -50,6 +55,13 @@ check: env-dev ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+IMAGE ?= ml_platform
+ENGINE ?= $(shell command -v docker || command -v podman)
+
+image: ## the image that jobs and servers run in, where docker or podman is; IMAGE names it
+	@test -n "$(ENGINE)" || { echo "no container engine was found; install docker or podman, or name one: make ENGINE=…" >&2; exit 1; }
+	$(ENGINE) build $(if $(BASE),--build-arg BASE=$(BASE)) --tag $(IMAGE) .
 
 ui: home ## the Dagster UI on http://127.0.0.1:3000
 	@$(BIN)/ml-platform ui
@@ -75,7 +87,8 @@ screenshot: home ## docs/lineage.png, from the UI; needs Debian's chromium
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
   --no-strip-extras --generate-hashes pyproject.toml
 
-lock: env ## renews requirements.lock and requirements-dev.lock from pyproject.toml
+lock: env ## renews the three requirements locks from pyproject.toml
 	$(INSTALL) uv
 	$(COMPILE) --all-extras --group dev --upgrade -o requirements-dev.lock
 	$(COMPILE) --group tools --constraint requirements-dev.lock --upgrade -o requirements.lock
+	$(subst pyproject.toml,,$(COMPILE)) --group image --constraint requirements-dev.lock --upgrade -o requirements-image.lock

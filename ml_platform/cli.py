@@ -1,14 +1,16 @@
-"""The command line: `ml-platform run`, `ml-platform ui` and `ml-platform stop`."""
+"""The command line: `ml-platform run`, `invoke`, `ui` and `stop`."""
 
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import sys
+from typing import Any
 
 import click
 
-from ml_platform.errors import PlatformError
+from ml_platform.errors import NotFoundError, PlatformError
 
 
 class _Commands(click.Group):
@@ -37,10 +39,52 @@ def run(select: str, partitions: str | None, module: str) -> None:
     """Make the graph, or a part of it, in one run, and say what became of every asset."""
     from ml_platform.console import run_graph
 
-    if "DAGSTER_HOME" not in os.environ:
-        raise click.UsageError("DAGSTER_HOME is not set; `make run` sets it to the folder that holds dagster.yaml")
+    _require_dagster_home()
     definitions = importlib.import_module(module).defs()
     sys.exit(0 if run_graph(definitions, select, partitions) else 1)
+
+
+@main.command()
+@click.argument("endpoint")
+@click.argument("request", required=False)
+def invoke(endpoint: str, request: str | None) -> None:
+    """Ask ENDPOINT, wherever it serves, and print its answer.
+
+    REQUEST is the JSON of a V2 request; without it, the example of the endpoint's last materialization is sent.
+    """
+    from ml_platform.binding import service
+
+    body = _json(request) if request else _example(endpoint)
+    click.echo(json.dumps(service("endpoint_host").invoke(endpoint, body), indent=1, default=str))
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise click.BadParameter(f"the request is no JSON: {error}") from error
+
+
+def _example(endpoint: str) -> Any:
+    import dagster as dg
+
+    from ml_platform.metadata import EXAMPLE
+
+    _require_dagster_home()
+    key = dg.AssetKey(["endpoints", endpoint])
+    with dg.DagsterInstance.get() as instance:
+        event = instance.get_latest_materialization_event(key)
+    if event is None or event.asset_materialization is None:
+        raise NotFoundError(
+            f"endpoint {endpoint} was never materialized here, but its example is to be sent",
+            remedy="Materialize it, or send a request of your own",
+        )
+    return event.asset_materialization.metadata[EXAMPLE].value
+
+
+def _require_dagster_home() -> None:
+    if "DAGSTER_HOME" not in os.environ:
+        raise click.UsageError("DAGSTER_HOME is not set; `make run` sets it to the folder that holds dagster.yaml")
 
 
 @main.command()
@@ -59,9 +103,10 @@ def stop() -> None:
     from ml_platform.binding import service
 
     host = service("endpoint_host")
-    running = host.endpoints()
+    # A managed host's servers are not this machine's to end.
+    running = host.endpoints() if hasattr(host, "endpoints") else []
     if not running:
-        click.echo("no endpoint is running")
+        click.echo("no endpoint is running on this machine")
     for name in running:
         host.retire(name)
         click.echo(f"endpoints/{name} is stopped")

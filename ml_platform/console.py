@@ -13,7 +13,7 @@ import dagster as dg
 
 from ml_platform.automation import range_tags
 from ml_platform.errors import DeclarationError, PlatformError, nearest
-from ml_platform.metadata import CURL, OUTCOME
+from ml_platform.metadata import ASK, OUTCOME
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _METRICS = ("test_roc_auc", "test_log_loss", "test_brier", "test_expected_calibration_error")
@@ -139,8 +139,8 @@ class Progress:
                 shown = ", ".join(f"{name.removeprefix('test_')} {said[name]:.4f}" for name in _METRICS)
                 click.echo(f"model on the test split: {shown}")
         for said in self._said.values():
-            if CURL in said:
-                click.echo(f"ask the endpoint:\n  {said[CURL]}")
+            if ASK in said:
+                click.echo(f"ask the endpoint:\n  {said[ASK]}")
         if not self._failures:
             click.echo("open the UI: make ui, then http://127.0.0.1:3000")
         elif self._waiting:

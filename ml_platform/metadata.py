@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 OUTCOME = "outcome"
 SECONDS = "seconds"
 UNCHANGED = "unchanged"
-CURL = "curl"
+ASK = "ask"
+EXAMPLE = "example_request"
 
 
 def of_table(snapshot: TableSnapshot, commit: Commit, seconds: float) -> dict[str, Any]:
@@ -51,13 +52,16 @@ def columns(of: StagedFiles) -> dg.TableSchema:
 
 def versions(read: Sequence[TableVersion]) -> dg.MetadataValue:
     """The exact versions that were read, as a table."""
-    return dg.MetadataValue.table(
-        [
-            dg.TableRecord({"table": version.key, "version": version.version, "fingerprint": version.fingerprint})
-            for version in read
-        ]
-        or [dg.TableRecord({"table": "", "version": -1, "fingerprint": ""})]
-    )
+    rows = [{"table": it.key, "version": it.version, "fingerprint": it.fingerprint} for it in read]
+    return _table(("table", "version", "fingerprint"), rows)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dg.MetadataValue:
+    """The rows as a table, which may have none."""
+    records = [dg.TableRecord(dict(row)) for row in rows]
+    # Dagster takes the columns from the rows, and refuses a table without either.
+    schema = None if records else dg.TableSchema([dg.TableColumn(name) for name in columns])
+    return dg.MetadataValue.table(records, schema)
 
 
 def record_partitions(
@@ -137,14 +141,12 @@ def of_decision(decision: GateDecision) -> dict[str, Any]:
     """What the gate's check says: every rule in a sentence, and the numbers of both sides."""
     measures = sorted({*decision.candidate, *decision.champion})
     rows = [
-        dg.TableRecord(
-            {"metric": name, "candidate": decision.candidate.get(name), "champion": decision.champion.get(name)}
-        )
+        {"metric": name, "candidate": decision.candidate.get(name), "champion": decision.champion.get(name)}
         for name in measures
     ]
     return {
         "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in decision.reasons)),
-        "metrics": dg.MetadataValue.table(rows),
+        "metrics": _table(("metric", "candidate", "champion"), rows),
     }
 
 
@@ -154,24 +156,32 @@ def of_revision(
     views: Mapping[str, PublishedView | None],
     example: Mapping[str, Any],
     seconds: float,
+    *,
+    open_to_all: bool,
 ) -> dict[str, Any]:
-    """What an endpoint's materialization says: where it serves, what it looks up, and a command that asks it."""
+    """What an endpoint's materialization says: where it serves, what it looks up, and a command that asks it.
+
+    open_to_all: whether whoever reaches its address may ask; else the command goes through its host.
+    """
     same = before is not None and before.number == revision.number
-    url = f"{revision.url}/v2/models/{revision.endpoint}/infer"
+    url = f"{revision.url}/v2/models/{revision.endpoint}/infer" if open_to_all else revision.url
+    command = f"curl -s {url} -d" if open_to_all else f"ml-platform invoke {revision.endpoint}"
     return {
         OUTCOME: UNCHANGED if same else f"revision {revision.number} serves",
         SECONDS: round(seconds, 3),
         "revision": revision.number,
         "traffic": as_json(revision.split.shares),
-        "looks_up": dg.MetadataValue.table(
+        "looks_up": _table(
+            ("view", "version", "rows"),
             [
-                dg.TableRecord({"view": name, "version": found.version, "rows": found.rows})
+                {"view": name, "version": found.version, "rows": found.rows}
                 for name, found in views.items()
                 if found is not None
-            ]
+            ],
         ),
         "url": dg.MetadataValue.url(url),
-        CURL: f"curl -s {url} -d {shlex.quote(json.dumps(example))}",
+        EXAMPLE: as_json(example),
+        ASK: f"{command} {shlex.quote(json.dumps(example))}",
     }
 
 
@@ -186,7 +196,7 @@ def of_drift(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     shown = ("window", "feature", "state", "psi", "null_share", "baseline_null_share", "new_categories", "rows")
     return {
         "drift": dg.MetadataValue.md(picture(drift_heatmap(windows, psi), "drift")),
-        "windows": dg.MetadataValue.table([dg.TableRecord({name: row[name] for name in shown}) for row in found]),
+        "windows": _table(shown, [{name: row[name] for name in shown} for row in found]),
         "drifted": sum(row["state"] == "drifted" for row in found),
     }
 

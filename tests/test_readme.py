@@ -17,7 +17,7 @@ from ml_platform.engine import delta
 
 README = (ROOT / "README.md").read_text()
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE = re.compile(r"^(?:#|--) (assets/\S+)\n")
+FILE = re.compile(r"^(?:#|--) ((?:assets|resources|tests)/\S+)\n")
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def follow(copy: Copy, text: str) -> None:
     for language, content in BLOCK.findall(text):
         file = FILE.match(content)
         if file:
+            (copy.folder / file[1]).parent.mkdir(parents=True, exist_ok=True)
             (copy.folder / file[1]).write_text(content.removeprefix(file[0]))
         elif language == "bash":
             for line in content.strip().splitlines():
@@ -113,3 +114,21 @@ def test_what_the_operate_section_names_is_declared(word: str) -> None:
     assert re.search(
         rf"^(job|sensor|schedule) {word}\b", (ROOT / "tests" / "declarations.txt").read_text(), re.MULTILINE
     )
+
+
+def test_adding_a_service_works_as_shown(copy: Copy) -> None:
+    follow(copy, section("## Add a service"))
+
+
+def test_every_cloud_of_the_readme_runs_before_a_change_lands() -> None:
+    shown = re.findall(r"^make (run-\w+)$", section("## Go to a cloud"), re.MULTILINE)
+    landing = (ROOT / ".ci" / "run").read_text()
+    looped = re.search(r"for cloud in (.+); do\n  make \"run-\$cloud\"", landing)
+    assert looped is not None
+    assert shown == [f"run-{cloud}" for cloud in looped[1].split()]
+
+
+def test_every_profile_of_the_readme_is_there_and_the_other_way_round() -> None:
+    shown = re.findall(r"^\| `(\w+)` \|", section("## Go to a cloud"), re.MULTILINE)
+    profiles = {path.stem for path in (ROOT / "resources" / "profiles").glob("*.yaml")}
+    assert {*shown, "local"} == profiles

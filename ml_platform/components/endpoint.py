@@ -85,7 +85,15 @@ class Endpoint(dg.Component, dg.Resolvable, dg.Model):
             example = example_request(model.training_set, training.event_time, self.request, lakehouse)
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(f"revision {revision.number} of {version.digest}"),
-                metadata=metadata.of_revision(before, revision, published, example, time.monotonic() - started),
+                metadata=metadata.of_revision(
+                    before,
+                    revision,
+                    published,
+                    example,
+                    time.monotonic() - started,
+                    # Managed endpoints ask for their cloud's own credentials.
+                    open_to_all=not hasattr(endpoint_host, "REACHES"),
+                ),
             )
 
         return endpoint

@@ -1,0 +1,58 @@
+"""The shop on every cloud: one contract, a profile each, on stand-ins of its control plane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ml_platform.testing.cloud_slice import CloudSliceContract
+from ml_platform.testing.stand_in import Cloud
+from resources.aws.testing import cloud as aws
+from resources.databricks.testing import cloud as databricks
+from resources.gcp.testing import cloud as gcp
+
+
+class TestTheShopOnAws(CloudSliceContract):
+    profile = "aws"
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def cloud(cls) -> Iterator[Cloud]:
+        with aws.cloud() as cloud:
+            yield cloud
+
+
+class TestTheShopOnGoogleCloud(CloudSliceContract):
+    profile = "gcp"
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def cloud(cls) -> Iterator[Cloud]:
+        with gcp.cloud() as cloud:
+            yield cloud
+
+
+class TestTheShopOnDatabricks(CloudSliceContract):
+    profile = "databricks"
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def cloud(cls) -> Iterator[Cloud]:
+        with databricks.cloud() as cloud:
+            yield cloud
+
+
+class TestTheShopOnAMix(CloudSliceContract):
+    """The lakehouse of one cloud, the jobs of another, the endpoint on this machine."""
+
+    profile = "mixed"
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def cloud(cls) -> Iterator[Cloud]:
+        with aws.cloud() as store, gcp.cloud() as jobs:
+            both = {**store.environment, **jobs.environment}
+            # The endpoint is an embedded one, which has no setting of a cloud's.
+            mine = {name: value for name, value in both.items() if not name.startswith("ML_PLATFORM_ENDPOINT_HOST__")}
+            yield Cloud(mine, jobs.inject)
