@@ -32,7 +32,9 @@ def declared(module: ModuleType = assets) -> dg.Definitions:
     """
     folder = Path(str(module.__file__)).parent
     try:
-        return dg.ComponentTree.from_module(defs_module=module, project_root=folder.parent).build_defs()
+        tree = dg.ComponentTree.from_module(defs_module=module, project_root=folder.parent)
+        # By its folder: the root would import whatever installed packages offer as components, and every SDK with it.
+        return dg.Definitions.merge(tree.build_defs(folder), dg.Definitions(component_tree=tree))
     except Exception as error:
         fault = fault_in(error, folder)
         if fault is None:
