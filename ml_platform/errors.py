@@ -78,7 +78,7 @@ def missing_extra(extra: str, error: ImportError) -> BindingError:
     """The error for a service whose SDK is not installed, with the line that installs it."""
     return BindingError(
         f"the service {extra} is bound, but its SDK is not installed ({error})",
-        remedy=f"Install it: pip install 'ml_platform[{extra}]'",
+        remedy=f"Install it, in the project's folder: pip install -e '.[{extra}]'",
     )
 
 

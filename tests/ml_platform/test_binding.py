@@ -156,4 +156,4 @@ def test_a_profile_without_its_sdk_says_how_to_install_it(cloud: str, monkeypatc
         with pytest.raises(BindingError) as told:
             bindings()
         assert module in str(told.value)
-        assert str(told.value).endswith(f"Install it: pip install 'ml_platform[{cloud}]'.")
+        assert str(told.value).endswith(f"Install it, in the project's folder: pip install -e '.[{cloud}]'.")

@@ -12,7 +12,6 @@ from ml_platform.binding import Binding
 from ml_platform.testing.compute import ComputeContract
 from ml_platform.testing.concurrent_writers import ConcurrentWritersContract
 from ml_platform.testing.lakehouse import LakehouseContract
-from ml_platform.testing.shop_slice import ShopSliceContract
 from resources.aws.lakehouse import AwsLakehouse
 from resources.aws.testing.s3 import S3, s3
 from resources.embedded.compute import EmbeddedCompute
@@ -53,12 +52,6 @@ def bound(store: S3, lakehouse: AwsLakehouse, monkeypatch: pytest.MonkeyPatch) -
     for name, value in {**store.settings, "prefix": uuid4().hex}.items():
         monkeypatch.setenv(f"ML_PLATFORM_LAKEHOUSE__{name.upper()}", value)
     return binding.binding("lakehouse")
-
-
-class TestShopOverAwsLakehouse(ShopSliceContract):
-    @pytest.fixture
-    def bound(self, bound: Binding) -> Binding:
-        return bound
 
 
 @pytest.mark.usefixtures("bound")

@@ -53,5 +53,5 @@ def test_refused_credentials_are_told_with_the_call_that_needs_them() -> None:
 
 def test_missing_sdk_is_told_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3.session", None)
-    with pytest.raises(BindingError, match=r"pip install 'ml_platform\[aws\]'"):
+    with pytest.raises(BindingError, match=r"pip install -e '.\[aws\]'"):
         sdk.client("s3", "eu-central-1")

@@ -3,7 +3,6 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -15,11 +14,8 @@ from ml_platform.engine import delta
 from ml_platform.engine.staging import stage
 from ml_platform.errors import BindingError
 from ml_platform.records.table import Location
-from ml_platform.testing import shop
 from ml_platform.testing.concurrent_writers import TABLE, ConcurrentWritersContract
 from ml_platform.testing.lakehouse import LakehouseContract
-from ml_platform.testing.project import Project
-from ml_platform.testing.shop_slice import ShopSliceContract
 from ml_platform.testing.stand_in import Cloud
 from resources.databricks.lakehouse import DatabricksLakehouse
 from resources.databricks.workspace import Workspace
@@ -47,25 +43,6 @@ def bound(cloud: Cloud, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Binding
     monkeypatch.setenv("ML_PLATFORM_LAKEHOUSE__LOCATION", cloud.environment["ML_PLATFORM_DATABRICKS_LOCATION"])
     monkeypatch.setenv("ML_PLATFORM_LAKEHOUSE__REGION", cloud.environment["ML_PLATFORM_DATABRICKS_REGION"])
     return binding.binding("lakehouse")
-
-
-class TestShopOverDatabricksLakehouse(ShopSliceContract):
-    @pytest.fixture
-    def bound(self, bound: Binding) -> Binding:
-        return bound
-
-    @pytest.fixture
-    def project(self, bound: Binding, cloud: Cloud, prefix: str, tmp_path: Path) -> Project:
-        # What the catalog lends ends with this process: a local job would not have it.
-        project = Project(tmp_path, shop.FILES)
-        project.services["lakehouse"] = bound
-        names = {"catalog": "ML_PLATFORM_DATABRICKS_CATALOG", "image": "ML_PLATFORM_IMAGE"}
-        settings = {setting: cloud.environment[name] for setting, name in names.items()}
-        project.services["job_runner"] = Binding(
-            "job_runner", "databricks", {**settings, "prefix": prefix, "poll_seconds": 0.2}
-        )
-        shop.land(project.lakehouse)
-        return project
 
 
 @pytest.mark.usefixtures("bound")

@@ -55,5 +55,5 @@ def test_no_workspace_named_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: A
 
 def test_a_missing_sdk_is_told_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "databricks.sdk", None)
-    with pytest.raises(BindingError, match=r"pip install 'ml_platform\[databricks\]'"):
+    with pytest.raises(BindingError, match=r"pip install -e '.\[databricks\]'"):
         _ = Workspace().client

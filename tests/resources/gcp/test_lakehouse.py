@@ -11,7 +11,6 @@ from ml_platform.binding import Binding
 from ml_platform.testing.compute import ComputeContract
 from ml_platform.testing.concurrent_writers import ConcurrentWritersContract
 from ml_platform.testing.lakehouse import LakehouseContract
-from ml_platform.testing.shop_slice import ShopSliceContract
 from resources.embedded.compute import EmbeddedCompute
 from resources.gcp.lakehouse import GcpLakehouse
 
@@ -43,12 +42,6 @@ def bound(account: Any, monkeypatch: pytest.MonkeyPatch) -> Binding:
     for name, value in account.place.items():
         monkeypatch.setenv(f"ML_PLATFORM_LAKEHOUSE__{name.upper()}", value)
     return binding.binding("lakehouse")
-
-
-class TestShopOverGcpLakehouse(ShopSliceContract):
-    @pytest.fixture
-    def bound(self, bound: Binding) -> Binding:
-        return bound
 
 
 @pytest.mark.usefixtures("bound")

@@ -54,7 +54,7 @@ def test_nobody_at_the_address_is_told_as_passing(monkeypatch: pytest.MonkeyPatc
 
 def test_a_missing_sdk_is_told_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "google.cloud", None)
-    with pytest.raises(BindingError, match=r"pip install 'ml_platform\[gcp\]'"):
+    with pytest.raises(BindingError, match=r"pip install -e '.\[gcp\]'"):
         _ = sdk.Vertex("p", "europe-west4").jobs
 
 
