@@ -55,4 +55,4 @@ class TestTheShopOnAMix(CloudSliceContract):
             both = {**store.environment, **jobs.environment}
             # The endpoint is an embedded one, which has no setting of a cloud's.
             mine = {name: value for name, value in both.items() if not name.startswith("ML_PLATFORM_ENDPOINT_HOST__")}
-            yield Cloud(mine, jobs.inject)
+            yield Cloud(mine, jobs.inject, store.secrets + jobs.secrets, store.stores + jobs.stores)

@@ -98,7 +98,7 @@ class Project:
         """The instance that its runs are on; it keeps what happened for as long as the project lives."""
         if self.keeps:
             (self._folder / "dagster").mkdir(exist_ok=True)
-            return dg.DagsterInstance.local_temp(str(self._folder / "dagster"))
+            return dg.DagsterInstance.local_temp(str(self._folder / "dagster"), {"telemetry": {"enabled": False}})
         return dg.DagsterInstance.ephemeral(tempdir=str(self._folder / "dagster"))
 
     @cached_property

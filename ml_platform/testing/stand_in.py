@@ -18,6 +18,7 @@ from typing import Any
 
 import ml_platform
 from ml_platform.errors import ServiceError
+from ml_platform.records.table import Location
 from ml_platform.testing import faults
 from ml_platform.testing.faults import Fault
 
@@ -29,11 +30,14 @@ class Cloud:
     """A vendor's stand-ins, running together.
 
     environment: variables by which a profile's services find them; credentials in it are nobody's.
-    inject: makes a fault come so many times from now on.
+    inject: makes a fault come so many times from now on. secrets: what none of it may show or keep.
+    stores: everything that they keep, for whoever looks through it.
     """
 
     environment: Mapping[str, str]
     inject: Callable[[Fault, int], None]
+    secrets: tuple[str, ...] = ()
+    stores: tuple[Location, ...] = ()
 
 
 @contextmanager
@@ -98,8 +102,9 @@ def run_command(cloud: AbstractContextManager[Cloud], profile: str, command: Seq
         dagster_home = Path(home) / "dagster"
         dagster_home.mkdir()
         own = {"ML_PLATFORM_HOME": home, "DAGSTER_HOME": str(dagster_home), "ML_PLATFORM_PROFILE": profile}
-        if given := os.environ.get("DAGSTER_HOME"):
-            shutil.copy(Path(given) / "dagster.yaml", dagster_home)
+        settings = Path(os.environ.get("DAGSTER_HOME", ""), "dagster.yaml")
+        if settings.is_file():
+            shutil.copy(settings, dagster_home)
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
         environment = {**os.environ, **running_cloud.environment, **own, "PATH": path}
         program = shutil.which(command[0], path=path) or command[0]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
+from ml_platform.records.table import Location
 from ml_platform.testing.stand_in import end_with_caller, running
 
 _REGION = "us-east-1"
@@ -28,6 +29,13 @@ class S3:
     settings: Mapping[str, str]
     environment: Mapping[str, str]
 
+    @property
+    def objects(self) -> Location:
+        """Everything in it."""
+        options = {"aws_endpoint_url_s3": self.settings["endpoint_url"], "aws_region": self.settings["region"]}
+        options |= {"aws_allow_http": "true"} | {name.lower(): value for name, value in self.environment.items()}
+        return Location("", f"s3://{self.settings['bucket']}", options)
+
 
 @contextmanager
 def s3(bucket: str) -> Iterator[S3]:
@@ -35,7 +43,7 @@ def s3(bucket: str) -> Iterator[S3]:
     with running(__name__, bucket) as address:
         yield S3(
             settings={"bucket": bucket, "region": _REGION, "endpoint_url": address},
-            environment={"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"},
+            environment={"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nobodys-secret-key"},
         )
 
 

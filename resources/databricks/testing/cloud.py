@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import httpx
 
+from ml_platform.records.table import Location
 from ml_platform.testing.stand_in import Cloud, injector, running
 from resources.aws.testing.s3 import s3
 from resources.databricks.testing import state, workspace
@@ -26,7 +27,9 @@ def cloud() -> Iterator[Cloud]:
         running(workspace.__name__, folder, json.dumps(asdict(store))) as address,
     ):
         _furnish(address)
-        yield Cloud(_environment(address, store.settings["region"]), injector(address))
+        environment = _environment(address, store.settings["region"])
+        secrets = (store.environment["AWS_SECRET_ACCESS_KEY"], state.USER_TOKEN, state.JOB_TOKEN, state.LENT)
+        yield Cloud(environment, injector(address), secrets, (store.objects, Location("", folder)))
 
 
 def _furnish(address: str) -> None:

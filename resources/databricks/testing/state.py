@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 USER_TOKEN = "dapi-nobody"  # noqa: S105 - nobody's
 JOB_TOKEN = "dapi-nobodys-job"  # noqa: S105 - nobody's
+LENT = "lent-for-a-while-"  # how every secret that is lent begins
 SECRET = "{{secrets/ml_platform/token}}"  # noqa: S105 - a reference
 _REFERENCE = re.compile(r"\{\{secrets/([^/}]+)/([^/}]+)\}\}")
 
@@ -77,7 +78,7 @@ class State:
         path = url.removeprefix("s3://").rstrip("/")
         ends = time.time() + self.lifetime_seconds
         key, secret, token = (secrets.token_hex(size) for size in (8, 20, 32))
-        grant = Grant(f"ASIA{key.upper()}", secret, token, path, write, ends)
+        grant = Grant(f"ASIA{key.upper()}", LENT + secret, LENT + token, path, write, ends)
         self.grants[grant.access_key_id] = grant
         return grant
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ml_platform.records.table import Location
 from ml_platform.testing.stand_in import Cloud, injector
-from resources.gcp.testing.gcs import gcs
+from resources.gcp.testing.gcs import PRIVATE_KEY, gcs
 from resources.gcp.testing.vertex import vertex
 
 BUCKET = "ml-platform"
 PROJECT = "nobodys-project"
 REGION = "europe-west4"
+_TOKEN = "nobodys-access-token"  # noqa: S105 - nobody's
 
 
 @contextmanager
@@ -23,7 +25,7 @@ def cloud() -> Iterator[Cloud]:
             # Google's SDK would look for the metadata server of a machine of Google's.
             "NO_GCE_CHECK": "true",
             # Nobody's, and nothing of ours reads it; a test looks that it is nowhere shown or kept.
-            "CLOUDSDK_AUTH_ACCESS_TOKEN": "nobodys-access-token",
+            "CLOUDSDK_AUTH_ACCESS_TOKEN": _TOKEN,
             "ML_PLATFORM_GCP_PROJECT": PROJECT,
             "ML_PLATFORM_GCP_REGION": REGION,
             "ML_PLATFORM_GCP_BUCKET": BUCKET,
@@ -34,4 +36,4 @@ def cloud() -> Iterator[Cloud]:
             "ML_PLATFORM_ENDPOINT_HOST__API_ENDPOINT": address,
             "ML_PLATFORM_ENDPOINT_HOST__POLL_SECONDS": "0.2",
         }
-        yield Cloud(environment, injector(address))
+        yield Cloud(environment, injector(address), (_TOKEN, PRIVATE_KEY), (Location("", f"gs://{BUCKET}"),))

@@ -19,6 +19,7 @@ from ml_platform.testing.stand_in import running, serve
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+PRIVATE_KEY = "nobodys-private-key"
 _METHODS = ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"]
 
 
@@ -43,7 +44,7 @@ def gcs(bucket: str) -> Iterator[Gcs]:
 def write_key(path: Path, address: str) -> None:
     """The file is a service account's key, nobody's, that leads delta-rs to that address and asks for no token."""
     account = {"gcs_base_url": address, "disable_oauth": True, "client_email": "nobody@localhost"}
-    path.write_text(json.dumps({**account, "private_key": "", "private_key_id": ""}))
+    path.write_text(json.dumps({**account, "private_key": PRIVATE_KEY, "private_key_id": ""}))
 
 
 def application(bucket: str) -> Starlette:

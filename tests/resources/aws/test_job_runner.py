@@ -126,7 +126,7 @@ def test_job_that_does_not_fit_any_instance_is_refused_before_anything_is_sent(
     runner: AwsJobRunner, spec: SpecMaker, place: dict[str, str]
 ) -> None:
     order = spec()
-    with pytest.raises(ServiceError, match="no listed instance type has so much"):
+    with pytest.raises(ServiceError, match="no listed machine type has so much"):
         runner.submit(JobSpec(order.name, "fit", order.arguments, needs=Needs(cpu=1000)))
     assert attempts(place) == []
 

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-import ml_platform
 from resources.aws.testing.s3 import S3
 from resources.databricks.testing.protocol import ApiError
 from resources.databricks.testing.state import JOB_TOKEN, State
@@ -19,7 +17,6 @@ def state(tmp_path: Path) -> State:
 def test_a_containers_secrets_are_resolved_and_nothing_else_is_there(state: State) -> None:
     given = {"DATABRICKS_TOKEN": "{{secrets/ml_platform/token}}", "PLAIN": "{x}"}
     environment = state.environment(given)
-    assert environment.pop("PYTHONPATH")
     assert environment == {
         "DATABRICKS_TOKEN": JOB_TOKEN,
         "PLAIN": "{x}",
@@ -30,15 +27,6 @@ def test_a_containers_secrets_are_resolved_and_nothing_else_is_there(state: Stat
 def test_a_secret_that_is_not_there_is_told(state: State) -> None:
     with pytest.raises(ApiError, match="Secret does not exist with scope: ml_platform and key: nothing"):
         state.environment({"A": "{{secrets/ml_platform/nothing}}"})
-
-
-def test_a_container_imports_the_platform_and_sees_no_checkout(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = Path(ml_platform.__file__).parent.parent
-    monkeypatch.setenv("PYTHONPATH", f"{root}{os.pathsep}/guards")
-    code, *others = state.environment({})["PYTHONPATH"].split(os.pathsep)
-    assert sorted(path.name for path in Path(code).iterdir()) == ["ml_platform", "resources"]
-    assert (Path(code) / "ml_platform").resolve() == root / "ml_platform"
-    assert others == ["/guards"]
 
 
 def test_no_two_credentials_are_alike(state: State) -> None:
