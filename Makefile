@@ -48,8 +48,8 @@ run-%: home env-dev
 	@$(BIN)/python -m resources.$*.testing sh -c "ml-platform run --select '$(SELECT)' && \
 	  ml-platform invoke arrival_delay && ml-platform run --select 'key:\"endpoints/arrival_delay__log\"'"
 
-test: env-dev ## every test
-	$(BIN)/python -m pytest
+test: env-dev ## every test, on two processes
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 check: env-dev ## ruff and mypy
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +16,18 @@ SUPPORT = ROOT / "tests" / "support"
 os.environ["PYTHONPATH"] = os.pathsep.join([str(SUPPORT), *filter(None, [os.environ.get("PYTHONPATH")])])
 os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true", MPLBACKEND="Agg")
 
+# A shell that starts this in the background has it ignore what tests interrupt programs with, and those inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 import sitecustomize  # noqa: E402, F401 - the guard of this process; Python started without it
 from flights import Flights  # noqa: E402
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where processes share the tests, one runs a class whole, and one all that stands on the flights."""
+    for item in items:
+        flights = "flights" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("flights" if flights else item.nodeid.rpartition("::")[0]))
 
 
 @pytest.fixture(autouse=True)

@@ -37,9 +37,9 @@ class Copy:
 
 
 def section(title: str) -> str:
-    """The README's text below a heading, up to the next one of its rank."""
-    rank = title.split(" ")[0]
-    return README.split(f"\n{title}\n")[1].split(f"\n{rank} ")[0]
+    """The README's text below a heading, up to the next one of its rank or a higher one."""
+    rank = len(title.split(" ")[0])
+    return re.split(rf"\n#{{2,{rank}}} ", README.split(f"\n{title}\n")[1])[0]
 
 
 @pytest.fixture(scope="module")
