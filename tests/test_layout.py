@@ -18,7 +18,20 @@ from ml_platform.binding import ROLES, class_name
 ROOT = Path(__file__).parent.parent
 DATA_LIBRARIES = {"lightgbm", "matplotlib", "numpy", "pandas", "polars", "pyarrow", "scipy", "sklearn"}
 SERVING_LIBRARIES = {"fastapi", "httpx", "orjson", "starlette", "uvicorn"}
-PLATFORM = {"click", "dagster", "deltalake", "ml_platform", "psutil", "pydantic", "pytest", "sqlglot", "yaml"}
+PLATFORM = {
+    "adbc_driver_manager",
+    "adbc_driver_postgresql",
+    "adbc_driver_sqlite",
+    "click",
+    "dagster",
+    "deltalake",
+    "ml_platform",
+    "psutil",
+    "pydantic",
+    "pytest",
+    "sqlglot",
+    "yaml",
+}
 LAW = {
     "ml_platform": PLATFORM | DATA_LIBRARIES | SERVING_LIBRARIES,
     "assets": {"assets", "dagster", "ml_platform", "pydantic"} | DATA_LIBRARIES,
