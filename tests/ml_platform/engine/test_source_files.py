@@ -128,7 +128,9 @@ def test_a_field_that_its_type_cannot_hold_is_refused(kind: str, value: str) -> 
         parsed(f'n,text\n"{value}",a\n', {"n": kind, "text": "string"})
 
 
-@pytest.mark.parametrize("content", [gzip.compress(b"n,text\n1,a\n" * 1000)[:-20], b"n,text\n1,a\n"])
+@pytest.mark.parametrize(
+    "content", [gzip.compress(b"n,text\n1,a\n" * 1000)[:-20], b"n,text\n1,a\n"], ids=["cut off", "not compressed"]
+)
 def test_a_damaged_compressed_file_is_refused_by_name(content: bytes) -> None:
     with pytest.raises(SourceError, match=r"day\.csv\.gz is no whole gzip file"):
         parsed(content, path="day.csv.gz")
