@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ml_platform.records.feature import PublishedView
     from ml_platform.records.model import GateDecision
 
+Lineage = Mapping[str, Sequence[tuple[str, str]]]
+
 OUTCOME = "outcome"
 SECONDS = "seconds"
 UNCHANGED = "unchanged"
@@ -27,8 +29,8 @@ ASK = "ask"
 EXAMPLE = "example_request"
 
 
-def of_table(snapshot: TableSnapshot, commit: Commit, seconds: float) -> dict[str, Any]:
-    """What a table's materialization says: rows, columns, version, size, outcome."""
+def of_table(snapshot: TableSnapshot, commit: Commit, seconds: float, lineage: Lineage | None = None) -> dict[str, Any]:
+    """What a table's materialization says: rows, columns and their lineage, version, size, outcome."""
     return {
         OUTCOME: UNCHANGED
         if commit.unchanged
@@ -42,12 +44,30 @@ def of_table(snapshot: TableSnapshot, commit: Commit, seconds: float) -> dict[st
         "dagster/table_name": snapshot.location.key.replace("/", "."),
         "dagster/uri": snapshot.location.uri,
         "dagster/column_schema": columns(snapshot),
+        "dagster/column_lineage": column_lineage(snapshot, lineage or {}),
     }
 
 
 def columns(of: StagedFiles) -> dg.TableSchema:
     """The columns and their types, as the UI draws them."""
     return dg.TableSchema([dg.TableColumn(field.name, str(field.type)) for field in of.schema])
+
+
+def column_lineage(of: StagedFiles, lineage: Lineage) -> dg.TableColumnLineage:
+    """What each of the columns that are there is made from, as the UI draws it.
+
+    lineage: column, in any spelling → asset key and column of everything that it is made from.
+    """
+    origins = {name.lower(): found for name, found in lineage.items()}
+    return dg.TableColumnLineage(
+        {
+            field.name: [
+                dg.TableColumnDep(dg.AssetKey(key.split("/")), column) for key, column in origins[field.name.lower()]
+            ]
+            for field in of.schema
+            if field.name.lower() in origins
+        }
+    )
 
 
 def versions(read: Sequence[TableVersion]) -> dg.MetadataValue:
@@ -85,7 +105,12 @@ def record_partitions(
 
 
 def result(
-    context: dg.AssetExecutionContext, made: Made, *, column: str | None, extra: Mapping[str, Any] | None = None
+    context: dg.AssetExecutionContext,
+    made: Made,
+    *,
+    column: str | None,
+    lineage: Lineage | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> dg.MaterializeResult[Any]:
     """The result of an asset whose table was made; its data version is the content's fingerprint."""
     from ml_platform.engine import delta
@@ -95,7 +120,7 @@ def result(
     return dg.MaterializeResult(
         data_version=dg.DataVersion(delta.fingerprint(made.snapshot)),
         metadata={
-            **of_table(made.snapshot, made.commit, made.seconds),
+            **of_table(made.snapshot, made.commit, made.seconds, lineage),
             "read": versions(made.read),
             **(extra or {}),
         },

@@ -9,7 +9,9 @@ from pydantic import Field
 
 from ml_platform import metadata
 from ml_platform.components.asset import asset, place, selected
+from ml_platform.components.columns import Derivation
 from ml_platform.components.domain import domain_of, partition_keys
+from ml_platform.components.made_columns import derivation
 from ml_platform.components.making import PartitionWindow, dependencies, recipe_beside
 from ml_platform.engine.plan import Shape
 from ml_platform.errors import DeclarationError
@@ -42,6 +44,10 @@ class FeatureView(dg.Component, dg.Resolvable, dg.Model):
     def view(self, name: str) -> feature.FeatureView:
         """The view as it travels. name: the folder's, its version included."""
         return feature.FeatureView(name, tuple(self.entity), tuple(self.features), self.ttl_hours)
+
+    def derivation(self, context: dg.ComponentLoadContext, key: str) -> Derivation:
+        """How its columns follow from those that it reads."""
+        return derivation(context, key, self.inputs, {})
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The asset that makes the view's table and publishes it."""
@@ -79,7 +85,7 @@ class FeatureView(dg.Component, dg.Resolvable, dg.Model):
             keep_from = clock.now(lakehouse, domain.clock) - history
             published = publish(view, lakehouse.table(recipe.key), keep_from, feature_store)
             extra = {"online_rows": published.rows, "online_since": str(keep_from), "published": published.changed}
-            return metadata.result(context, made, column=column, extra=extra)
+            return metadata.result(context, made, column=column, lineage=recipe.lineage, extra=extra)
 
         return dg.Definitions(assets=[feature_view])
 

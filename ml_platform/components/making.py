@@ -10,8 +10,10 @@ import dagster as dg
 from pydantic import Field
 
 from ml_platform.components.asset import asset_key, digest, key_of, place
+from ml_platform.components.columns import columns_of, require_columns, sql_files
+from ml_platform.components.made_columns import Made, typed
 from ml_platform.engine.recipe import Recipe
-from ml_platform.engine.sql import read, relation, tables_read
+from ml_platform.engine.sql import read, relation
 from ml_platform.errors import DeclarationError, nearest
 
 Declared = TypeVar("Declared", bound=dg.Component)
@@ -30,33 +32,45 @@ class PartitionWindow(dg.Resolvable, dg.Model):
 
 
 def recipe_beside(
-    context: dg.ComponentLoadContext, shape: Shape, window: PartitionWindow, inputs: Sequence[str], declared: object
+    context: dg.ComponentLoadContext,
+    shape: Shape,
+    window: PartitionWindow,
+    inputs: Sequence[str],
+    declared: object,
+    columns: Made | None = None,
 ) -> Recipe:
     """The recipe in `<folder>.sql`, one query, or `<folder>.py`, one function named as the folder.
 
     inputs: what a function reads; a query says by itself what it reads.
     declared: everything else that can change the rows; part of the code's digest.
-    Raises DeclarationError, naming the file, where there is not exactly one of the two.
+    columns: those that a function declares; a query says by itself which it makes.
+    Raises DeclarationError, naming the file, where there is not exactly one of the two, and where it reads a table or a
+    column, or the declaration names a column, that is not there.
     """
     own = key_of(context)
     sql, python = (context.path / f"{context.path.name}.{kind}" for kind in ("sql", "py"))
     _require_one(context, sql, python)
     _require_inputs(context, sql, inputs)
+    _require_columns_of_function(context, sql, columns)
     text = read(sql) if sql.exists() else python.read_text()
     at = str(sql.relative_to(context.defs_module_path.parent))
-    reads = tables_read(text, at) if sql.exists() else tuple(inputs)
+    reads = sql_files().tables_read(text, at) if sql.exists() else tuple(inputs)
     for key in reads:
+        line = f"{at}:{_line(text, relation(key))}" if sql.exists() else place(context)
         if key == own:
-            raise DeclarationError(f"{at}: it reads {key}, but a table is not made from itself")
-        require_declared(context, key, f"{at}:{_line(text, relation(key))}" if sql.exists() else place(context))
+            raise DeclarationError(f"{line}: it reads {key}, but a table is not made from itself")
+        require_declared(context, key, line)
+    found = columns_of(context, own)
+    require_columns(found, shape.needed, place(context))
     return Recipe(
         key=own,
         inputs=reads,
         shape=shape,
         code=digest(text, declared),
         query=text if sql.exists() else None,
-        transform=None if sql.exists() else function_in(python, context.path.name),
+        transform=None if sql.exists() else typed(function_in(python, context.path.name), columns or {}, own),
         reads=(window.before, window.after),
+        lineage=found.origins,
     )
 
 
@@ -144,6 +158,14 @@ def _require_inputs(context: dg.ComponentLoadContext, sql: Path, inputs: Sequenc
         raise DeclarationError(
             f"{place(context)}: inputs are not declared, but a Python function reads something",
             remedy="List the asset keys that it reads under inputs",
+        )
+
+
+def _require_columns_of_function(context: dg.ComponentLoadContext, sql: Path, columns: Made | None) -> None:
+    if sql.exists() and columns:
+        raise DeclarationError(
+            f"{place(context)}: columns are declared, but {sql.name} says by itself which it makes",
+            remedy="Remove columns",
         )
 
 

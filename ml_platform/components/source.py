@@ -9,11 +9,16 @@ from pydantic import Field
 from ml_platform import metadata
 from ml_platform.automation import SOURCE
 from ml_platform.components.asset import asset, digest, key_of, place, selected
+from ml_platform.components.columns import Derivation
 from ml_platform.components.domain import domain_of, partition_keys
+from ml_platform.engine.lineage import Columns
 from ml_platform.errors import DeclarationError, nearest
 from ml_platform.roles.lakehouse import Lakehouse
 
 ColumnType = Literal["string", "int32", "int64", "float64", "boolean", "date", "timestamp"]
+
+# What a row says of its own ingest, beside what its file says.
+PROVENANCE = ("_source_file", "_source_digest", "_source_offset", "_ingested_at", "_sequence")
 
 
 class Source(dg.Component, dg.Resolvable, dg.Model):
@@ -30,6 +35,13 @@ class Source(dg.Component, dg.Resolvable, dg.Model):
         description="The date or timestamp whose month, in the domain's zone, is a row's partition; none without it.",
     )
 
+    def derivation(self, context: dg.ComponentLoadContext, key: str) -> Derivation:
+        """Its columns: those of its files, which are their lineage, the partition's, and where a row comes from."""
+        partition = domain_of(context.defs_module_path / key).partitions.column
+        names = {name: name for name in self.columns} | ({partition: self.partition_of} if self.partition_of else {})
+        landed = {name: ((self.landing, f"{self.files}: {of}"),) for name, of in names.items()}
+        return Derivation((), lambda _: Columns({**landed, **dict.fromkeys(PROVENANCE, ())}))
+
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The bronze asset."""
         self._check(context)
@@ -38,6 +50,7 @@ class Source(dg.Component, dg.Resolvable, dg.Model):
         partitioned = self.partition_of is not None
         column = domain.partitions.column if partitioned else None
         source = self._source(key_of(context), column, domain.timezone)
+        lineage = self.derivation(context, key_of(context)).columns({}).origins
         about = {"event_time": self.event_time, "known_at": self.known_at, "clock": domain.clock, SOURCE: source}
 
         @asset(
@@ -61,7 +74,7 @@ class Source(dg.Component, dg.Resolvable, dg.Model):
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(delta.fingerprint(done.snapshot)),
                 metadata={
-                    **metadata.of_table(done.snapshot, done.commit, done.seconds),
+                    **metadata.of_table(done.snapshot, done.commit, done.seconds, lineage),
                     "files_ingested": done.files,
                     "files_offered": done.offered,
                     "rows_waiting": metadata.as_json(done.waiting),

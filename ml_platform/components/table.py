@@ -8,8 +8,11 @@ from pydantic import Field
 
 from ml_platform import metadata
 from ml_platform.components.asset import asset, key_of, place, selected
+from ml_platform.components.columns import Derivation
 from ml_platform.components.domain import domain_of, partition_keys
+from ml_platform.components.made_columns import MadeColumn, derivation
 from ml_platform.components.making import PartitionWindow, dependencies, recipe_beside
+from ml_platform.components.source import ColumnType
 from ml_platform.engine.plan import Shape
 from ml_platform.errors import DeclarationError
 from ml_platform.roles.compute import Compute
@@ -36,6 +39,14 @@ class Table(dg.Component, dg.Resolvable, dg.Model):
         default=[], description="Asset keys that a Python function reads; a query says by itself what it reads."
     )
 
+    columns: dict[str, ColumnType | MadeColumn] = Field(
+        default={}, description="Every column that a Python function makes, with its type and what it is made from."
+    )
+
+    def derivation(self, context: dg.ComponentLoadContext, key: str) -> Derivation:
+        """How its columns follow from those that it reads."""
+        return derivation(context, key, self.inputs, self.columns)
+
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The asset of the table."""
         if self.write == "merge" and not self.key:
@@ -48,7 +59,8 @@ class Table(dg.Component, dg.Resolvable, dg.Model):
             Shape(tuple(self.key), column, self.write, self.newest),
             self.reads_partitions,
             self.inputs,
-            self.model_dump(exclude={"description"}),
+            self.model_dump(exclude={"description", "columns"}),
+            self.columns,
         )
         every = partition_keys(context.path)
 
@@ -68,6 +80,6 @@ class Table(dg.Component, dg.Resolvable, dg.Model):
             from ml_platform.engine.tables import make
 
             made = make(recipe, selected(context, partitioned=self.partitioned), every, lakehouse, compute)
-            return metadata.result(context, made, column=column)
+            return metadata.result(context, made, column=column, lineage=recipe.lineage)
 
         return dg.Definitions(assets=[table])

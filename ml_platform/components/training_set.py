@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ml_platform import metadata
 from ml_platform.components.asset import asset, digest, key_of, place
+from ml_platform.components.columns import columns_of, require_columns
 from ml_platform.components.feature_view import FeatureView
 from ml_platform.components.making import declared, require_declared
 from ml_platform.engine.plan import Shape
@@ -69,6 +70,7 @@ class TrainingSet(dg.Component, dg.Resolvable, dg.Model):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The asset of the training set."""
         require_declared(context, self.events, place(context))
+        require_columns(columns_of(context, self.events), self._of_events, place(context))
         views = self.views(context, key_of(context))
         recipe = Recipe(
             key=key_of(context),
@@ -77,6 +79,7 @@ class TrainingSet(dg.Component, dg.Resolvable, dg.Model):
             code=digest(self.model_dump(exclude={"description"}), list(views.values())),
             transform=lambda frames: self._joined(frames, list(views.values())),
             where={self.events: self.where} if self.where else {},
+            lineage=self._lineage(views),
         )
 
         @asset(
@@ -99,9 +102,21 @@ class TrainingSet(dg.Component, dg.Resolvable, dg.Model):
                 FROM training.rows GROUP BY split ORDER BY first_event"""
             splits = compute.fetch(summary, {"training.rows": made.snapshot}).to_pylist()
             records = [dg.TableRecord({name: str(value) for name, value in row.items()}) for row in splits]
-            return metadata.result(context, made, column=None, extra={"splits": dg.MetadataValue.table(records)})
+            extra = {"splits": dg.MetadataValue.table(records)}
+            return metadata.result(context, made, column=None, lineage=recipe.lineage, extra=extra)
 
         return dg.Definitions(assets=[training_set])
+
+    @property
+    def _of_events(self) -> list[str]:
+        """The columns that are taken from the events."""
+        return list(dict.fromkeys([*self.entity, self.event_time, self.label, self.split.by]))
+
+    def _lineage(self, views: Mapping[str, feature.FeatureView]) -> dict[str, tuple[tuple[str, str], ...]]:
+        """Column → where it comes from: the events, or the view whose feature it is."""
+        own = {name: ((self.events, name),) for name in [*self._of_events, "known_at"]}
+        features = {name: ((key, name),) for key, view in views.items() for name in view.features}
+        return {**own, **features, "split": ((self.events, self.split.by),)}
 
     def _joined(self, frames: "Mapping[str, pa.Table]", views: list[feature.FeatureView]) -> "pa.Table":
         import polars as pl
@@ -110,7 +125,7 @@ class TrainingSet(dg.Component, dg.Resolvable, dg.Model):
         from ml_platform.engine.split import assign
 
         table = pl.DataFrame(pl.from_arrow(frames[self.events.rpartition("/")[2]]))
-        columns = list(dict.fromkeys([*self.entity, self.event_time, self.label, self.split.by]))
+        columns = self._of_events
         lacking = [column for column in columns if column not in table.columns]
         if lacking:
             raise AuditError(

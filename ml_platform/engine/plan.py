@@ -28,6 +28,12 @@ class Shape:
     newest: str | None = None
     columns: tuple[str, ...] = ()
 
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Every column that the rows must have."""
+        named = (*self.key, self.partition, self.newest, *self.columns)
+        return tuple(dict.fromkeys(column for column in named if column is not None))
+
 
 def quoted(name: str) -> str:
     """The name as an SQL identifier.

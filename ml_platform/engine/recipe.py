@@ -22,6 +22,7 @@ class Recipe:
     reads: how many partitions before and after its own a partition is made from. Partitions that are made together see
     each other's inputs, so what makes a row may not look further than that by itself.
     where: input → SQL predicate on the rows that `transform` gets of it.
+    lineage: column → asset key and column of everything that its values are made from, as far as that is known.
     """
 
     key: str
@@ -32,3 +33,4 @@ class Recipe:
     transform: Callable[[Mapping[str, pa.Table]], pa.Table] | None = None
     reads: tuple[int, int] = (0, 0)
     where: Mapping[str, str] = field(default_factory=dict)
+    lineage: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)

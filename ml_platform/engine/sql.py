@@ -12,12 +12,21 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
 
-@lru_cache(maxsize=4096)
 def tables_read(text: str, at: str) -> tuple[str, ...]:
     """The asset keys of the tables that the query reads, sorted: `silver.flights` is `silver/flights`.
 
     at: the file, for errors. Raises DeclarationError where the text is not exactly one query over tables that are
     named with their layer.
+    """
+    return tuple(sorted({_key(table, at) for table in _tables(parsed(text, at))}))
+
+
+# As many as are looked at, what they read first, before they are looked at again for their columns.
+@lru_cache(maxsize=256)
+def parsed(text: str, at: str) -> exp.Query:
+    """The one query that a file holds, not to be changed. at: the file, for errors.
+
+    Raises DeclarationError where the text is anything else.
     """
     from sqlglot import exp
 
@@ -27,12 +36,12 @@ def tables_read(text: str, at: str) -> tuple[str, ...]:
         raise DeclarationError(
             f"{at}:1: the file holds {kinds}, but a table is made by one query", allowed="One SELECT is"
         )
-    return tuple(sorted({_key(table, at) for table in _tables(statements[0])}))
+    return statements[0]
 
 
 def read(path: Path) -> str:
-    """The file's text without a closing semicolon."""
-    return path.read_text().strip().rstrip(";")
+    """The file's text without a closing semicolon; its lines count as they do in the file."""
+    return path.read_text().rstrip().rstrip(";")
 
 
 def relation(key: str) -> str:
@@ -42,6 +51,11 @@ def relation(key: str) -> str:
     'silver.flights'
     """
     return key.replace("/", ".")
+
+
+def line_of(node: exp.Expr) -> int:
+    """The first line that the parser has kept for anything inside a part of a query; 1 where it has kept none."""
+    return min((each.meta["line"] for each in node.walk() if "line" in each.meta), default=1)
 
 
 def _statements(text: str, at: str) -> list[exp.Expr]:
@@ -65,19 +79,15 @@ def _statements(text: str, at: str) -> list[exp.Expr]:
 def _tables(query: exp.Expr) -> list[exp.Table]:
     from sqlglot import exp
 
-    local = {cte.alias_or_name for cte in query.find_all(exp.CTE)}
-    return [table for table in query.find_all(exp.Table) if table.db or table.name not in local]
+    local = {cte.alias_or_name.lower() for cte in query.find_all(exp.CTE)}
+    tables = (table for table in query.find_all(exp.Table) if not isinstance(table.this, exp.GenerateSeries))
+    return [table for table in tables if table.db or table.name.lower() not in local]
 
 
 def _key(table: exp.Table, at: str) -> str:
     if not table.db or not table.name or table.catalog:
         raise DeclarationError(
-            f"{at}:{_line(table)}: {table.sql(dialect='duckdb')!r} is read, but it is no table of ours",
+            f"{at}:{line_of(table)}: {table.sql(dialect='duckdb')!r} is read, but it is no table of ours",
             allowed="A table is named with its layer, for instance silver.flights",
         )
     return f"{table.db}/{table.name}"
-
-
-def _line(table: exp.Table) -> int:
-    """The first line that the parser has kept for anything inside the table's name; 1 where it has kept none."""
-    return min((node.meta["line"] for node in table.walk() if "line" in node.meta), default=1)

@@ -36,7 +36,7 @@ def test_unknown_input_of_a_function_is_named_with_the_nearest(shop: Project) ->
 
 def test_table_that_reads_itself_is_refused(shop: Project) -> None:
     shop.write(TOTALS, "SELECT * FROM gold.totals")
-    refused(shop, "gold/totals/totals.sql: it reads gold/totals, but a table is not made from itself")
+    refused(shop, "gold/totals/totals.sql:1: it reads gold/totals, but a table is not made from itself")
 
 
 def test_both_a_query_and_a_function_are_refused(shop: Project) -> None:

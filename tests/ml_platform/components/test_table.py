@@ -76,9 +76,15 @@ def test_two_rows_with_one_key_fail_the_run_and_the_table_stands(shop: Project) 
     assert shop.version("silver/orders") == before
 
 
-def test_key_column_that_is_not_made_fails_the_run(tables: Project) -> None:
-    tables.change("gold/totals/defs.yaml", "together.", "together.\n  key: [month]")
-    assert 'column "month" not found' in tables.run("gold/totals").failures["gold/totals"]
+def test_key_column_that_no_query_makes_is_refused_with_the_nearest(shop: Project) -> None:
+    shop.change("gold/totals/defs.yaml", "together.", "together.\n  key: [order]")
+    with pytest.raises(DeclarationError, match=r"gold/totals/defs.yaml: .* column order, .*Did you mean orders\?"):
+        _ = shop.definitions
+
+
+def test_key_column_that_an_undeclared_function_does_not_make_fails_the_run(tables: Project) -> None:
+    tables.change("gold/store_month/defs.yaml", "[store, month]", "[shop, month]")
+    assert "shop" in tables.run('key:"gold/store_month"', EVERYTHING).failures["gold/store_month"]
 
 
 def test_missing_input_names_what_to_make_first(shop: Project) -> None:
@@ -86,8 +92,8 @@ def test_missing_input_names_what_to_make_first(shop: Project) -> None:
 
 
 def test_query_that_does_not_run_fails_with_the_engines_words(tables: Project) -> None:
-    tables.write("gold/totals/totals.sql", "SELECT sum(amuont) AS amount FROM silver.orders")
-    assert "amuont" in tables.run("gold/totals").failures["gold/totals"]
+    tables.write("gold/totals/totals.sql", "SELECT sum(store) AS amount FROM silver.orders")
+    assert "sum(VARCHAR)" in tables.run("gold/totals").failures["gold/totals"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,140 @@
+"""The benchmark of loading definitions: the flights graph against importing dagster, and a thousand SQL tables beyond.
+
+CPU seconds of fresh processes, side by side, printed against the goals and kept in docs/bench.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+KEPT = ROOT / "docs" / "bench.json"
+TABLES, SOURCES, COLUMNS, RUNS = 1000, 40, 12, 5
+GOALS = {"flights_to_dagster": 1.5, "thousand_tables_warm": 3.0, "thousand_tables_cold": 12.0}
+DAGSTER = "import dagster"
+FLIGHTS = "from ml_platform.definitions import defs; defs().resolve_asset_graph()"
+THOUSAND = (
+    "import dagster, thousand; from ml_platform.binding import bindings; "
+    "from ml_platform.definitions import build_definitions; "
+    "build_definitions(thousand, bindings()).resolve_asset_graph()"
+)
+
+
+def main() -> None:
+    """Prints each figure against its goal and keeps them beside those of the other benchmarks."""
+    with tempfile.TemporaryDirectory() as scratch:
+        found = measured(Path(scratch))
+    for name, goal in GOALS.items():
+        print(f"{name}: {found[name]}, goal {goal}")
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    ratios = kept.get("ratios", {}) | {"flights_to_dagster": found["flights_to_dagster"]}
+    kept |= {"definitions": {"goals": GOALS, **found}, "ratios": ratios}
+    KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def measured(scratch: Path) -> dict[str, float]:
+    """The figures; the median of several processes each, in turn."""
+    project(scratch / "thousand")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(scratch)]), "ML_PLATFORM_ENV": "bench"}
+    homes = {name: {**environment, "ML_PLATFORM_HOME": str(scratch / name)} for name in ("flights", "tables")}
+    for warming in ((FLIGHTS, homes["flights"]), (THOUSAND, homes["tables"])):
+        cpu_seconds(*warming)
+    taken: dict[str, list[float]] = {"dagster": [], "flights": [], "warm": [], "cold": []}
+    for _ in range(RUNS):
+        taken["dagster"].append(cpu_seconds(DAGSTER, environment))
+        taken["flights"].append(cpu_seconds(FLIGHTS, homes["flights"]))
+        taken["warm"].append(cpu_seconds(THOUSAND, homes["tables"]))
+        shutil.rmtree(scratch / "cold", ignore_errors=True)
+        taken["cold"].append(cpu_seconds(THOUSAND, {**environment, "ML_PLATFORM_HOME": str(scratch / "cold")}))
+    median = {name: statistics.median(values) for name, values in taken.items()}
+    return {
+        "dagster_cpu_seconds": round(median["dagster"], 2),
+        "flights_cpu_seconds": round(median["flights"], 2),
+        "flights_to_dagster": round(median["flights"] / median["dagster"], 2),
+        "thousand_tables_warm": round(median["warm"] - median["dagster"], 2),
+        "thousand_tables_cold": round(median["cold"] - median["dagster"], 2),
+    }
+
+
+def cpu_seconds(program: str, environment: Mapping[str, str]) -> float:
+    """User and system seconds of one fresh process that runs the program."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, cwd=ROOT)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def project(folder: Path) -> None:
+    """A package that declares sources and a thousand SQL tables over them, each over up to three before it."""
+    layers = [("bronze", SOURCES), ("silver", TABLES // 2), ("gold", TABLES - TABLES // 2)]
+    keys: list[str] = []
+    for layer, count in layers:
+        for number in range(count):
+            key = f"{layer}/t{number:03d}"
+            made = folder / key
+            made.mkdir(parents=True)
+            (made / "defs.yaml").write_text(_source() if layer == "bronze" else _table())
+            if layer != "bronze":
+                (made / f"{made.name}.sql").write_text(_query(_inputs(keys, len(keys))))
+            keys.append(key)
+    (folder / "__init__.py").write_text("")
+    (folder / "domain.yaml").write_text(
+        'timezone: UTC\nowners: ["team:bench"]\npartitions: {column: month, start: "2024-01", end: "2024-12"}\n'
+    )
+    landing = folder / "landing" / "files"
+    landing.mkdir(parents=True)
+    (landing / "files.py").write_text(
+        'import dagster as dg\n\n\n@dg.asset(key=["landing", "files"])\ndef files() -> None:\n    pass\n'
+    )
+
+
+def _inputs(keys: list[str], number: int) -> list[str]:
+    """One to three tables before the numbered one: its neighbour a row of forty before, and two further away."""
+    far = [keys[number * step % SOURCES + number // SOURCES * SOURCES - SOURCES] for step in (1, 7, 13)]
+    return list(dict.fromkeys(far))[: number % 3 + 1]
+
+
+def _source() -> str:
+    columns = "".join(f"    c{n}: {'string' if n % 2 else 'float64'}\n" for n in range(COLUMNS - 3))
+    times = "    event_time: timestamp\n    known_at: timestamp\n"
+    return (
+        "type: ml_platform.components.Source\n\nattributes:\n  description: Rows as landed.\n  landing: landing/files\n"
+        f"  files: rows/*.csv\n  columns:\n    id: string\n{columns}{times}"
+        "  event_time: event_time\n  known_at: known_at\n"
+    )
+
+
+def _table() -> str:
+    return "type: ml_platform.components.Table\n\nattributes:\n  description: One row a thing.\n  key: [id]\n"
+
+
+def _query(inputs: list[str]) -> str:
+    names = [f"i{n}" for n in range(len(inputs))]
+    kept = [f"    {names[n % len(names)]}.c{n}" for n in range(6)]
+    made = [
+        f"    coalesce({names[-1]}.c{n}, i0.c{n}, CASE WHEN i0.c0 > {n} THEN i0.c{n} END) AS c{n}"
+        for n in range(6, COLUMNS - 3)
+    ]
+    newest = ", ".join(f"{name}.known_at" for name in names)
+    joins = "".join(
+        f"LEFT JOIN {key.replace('/', '.')} AS {name} ON {name}.id = i0.id AND {name}.event_time <= i0.event_time\n"
+        for key, name in list(zip(inputs, names, strict=True))[1:]
+    )
+    columns = ",\n".join(["    i0.id", *kept, *made, "    i0.event_time", f"    greatest({newest}) AS known_at"])
+    return (
+        f"WITH base AS (\n    SELECT * FROM {inputs[0].replace('/', '.')} WHERE id IS NOT NULL\n)\n\n"
+        f"SELECT\n{columns}\nFROM base AS i0\n{joins}WHERE i0.c0 IS NOT NULL\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
