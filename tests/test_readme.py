@@ -123,9 +123,12 @@ def test_adding_a_service_works_as_shown(copy: Copy) -> None:
 def test_every_cloud_of_the_readme_runs_before_a_change_lands() -> None:
     shown = re.findall(r"^make (run-\w+)$", section("## Go to a cloud"), re.MULTILINE)
     landing = (ROOT / ".ci" / "run").read_text()
-    looped = re.search(r"for cloud in (.+); do\n  make \"run-\$cloud\"", landing)
-    assert looped is not None
-    assert shown == [f"run-{cloud}" for cloud in looped[1].split()]
+    named = re.search(r'^clouds="(.+)"$', landing, re.MULTILINE)
+    assert named is not None
+    assert shown == [f"run-{cloud}" for cloud in named[1].split()]
+    # Each is made, and what each made is compared.
+    assert "printf '%s\\n' first $clouds | xargs" in landing
+    assert "for cloud in $clouds; do" in landing
 
 
 def test_every_profile_of_the_readme_is_there_and_the_other_way_round() -> None:
