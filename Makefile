@@ -76,8 +76,10 @@ clean: ## forgets everything: data, models, state, environment
 snapshot: env-dev ## renews tests/declarations.txt from what is declared
 	$(BIN)/python tests/test_declarations.py
 
-bench: env ## how long make run takes, first and again; kept in docs/bench.json
-	$(BIN)/python tests/benchmarks/bench_run.py
+BENCH ?= $(sort $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py)))
+
+bench: env-dev ## every benchmark, an hour in all; BENCH='run gold' picks some; figures are kept in docs/bench.json
+	@for name in $(BENCH); do PYTHONPATH=. $(BIN)/python tests/benchmarks/bench_$$name.py || exit 1; done
 
 screenshot: home ## docs/lineage.png, from the UI; needs Debian's chromium
 	@test -x $(VENV)-screenshot/bin/python || $(PYTHON) -m venv $(VENV)-screenshot

@@ -113,7 +113,7 @@ def _evenly(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             waiting.append(part)
             rows += part.num_rows
             if rows == _GROUP_ROWS:
-                yield pa.concat_batches(waiting)
+                yield waiting[0] if len(waiting) == 1 else pa.concat_batches(waiting)
                 waiting, rows = [], 0
     if waiting:
         yield pa.concat_batches(waiting)
