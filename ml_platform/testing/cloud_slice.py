@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -41,7 +40,10 @@ class Shops:
 
 
 class CloudSliceContract:
-    """What a profile keeps. Inherit it, say the `profile`, and have a fixture `cloud` for the class."""
+    """What a profile keeps. Inherit it, say the `profile`, and have a fixture `cloud` for the class.
+
+    `cloud` has parameters, of which `stand-in` is one.
+    """
 
     profile: str
 
@@ -124,6 +126,8 @@ class CloudSliceContract:
         assert (dev.version("training_sets/returns"), dev.service("endpoint_host").describe("returns")) == before
         assert dev.service("endpoint_host").invoke("returns", _request("2024-04-055", _MOMENT))["outputs"]
 
+    # An account does not show all that it keeps.
+    @pytest.mark.parametrize("cloud", ["stand-in"], indirect=True)
     def test_nothing_secret_is_in_what_is_kept_or_shown(
         self, shops: Shops, tmp_path: Path, capfd: pytest.CaptureFixture[str]
     ) -> None:
@@ -172,8 +176,3 @@ def _contents(store: Location) -> Iterator[tuple[str, bytes]]:
         if info.type == FileType.File and "/testing/" not in info.path:
             with files.open_input_stream(info.path) as stream:
                 yield f"{store.uri}/{info.path}", stream.read()
-
-
-def variables_of(names: str) -> dict[str, str]:
-    """The variables of this process whose names begin so; for suites that run on a real account."""
-    return {name: value for name, value in os.environ.items() if name.startswith(tuple(names.split()))}
