@@ -14,8 +14,11 @@ from ml_platform.testing import training_set
 from ml_platform.testing.cloud_faults import CloudFaultsContract
 from ml_platform.testing.endpoint_host import endpoint_spec, publish_views, write_package
 from ml_platform.testing.stand_in import Cloud
+from ml_platform.testing.store_faults import StoreFaultsContract
 from resources.aws.endpoint_host import AwsEndpointHost
 from resources.aws.lakehouse import AwsLakehouse
+from resources.aws.prediction_log import AwsPredictionLog
+from resources.embedded.compute import EmbeddedCompute
 from resources.embedded.feature_store import EmbeddedFeatureStore
 
 
@@ -67,6 +70,24 @@ class TestFaultsOfAws(CloudFaultsContract):
             return [*(job["TrainingJobName"] for job in jobs), *(found["EndpointName"] for found in endpoints)]
 
         return names
+
+
+class TestStoreFaultsOfAws(StoreFaultsContract):
+    @pytest.fixture
+    def cloud(self, cloud: Cloud) -> Cloud:
+        return cloud
+
+    @pytest.fixture
+    def lakehouse(self, place: dict[str, str]) -> AwsLakehouse:
+        return AwsLakehouse(**place)
+
+    @pytest.fixture
+    def compute(self, tmp_path: Path) -> EmbeddedCompute:
+        return EmbeddedCompute(cache=str(tmp_path / "cache"))
+
+    @pytest.fixture
+    def opened(self, place: dict[str, str]) -> Callable[[], AwsPredictionLog]:
+        return lambda: AwsPredictionLog(**place)
 
 
 def test_service_that_is_not_stood_in_for_is_asked_nowhere(cloud: Cloud) -> None:
