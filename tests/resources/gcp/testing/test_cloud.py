@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,16 @@ from resources.embedded.compute import EmbeddedCompute
 from resources.gcp.endpoint_host import GcpEndpointHost
 from resources.gcp.lakehouse import GcpLakehouse
 from resources.gcp.prediction_log import GcpPredictionLog
+
+# Google's SDK leaves the connection of a download that was refused to the garbage collector, which then complains.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """What was left is collected here, where nobody minds."""
+    yield
+    gc.collect()
 
 
 class TestFaultsOfGcp(CloudFaultsContract):
