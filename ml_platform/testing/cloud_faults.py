@@ -72,7 +72,7 @@ class CloudFaultsContract:
 
     @pytest.fixture
     def left(self) -> Callable[[], list[str]]:
-        """What runs in the environment, asked of the cloud itself: jobs that have not ended, endpoints."""
+        """What the cloud itself says is left in the environment: jobs that have not ended, endpoints, their parts."""
         raise NotImplementedError
 
     @pytest.fixture

@@ -64,10 +64,15 @@ class TestFaultsOfAws(CloudFaultsContract):
         def names() -> list[str]:
             client = boto3.client("sagemaker")
             mine = {"NameContains": place["prefix"]}
-            jobs = client.list_training_jobs(StatusEquals="InProgress", **mine)["TrainingJobSummaries"]
-            endpoints = client.list_endpoints(**mine)["Endpoints"]
+            found = [
+                *client.list_training_jobs(StatusEquals="InProgress", **mine)["TrainingJobSummaries"],
+                *client.list_processing_jobs(StatusEquals="InProgress", **mine)["ProcessingJobSummaries"],
+                *client.list_endpoints(**mine)["Endpoints"],
+                *client.list_endpoint_configs(**mine)["EndpointConfigs"],
+                *client.list_models(**mine)["Models"],
+            ]
             client.close()
-            return [*(job["TrainingJobName"] for job in jobs), *(found["EndpointName"] for found in endpoints)]
+            return [value for each in found for name, value in each.items() if name.endswith("Name")]
 
         return names
 
