@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
+from accounts import account, places
 
 from ml_platform.testing.cloud_slice import CloudSliceContract
 from ml_platform.testing.stand_in import Cloud
@@ -16,30 +18,30 @@ from resources.gcp.testing import cloud as gcp
 class TestTheShopOnAws(CloudSliceContract):
     profile = "aws"
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture(scope="class", params=places("aws"))
     @classmethod
-    def cloud(cls) -> Iterator[Cloud]:
-        with aws.cloud() as cloud:
+    def cloud(cls, request: pytest.FixtureRequest) -> Iterator[Cloud]:
+        with aws.cloud() if request.param == "stand-in" else nullcontext(account("aws")) as cloud:
             yield cloud
 
 
 class TestTheShopOnGoogleCloud(CloudSliceContract):
     profile = "gcp"
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture(scope="class", params=places("gcp"))
     @classmethod
-    def cloud(cls) -> Iterator[Cloud]:
-        with gcp.cloud() as cloud:
+    def cloud(cls, request: pytest.FixtureRequest) -> Iterator[Cloud]:
+        with gcp.cloud() if request.param == "stand-in" else nullcontext(account("gcp")) as cloud:
             yield cloud
 
 
 class TestTheShopOnDatabricks(CloudSliceContract):
     profile = "databricks"
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture(scope="class", params=places("databricks"))
     @classmethod
-    def cloud(cls) -> Iterator[Cloud]:
-        with databricks.cloud() as cloud:
+    def cloud(cls, request: pytest.FixtureRequest) -> Iterator[Cloud]:
+        with databricks.cloud() if request.param == "stand-in" else nullcontext(account("databricks")) as cloud:
             yield cloud
 
 
@@ -48,7 +50,7 @@ class TestTheShopOnAMix(CloudSliceContract):
 
     profile = "mixed"
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture(scope="class", params=["stand-in"])
     @classmethod
     def cloud(cls) -> Iterator[Cloud]:
         with aws.cloud() as store, gcp.cloud() as jobs:

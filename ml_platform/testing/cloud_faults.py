@@ -22,8 +22,10 @@ from ml_platform.roles.endpoint_host import EndpointHost
 from ml_platform.roles.job_runner import JobRunner
 from ml_platform.testing import training_set
 from ml_platform.testing.endpoint_host import infer_request, write_package
+from ml_platform.testing.faults import FAULTS
 from ml_platform.testing.job_runner import ENDLESS
 from ml_platform.testing.stand_in import Cloud
+from ml_platform.testing.store_faults import refuse
 
 # What a Dagster run does with a job, as a process that can be killed.
 _RUNNING = """
@@ -70,7 +72,7 @@ class CloudFaultsContract:
 
     @pytest.fixture
     def left(self) -> Callable[[], list[str]]:
-        """What runs in the environment, asked of the cloud itself: jobs that have not ended, endpoints."""
+        """What the cloud itself says is left in the environment: jobs that have not ended, endpoints, their parts."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -82,7 +84,7 @@ class CloudFaultsContract:
     def ended(self, cloud: Cloud, left: Callable[[], list[str]]) -> Iterator[None]:
         """No fault is left to come, and nothing runs after the test."""
         yield
-        for fault in ("throttled", "broken", "expired", "job_dies", "job_hangs", "unhealthy", "rolled_back"):
+        for fault in FAULTS:
             cloud.inject(fault, 0)
         assert left() == []
 
@@ -97,12 +99,12 @@ class CloudFaultsContract:
         self, fault: Any, cloud: Cloud, opened: Callable[..., JobRunner], spec: Callable[..., JobSpec], tmp_path: Path
     ) -> None:
         runner = opened()
-        cloud.inject(fault, 2)
+        refuse(cloud, fault)
         job = runner.submit(spec())
-        cloud.inject(fault, 2)
+        refuse(cloud, fault)
         list(runner.events(job))
         assert runner.status(job).state == "succeeded"
-        cloud.inject(fault, 2)
+        refuse(cloud, fault)
         assert (runner.result(job, tmp_path / "package") / "model.json").exists()
 
     def test_expired_credentials_are_told_and_nothing_is_started(
@@ -208,9 +210,9 @@ class CloudFaultsContract:
     def test_an_endpoint_comes_up_on_a_service_that_refuses_twice(
         self, fault: Any, cloud: Cloud, host: EndpointHost, endpoint: EndpointSpec
     ) -> None:
-        cloud.inject(fault, 2)
+        refuse(cloud, fault)
         assert host.deploy(endpoint).number == 1
-        cloud.inject(fault, 2)
+        refuse(cloud, fault)
         assert host.invoke(endpoint.name, infer_request("UA1"))["model_version"] == "1"
         host.retire(endpoint.name)
 

@@ -37,4 +37,5 @@ def cloud() -> Iterator[Cloud]:
             "ML_PLATFORM_JOB_RUNNER__POLL_SECONDS": "0.2",
             "ML_PLATFORM_ENDPOINT_HOST__POLL_SECONDS": "0.2",
         }
-        yield Cloud(environment, injector(address), (KEYS["AWS_SECRET_ACCESS_KEY"],), (store.objects,))
+        inject = injector(address, store.settings["endpoint_url"])
+        yield Cloud(environment, inject, (KEYS["AWS_SECRET_ACCESS_KEY"],), (store.objects,))

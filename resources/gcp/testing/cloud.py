@@ -36,4 +36,6 @@ def cloud() -> Iterator[Cloud]:
             "ML_PLATFORM_ENDPOINT_HOST__API_ENDPOINT": address,
             "ML_PLATFORM_ENDPOINT_HOST__POLL_SECONDS": "0.2",
         }
-        yield Cloud(environment, injector(address), (_TOKEN, PRIVATE_KEY), (Location("", f"gs://{BUCKET}"),))
+        yield Cloud(
+            environment, injector(address, store.address), (_TOKEN, PRIVATE_KEY), (Location("", f"gs://{BUCKET}"),)
+        )

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,9 @@ from ml_platform.engine import delta, sql
 from ml_platform.engine.plan import Shape, rows
 from ml_platform.errors import BindingError
 from ml_platform.records.table import Location
+from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.testing.compute import ComputeContract
+from ml_platform.testing.stand_in import Cloud
 from resources.databricks.compute import DatabricksCompute
 from resources.databricks.testing.spark import spark
 from resources.embedded.lakehouse import EmbeddedLakehouse
@@ -22,19 +24,26 @@ MONTH = "2013-01"
 
 
 @pytest.fixture(scope="module")
-def compute() -> Iterator[DatabricksCompute]:
+def sail() -> Iterator[DatabricksCompute]:
     with spark() as address:
         yield DatabricksCompute(remote=address)
 
 
 class TestDatabricksCompute(ComputeContract):
-    @pytest.fixture
-    def compute(self, compute: DatabricksCompute) -> DatabricksCompute:
-        return compute
+    """On Sail, which sees this machine's files; on an account's cluster, over the account's lakehouse."""
 
     @pytest.fixture
-    def lakehouse(self, tmp_path: Path) -> EmbeddedLakehouse:
-        return EmbeddedLakehouse(str(tmp_path / "lakehouse"))
+    def compute(self, databricks: Cloud, request: pytest.FixtureRequest) -> DatabricksCompute:
+        if databricks.stores:
+            sail: DatabricksCompute = request.getfixturevalue("sail")
+            return sail
+        return DatabricksCompute(cluster_id=databricks.environment["DATABRICKS_CLUSTER_ID"])
+
+    @pytest.fixture
+    def lakehouse(
+        self, databricks: Cloud, lakehouse_in: Callable[[str], Lakehouse], prefix: str, tmp_path: Path
+    ) -> Lakehouse:
+        return EmbeddedLakehouse(str(tmp_path / "lakehouse")) if databricks.stores else lakehouse_in(prefix)
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +70,14 @@ def january(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedLakehouse:
     ("key", "identity"), [("silver/flights", ("flight_id",)), ("gold/airport_day", ("airport", "flight_date"))]
 )
 def test_a_months_rows_are_those_of_duckdb_one_for_one(
-    compute: DatabricksCompute, january: EmbeddedLakehouse, tmp_path: Path, key: str, identity: tuple[str, ...]
+    sail: DatabricksCompute, january: EmbeddedLakehouse, tmp_path: Path, key: str, identity: tuple[str, ...]
 ) -> None:
     # given the table's own query, over the versions that DuckDB read
     text = sql.read(ROOT / "assets" / key / f"{key.rpartition('/')[2]}.sql")
     inputs = {sql.relation(table): delta.existing(january.table(table)) for table in sql.tables_read(text, key)}
     # when Spark runs it
     query = rows(text, Shape(key=identity, partition="month"), [MONTH])
-    staged = compute.stage(query, inputs, Location(key, str(tmp_path / "staged")), ("month",))
+    staged = sail.stage(query, inputs, Location(key, str(tmp_path / "staged")), ("month",))
     # then the rows are the committed ones, and so are the bytes: files are named by them
     committed = delta.existing(january.table(key))
     assert staged.rows > 0
