@@ -55,7 +55,7 @@ class CloudSliceContract:
                 patch.setenv(name, value)
             unique = uuid4().hex[:6]
             names = [f"{name}-{unique}" for name in ("dev-1", "prod")]
-            dev, prod = (_shop(tmp_path_factory.mktemp(name), name, variables) for name in names)
+            dev, prod = (shop_in(tmp_path_factory.mktemp(name), name, variables) for name in names)
             first = dev.run("*", shop.EVERYTHING)
             assert first.success, first.failures
             again = dev.run("*", shop.EVERYTHING)
@@ -142,7 +142,8 @@ class CloudSliceContract:
         assert not found, found
 
 
-def _shop(folder: Path, environment: str, variables: Mapping[str, str]) -> Project:
+def shop_in(folder: Path, environment: str, variables: Mapping[str, str]) -> Project:
+    """The shop in an environment of its own, its files landed. variables: by which its services are bound."""
     project = Project(folder, shop.FILES, environment, keeps=True)
     own = {"ML_PLATFORM_HOME": str(folder / "home"), "ML_PLATFORM_ENV": environment}
     project.services = services_of({**variables, **own})
