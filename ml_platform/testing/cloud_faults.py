@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from ml_platform.engine.running import run
 from ml_platform.errors import ServiceError
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding, TrafficSplit
 from ml_platform.records.job import JobSpec
@@ -38,6 +40,12 @@ given = json.loads(sys.argv[1])
 runner = getattr(import_module(given["module"]), given["name"])(**given["settings"])
 spec = JobSpec(**{**given["spec"], "needs": Needs(**given["spec"]["needs"])})
 run(runner, spec, lambda line: print(line, flush=True), Path(given["into"]))
+"""
+# The same of an endpoint; the host and the spec come pickled.
+_DEPLOYING = """
+import pickle, sys
+host, spec = pickle.load(sys.stdin.buffer)
+host.deploy(spec)
 """
 _PATIENCE_SECONDS = 60
 
@@ -123,6 +131,26 @@ class CloudFaultsContract:
         job = runner.submit(spec())
         list(runner.events(job))
         assert runner.status(job).state == "succeeded"
+
+    def test_credentials_that_expire_while_a_job_runs_leave_it_to_the_next_run(
+        self, cloud: Cloud, opened: Callable[..., JobRunner], spec: Callable[..., JobSpec], tmp_path: Path
+    ) -> None:
+        runner, wanted, heard = opened(), spec(estimator="gradient_boosting"), list[str]()
+
+        def hear(line: str) -> None:
+            heard.append(line)
+            if len(heard) == 2:  # the first line is the job's id
+                cloud.inject("expired", 1000)
+
+        with pytest.raises(ServiceError, match=r"goes on, .*(?i:expired|credential|token)") as told:
+            run(runner, wanted, hear, tmp_path / "never")
+        cloud.inject("expired", 0)
+        job = heard[0].split()[-1]
+        assert job in str(told.value)
+        again: list[str] = []
+        assert (run(runner, wanted, again.append, tmp_path / "package") / "model.json").exists()
+        assert again[0] == heard[0]
+        assert again[1] == heard[1]
 
     def test_a_job_that_dies_is_failed_and_started_anew(
         self, cloud: Cloud, opened: Callable[..., JobRunner], spec: Callable[..., JobSpec]
@@ -226,6 +254,24 @@ class CloudFaultsContract:
         assert left() == []
         assert host.deploy(endpoint).ready
         host.retire(endpoint.name)
+
+    def test_a_killed_deployment_does_not_block_the_next(
+        self, host: EndpointHost, endpoint: EndpointSpec, left: Callable[[], list[str]]
+    ) -> None:
+        given = pickle.dumps((host, endpoint))
+        killed = subprocess.Popen([sys.executable, "-c", _DEPLOYING], stdin=subprocess.PIPE, start_new_session=True)
+        assert killed.stdin is not None
+        killed.stdin.write(given)
+        killed.stdin.close()
+        while not left():
+            assert killed.poll() is None
+        os.killpg(killed.pid, signal.SIGKILL)
+        assert killed.wait() == -signal.SIGKILL
+
+        assert host.deploy(endpoint).ready
+        assert host.invoke(endpoint.name, infer_request("UA1"))["outputs"][0]["data"] == [0.25]
+        host.retire(endpoint.name)
+        assert left() == []
 
     @pytest.mark.parametrize("fault", ["unhealthy", "rolled_back"])
     def test_an_update_that_does_not_take_is_told_and_what_served_serves_on(

@@ -60,7 +60,7 @@ class CloudSliceContract:
             unique = uuid4().hex[:6]
             names = [f"{name}-{unique}" for name in ("dev-1", "prod")]
             base = tmp_path_factory.mktemp("shops")
-            dev, prod = (_shop(base, name, variables) for name in names)
+            dev, prod = (shop_in(base, name, variables) for name in names)
             first = dev.run("*", shop.EVERYTHING)
             assert first.success, first.failures
             again = dev.run("*", shop.EVERYTHING)
@@ -162,8 +162,11 @@ class CloudSliceContract:
             filesystem(store).delete_file("planted")
 
 
-def _shop(base: Path, environment: str, variables: Mapping[str, str]) -> Project:
-    """The shop in an environment; what services keep on this machine is in one home, as of one person's."""
+def shop_in(base: Path, environment: str, variables: Mapping[str, str]) -> Project:
+    """The shop in an environment, its files landed; what services keep on this machine is in one home, as of one person's.
+
+    base: the folder of all its environments. variables: by which its services are bound.
+    """
     project = Project(base / environment, shop.FILES, environment, keeps=True)
     own = {"ML_PLATFORM_HOME": str(base / "home"), "ML_PLATFORM_ENV": environment}
     project.services = services_of({**variables, **own})

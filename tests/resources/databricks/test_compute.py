@@ -15,6 +15,8 @@ from ml_platform.records.table import Location
 from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.testing.compute import ComputeContract
 from ml_platform.testing.stand_in import Cloud
+from resources.aws.lakehouse import AwsLakehouse
+from resources.aws.testing.s3 import s3
 from resources.databricks.compute import DatabricksCompute
 from resources.databricks.testing.spark import spark
 from resources.embedded.lakehouse import EmbeddedLakehouse
@@ -46,24 +48,56 @@ class TestDatabricksCompute(ComputeContract):
         return EmbeddedLakehouse(str(tmp_path / "lakehouse")) if databricks.stores else lakehouse_in(prefix)
 
 
-@pytest.fixture(scope="module")
-def january(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedLakehouse:
-    """The flights of one month, from their files to gold, as DuckDB makes them."""
-    home = tmp_path_factory.mktemp("january")
+def made(home: Path, **variables: str) -> None:
+    """The flights of one month, from their files to gold, in environment `test`; state of this machine is at home."""
     (home / "dagster").mkdir()
     (home / "dagster" / "dagster.yaml").symlink_to(ROOT / "dagster.yaml")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ML_PLATFORM_", "DAGSTER_"))}
+    own = {"ML_PLATFORM_HOME": str(home), "ML_PLATFORM_ENV": "test", "DAGSTER_HOME": str(home / "dagster")}
     command = ["asset", "materialize", "-m", "ml_platform.definitions", "--partition-range", f"{MONTH}...{MONTH}"]
-    made = subprocess.run(
+    done = subprocess.run(
         [str(Path(sys.executable).parent / "dagster"), *command, "--select", '+key:"gold/airport_day"'],
         cwd=ROOT,
-        env={**kept, "ML_PLATFORM_HOME": str(home), "ML_PLATFORM_ENV": "test", "DAGSTER_HOME": str(home / "dagster")},
+        env={**kept, **own, **variables},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert made.returncode == 0, made.stderr[-5_000:]
+    assert done.returncode == 0, done.stderr[-5_000:]
+
+
+@pytest.fixture(scope="module")
+def january(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedLakehouse:
+    """As DuckDB makes it, in a folder."""
+    home = tmp_path_factory.mktemp("january")
+    made(home)
     return EmbeddedLakehouse(str(home / "test" / "lakehouse"))
+
+
+@pytest.fixture(scope="module")
+def january_on_spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsLakehouse]:
+    """As Spark makes it, in an object store: compute is bound by variables, like any service."""
+    with s3("lake") as store, pytest.MonkeyPatch.context() as patch:
+        settings = {**store.settings, "prefix": "test"}
+        # By these Sail finds the store; a cluster has its own.
+        own = {"AWS_ENDPOINT": settings["endpoint_url"], "AWS_ALLOW_HTTP": "true", "AWS_REGION": settings["region"]}
+        for name, value in {**store.environment, **own}.items():
+            patch.setenv(name, value)
+        with spark() as address:
+            bound = {f"ML_PLATFORM_LAKEHOUSE__{name.upper()}": value for name, value in settings.items()}
+            bound |= {"ML_PLATFORM_LAKEHOUSE": "aws", "ML_PLATFORM_COMPUTE": "databricks"}
+            made(tmp_path_factory.mktemp("spark"), **bound, ML_PLATFORM_COMPUTE__REMOTE=address)
+        yield AwsLakehouse(**settings)
+
+
+@pytest.mark.parametrize("key", ["silver/flights", "gold/airport_day"])
+def test_a_graph_made_by_spark_in_an_object_store_has_the_rows_that_duckdb_makes(
+    january_on_spark: AwsLakehouse, january: EmbeddedLakehouse, key: str
+) -> None:
+    ours, theirs = (delta.existing(lakehouse.table(key)) for lakehouse in (january, january_on_spark))
+    assert theirs.location.uri.startswith("s3://")
+    assert theirs.rows > 0
+    assert delta.read_rows(theirs).equals(delta.read_rows(ours))
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,24 @@ def test_a_submission_that_nobody_wrote_down_is_found_again(
     assert runner.status(str(run.run_id)).state == "succeeded"
 
 
+def test_a_job_whose_run_is_forgotten_is_started_anew(
+    runner: DatabricksJobRunner, spec: JobSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a run that is written down, but that the workspace does not know any more
+    with monkeypatch.context() as patched:
+        patched.setattr(DatabricksJobRunner, "_submitted", lambda *_: 10**9)
+        forgotten = runner.submit(spec)
+    with pytest.raises(NotFoundError):
+        runner.status(forgotten)
+    # then it stands in nobody's way, and what is started now is found from then on
+    assert runner.find(spec) is None
+    job = runner.submit(spec)
+    assert job != forgotten
+    assert runner.find(spec) == job
+    list(runner.events(job))
+    assert runner.submit(spec) == job
+
+
 def test_a_changed_spec_is_a_new_run(runner: DatabricksJobRunner, spec: JobSpec) -> None:
     first = runner.submit(JobSpec(spec.name, spec.program, {**spec.arguments, "estimator": "linear"}))
     second = runner.submit(spec)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from accounts import stand_ins_only
 
-from ml_platform.errors import BindingError, NotFoundError, ServiceError, TransientServiceError
+from ml_platform.errors import BindingError, NotFoundError, RefusedError, ServiceError, TransientServiceError
 from ml_platform.testing.stand_in import Cloud
 from resources.databricks import workspace
 from resources.databricks.workspace import Workspace
@@ -35,7 +35,7 @@ def test_a_long_outage_is_told_as_one_that_passes(cloud: Cloud, monkeypatch: pyt
 @stand_ins_only("databricks")
 def test_refused_credentials_name_the_call_and_the_permission(cloud: Cloud) -> None:
     cloud.inject("expired", 1)
-    with pytest.raises(ServiceError, match="catalogs/list is refused") as refused:
+    with pytest.raises(RefusedError, match="catalogs/list is refused") as refused:
         catalogs(Workspace())
     assert "It takes credentials that have not expired and USE CATALOG" in str(refused.value)
     assert cloud.environment["DATABRICKS_TOKEN"] not in str(refused.value)

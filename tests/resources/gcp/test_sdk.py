@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from accounts import stand_ins_only
 
-from ml_platform.errors import BindingError, NotFoundError, ServiceError, TransientServiceError
+from ml_platform.errors import BindingError, NotFoundError, RefusedError, ServiceError, TransientServiceError
 from resources.gcp import sdk
 
 LIST = "aiplatform.customJobs.list"
@@ -36,7 +36,7 @@ def test_a_service_that_stays_busy_is_told_as_passing(account: Any, monkeypatch:
 @stand_ins_only("gcp")
 def test_expired_credentials_are_told_with_the_permission_that_is_needed(account: Any) -> None:
     account.cloud.inject("expired", 1000)
-    with pytest.raises(ServiceError, match=rf"credentials that are valid now and have the permission {LIST}"):
+    with pytest.raises(RefusedError, match=rf"credentials that are valid now and have the permission {LIST}"):
         listed(account)
     account.cloud.inject("expired", 0)
 
