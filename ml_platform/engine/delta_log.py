@@ -11,6 +11,7 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from ml_platform.errors import ConflictError, NotFoundError, ServiceError
 from ml_platform.records.table import DataFile, Location, StagedFiles
@@ -59,6 +60,15 @@ def opened(location: Location, version: int | None = None) -> DeltaTable | None:
             remedy="Rewrite it without these features",
         )
     return table
+
+
+def spelled(path: str) -> str:
+    """A data file's path as it is on the store: the log spells paths as URLs.
+
+    >>> spelled("city=New%20York/a.parquet")
+    'city=New York/a.parquet'
+    """
+    return unquote(path)
 
 
 def create(staged: StagedFiles, change: Change) -> int:

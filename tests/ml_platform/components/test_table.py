@@ -100,7 +100,7 @@ def test_query_that_does_not_run_fails_with_the_engines_words(tables: Project) -
             "silver/orders/defs.yaml",
             "merge",
             "upsert",
-            "write is 'upsert', but that cannot be: .*'overwrite' or",
+            "write is 'upsert', but that cannot be: .*'overwrite', 'append', 'merge' or",
         ),
         ("silver/orders/defs.yaml", ".Table", ".Tabel", "no such component. Did you mean ml_platform.components.Table"),
         ("silver/orders/defs.yaml", "type:", "type: [", "the file is not YAML"),
