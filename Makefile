@@ -76,8 +76,9 @@ clean: ## forgets everything: data, models, state, environment
 snapshot: env-dev ## renews tests/declarations.txt from what is declared
 	$(BIN)/python tests/test_declarations.py
 
-bench: env ## how long make run takes, first and again; kept in docs/bench.json
+bench: env-dev ## how long make run takes, first and again, and a merge beside its rivals; kept in docs/bench.json
 	$(BIN)/python tests/benchmarks/bench_run.py
+	$(BIN)/python tests/benchmarks/bench_merge.py
 
 screenshot: home ## docs/lineage.png, from the UI; needs Debian's chromium
 	@test -x $(VENV)-screenshot/bin/python || $(PYTHON) -m venv $(VENV)-screenshot

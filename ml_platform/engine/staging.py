@@ -7,7 +7,9 @@ same rows staged twice are the same files, and a table that did not change is re
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from urllib.parse import quote
 
@@ -24,6 +26,7 @@ from ml_platform.records.table import DataFile, Location, StagedFiles
 
 _FILE_BYTES = 64 * 2**20
 _GROUP_ROWS = 122_880
+_AHEAD = 2
 
 
 def stage(
@@ -38,12 +41,15 @@ def stage(
     schema = storable(schema, target.key)
     files = filesystem(target)
     writers: dict[tuple[str, ...], _PartitionWriter] = {}
+
+    def write(batch: pa.RecordBatch) -> None:
+        for values, part in _split(_cast(batch, schema, target.key), partition_by):
+            if values not in writers:
+                writers[values] = _PartitionWriter(files, part.schema, dict(zip(partition_by, values, strict=True)))
+            writers[values].write(part)
+
     try:
-        for batch in batches:
-            for values, part in _split(_cast(batch, schema, target.key), partition_by):
-                if values not in writers:
-                    writers[values] = _PartitionWriter(files, part.schema, dict(zip(partition_by, values, strict=True)))
-                writers[values].write(part)
+        _each(write, batches)
         done = tuple(file for writer in writers.values() for file in writer.finish())
     except BaseException:
         for writer in writers.values():
@@ -95,6 +101,18 @@ def discard(staged: StagedFiles, keep: Collection[str]) -> None:
     for file in staged.files:
         if file.path not in keep:
             files.delete_file(file.path)
+
+
+def _each(write: Callable[[pa.RecordBatch], None], batches: Iterable[pa.RecordBatch]) -> None:
+    """Every batch is written, in order, while the next ones are made; of those that wait there are few at any time."""
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(max_workers=1) as writing:
+        for batch in batches:
+            waiting.append(writing.submit(write, batch))
+            if len(waiting) > _AHEAD:
+                waiting.popleft().result()
+        for written in waiting:
+            written.result()
 
 
 class _PartitionWriter:

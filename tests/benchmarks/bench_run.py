@@ -41,7 +41,14 @@ def main() -> None:
             subprocess.run(stop, env={**os.environ, "ML_PLATFORM_HOME": home}, check=False, cwd=ROOT)
     for name, goal in GOALS.items():
         print(f"{name}: {found[name]}, goal {goal:.0f} s")
-    kept = {"python": platform.python_version(), "cores": os.cpu_count(), "goals_seconds": GOALS, "make_run": found}
+    before = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    kept = {
+        **before,
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "goals_seconds": GOALS,
+        "make_run": found,
+    }
     KEPT.write_text(json.dumps(kept, indent=1) + "\n")
 
 
