@@ -19,6 +19,12 @@ class Written(Protocol):
 def require_writable(at: str, write: str, table: Written) -> None:
     """Returns where the fields go together; else raises DeclarationError. at: the file, for errors."""
     keyed = write in ("merge", "history")
+    if write == "append" and table.key:
+        raise DeclarationError(
+            f"{at}: write is 'append' and a key is declared, but what is appended is not compared",
+            allowed="write: merge keeps one row of each key",
+            remedy="Remove key, or merge",
+        )
     if keyed and not table.key:
         raise DeclarationError(
             f"{at}: write is {write!r}, but the table has no key to tell rows apart by", remedy="Declare key"

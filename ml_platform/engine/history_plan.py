@@ -67,9 +67,10 @@ def folded(shape: Shape, tracked: Sequence[str]) -> str:
 ), steps AS (
     SELECT *, row_number() OVER steps = 1 OR {differs} AS _starts FROM alive WINDOW steps AS ({over})
 ), runs AS (
-    SELECT *, count(*) FILTER (WHERE _starts) OVER ({over}) AS _run FROM steps
+    SELECT *, sum(CASE WHEN _starts THEN 1 ELSE 0 END) OVER ({over}) AS _run FROM steps
 ), intervals AS (
-    SELECT {key}{any_values}, min(_at) AS {FROM}, (list(_at ORDER BY _at))[2:] AS {OBSERVED}, bool_or(_gone) AS _gone
+    SELECT {key}{any_values}, min(_at) AS {FROM}, list_sort(list(_at) FILTER (WHERE NOT _starts)) AS {OBSERVED},
+        bool_or(_gone) AS _gone
     FROM runs GROUP BY {key}, _run
 ), ended AS (
     SELECT *, lead({FROM}) OVER (PARTITION BY {key} ORDER BY {FROM}) AS {TO} FROM intervals

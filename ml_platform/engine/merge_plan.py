@@ -71,7 +71,7 @@ def markers(shape: Shape) -> str:
     return (
         f"SELECT DISTINCT {listed}, {at} AS {quoted(DELETED_AT)} FROM {INCOMING} AS i WHERE {marked(shape)} "
         f"AND NOT EXISTS (SELECT 1 FROM {DELETED} AS d WHERE {same_key(shape, 'i', 'd')} "
-        f"AND d.{quoted(DELETED_AT)} = {at}) ORDER BY ALL"
+        f"AND d.{quoted(DELETED_AT)} = {at}) ORDER BY {listed}, {at}"
     )
 
 
@@ -87,7 +87,7 @@ def collisions(shape: Shape, place: str) -> str:
     partition = f"s.{quoted(shape.partition)}" if shape.partition else "''"
     return (
         f"SELECT {partition} AS partition, {place} AS place, count(*) AS matched, {newer} AS newer, {tied} AS tied "
-        f"FROM {STANDING} AS s JOIN {INCOMING} AS i ON {same_key(shape, 'i', 's')} GROUP BY ALL"
+        f"FROM {STANDING} AS s JOIN {INCOMING} AS i ON {same_key(shape, 'i', 's')} GROUP BY 1, 2"
     )
 
 

@@ -39,9 +39,9 @@ def candidates(merge: Merge, incoming: StagedFiles) -> tuple[Cluster, ...]:
     if not merge.standing.files or not incoming.rows or not isinstance(merge.standing, TableSnapshot):
         return ()
     shape, column = merge.shape, leading(merge.shape)
-    partition = quoted(shape.partition) if shape.partition else "''"
+    partition, grouped = (quoted(shape.partition), " GROUP BY 1") if shape.partition else ("''", "")
     key = quoted(column) if column else "NULL"
-    query = f"SELECT {partition} AS p, min({key}) AS low, max({key}) AS high FROM {INCOMING} GROUP BY ALL"
+    query = f"SELECT {partition} AS p, min({key}) AS low, max({key}) AS high FROM {INCOMING}{grouped}"
     rows = merge.compute.fetch(query, {INCOMING: incoming}).to_pylist()
     return overlapping(clusters(merge.standing, shape), {row["p"]: (row["low"], row["high"]) for row in rows})
 

@@ -11,6 +11,7 @@ MERGE = "write: merge\n  newest: known_at"
 @pytest.mark.parametrize(
     ("new", "said"),
     [
+        ("write: append", "write is .append. and a key is declared, but what is appended is not compared"),
         ("write: history", "newest is not declared, but a version holds from a moment"),
         ("write: history\n  newest: known_at", "a history is partitioned, but a version can hold longer"),
         ("write: merge\n  delete_when: returned", "newest is not declared, but a delete marker holds from a moment"),
@@ -40,6 +41,7 @@ def test_rows_that_are_told_apart_by_a_key_have_one(shop: Project, write: str) -
     [("gold/totals", "its query aggregates"), ("gold/store_month", "a Python function may look at more than a row")],
 )
 def test_what_is_not_row_wise_is_never_appended(shop: Project, key: str, said: str) -> None:
-    shop.write(f"{key}/defs.yaml", (shop.root / f"{key}/defs.yaml").read_text().rstrip() + "\n  write: append\n")
+    declared = (shop.root / f"{key}/defs.yaml").read_text().replace("  key: [store, month]\n", "")
+    shop.write(f"{key}/defs.yaml", f"{declared.rstrip()}\n  write: append\n")
     with pytest.raises(DeclarationError, match=f"{key}/defs.yaml: write is 'append', but {said}"):
         _ = shop.definitions

@@ -29,8 +29,8 @@ def test_intervals_are_folded_from_all_that_was_observed() -> None:
         found = connection.execute(folded(SHAPE, ["v"])).fetchall()
     assert found == [
         ("a", "x", 1, 4, False, [3]),
-        ("a", "y", 4, 6, False, []),
-        ("a", "x", 6, 8, False, []),
+        ("a", "y", 4, 6, False, None),
+        ("a", "x", 6, 8, False, None),
         ("b", "x", 1, None, True, []),
     ]
 
