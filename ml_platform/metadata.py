@@ -97,6 +97,10 @@ def result(
         metadata={
             **of_table(made.snapshot, made.commit, made.seconds),
             "read": versions(made.read),
+            "rows_read": made.reading.rows,
+            "rows_in_inputs": made.reading.offered,
+            "reading": made.reading.how,
+            "retries": made.retries,
             **(extra or {}),
         },
     )

@@ -10,8 +10,8 @@ from ml_platform import metadata
 from ml_platform.components.asset import asset, key_of, place, selected
 from ml_platform.components.domain import domain_of, partition_keys
 from ml_platform.components.making import PartitionWindow, dependencies, recipe_beside
+from ml_platform.components.writing import require_row_wise, require_writable
 from ml_platform.engine.plan import Shape
-from ml_platform.errors import DeclarationError
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
 
@@ -22,12 +22,20 @@ class Table(dg.Component, dg.Resolvable, dg.Model):
     description: str = Field(description="What one row is, for people.")
     partitioned: bool = Field(default=False, description="Whether it is divided by the domain's partition column.")
     key: list[str] = Field(default=[], description="The columns of which every row has values of its own, never NULL.")
-    write: Literal["overwrite", "merge"] = Field(
+    write: Literal["overwrite", "append", "merge", "history"] = Field(
         default="overwrite",
-        description="overwrite: the selected partitions, or everything; merge: for each key the newest row stands.",
+        description=(
+            "overwrite: the selected partitions, or everything; append: what comes to the input that drives the query; "
+            "merge: for each key the newest row stands; history: each version of a key with the time that it held."
+        ),
     )
     newest: str | None = Field(
-        default=None, description="For a merge, the column whose greatest value wins; on a tie the incoming row does."
+        default=None,
+        description="The event time: of a merge the greatest wins, of a history a version holds from it.",
+    )
+    delete_when: str | None = Field(
+        default=None,
+        description="A predicate over the query's rows, of those that say that their key is deleted as of newest.",
     )
     reads_partitions: PartitionWindow = Field(
         default=PartitionWindow(), description="Which partitions around its own a partition is made from."
@@ -38,18 +46,17 @@ class Table(dg.Component, dg.Resolvable, dg.Model):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The asset of the table."""
-        if self.write == "merge" and not self.key:
-            raise DeclarationError(
-                f"{place(context)}: write is 'merge', but the table has no key to merge by", remedy="Declare key"
-            )
+        require_writable(place(context), self.write, self)
         column = domain_of(context.path).partitions.column if self.partitioned else None
         recipe = recipe_beside(
             context,
-            Shape(tuple(self.key), column, self.write, self.newest),
+            Shape(tuple(self.key), column, self.write, self.newest, self.delete_when),
             self.reads_partitions,
             self.inputs,
             self.model_dump(exclude={"description"}),
         )
+        if self.write == "append":
+            require_row_wise(place(context), recipe.query)
         every = partition_keys(context.path)
 
         @asset(

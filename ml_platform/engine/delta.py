@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from ml_platform.engine import delta_log
 from ml_platform.engine.files import filesystem, put
@@ -188,12 +187,11 @@ def _snapshot(location: Location, table: DeltaTable) -> TableSnapshot:
 
     partition_by = tuple(table.metadata().partition_columns)
     actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
-    # The log spells paths as URLs; files are named by what they decode to.
     files = tuple(
         DataFile(
-            path=unquote(row["path"]),
+            path=delta_log.spelled(row["path"]),
             size_bytes=row["size_bytes"],
-            rows=_count(location, unquote(row["path"])) if row["num_records"] is None else row["num_records"],
+            rows=_count(location, delta_log.spelled(row["path"])) if row["num_records"] is None else row["num_records"],
             partition={column: str(row[f"partition.{column}"]) for column in partition_by},
         )
         for row in sorted(actions, key=lambda row: str(row["path"]))

@@ -11,7 +11,9 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
+from ml_platform.engine.files import filesystem
 from ml_platform.errors import ConflictError, NotFoundError, ServiceError
 from ml_platform.records.table import DataFile, Location, StagedFiles
 
@@ -48,10 +50,8 @@ def opened(location: Location, version: int | None = None) -> DeltaTable | None:
     except DeltaError as error:
         if version is not None and opened(location) is not None:
             raise NotFoundError(f"the table {location.key} has no version {version}") from error
-        raise ServiceError(
-            f"the log of the table {location.key} cannot be read, but every read goes through it: {_first_line(error)}",
-            remedy="Restore the table's _delta_log; its data files are untouched",
-        ) from error
+        raise _unreadable(location, _first_line(error)) from error
+    _require_commit(location, table)
     hidden = _UNREADABLE_FEATURES & set(table.protocol().reader_features or ())
     if hidden:
         raise ServiceError(
@@ -59,6 +59,53 @@ def opened(location: Location, version: int | None = None) -> DeltaTable | None:
             remedy="Rewrite it without these features",
         )
     return table
+
+
+def _require_commit(location: Location, table: DeltaTable) -> None:
+    """Returns where the version's commit says something: one that a crash left empty would be read as no change."""
+    commit = filesystem(location).get_file_info(_commit(table.version()))
+    if commit.size == 0:
+        raise _unreadable(location, f"the commit of version {table.version()} is empty")
+
+
+def _unreadable(location: Location, why: str) -> ServiceError:
+    last = _last_readable(location)
+    stands = f"Version {last} is the last that can be read" if last is not None else "No version of it can be read"
+    return ServiceError(
+        f"the log of the table {location.key} cannot be read, but every read goes through it: {why}",
+        allowed=stands,
+        remedy="Restore the table's _delta_log; its data files are untouched",
+    )
+
+
+def _last_readable(location: Location) -> int | None:
+    """The newest version that opens, looked for from the newest commit backwards."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+    from pyarrow.fs import FileSelector
+
+    files = filesystem(location)
+    found = files.get_file_info(FileSelector("_delta_log", allow_not_found=True))
+    commits = sorted((info for info in found if info.base_name.endswith(".json") and info.size), key=lambda i: i.path)
+    for info in reversed(commits):
+        try:
+            return int(DeltaTable(location.uri, int(info.base_name[:20]), location.options).version())
+        except DeltaError:
+            continue
+    return None
+
+
+def _commit(version: int) -> str:
+    return f"_delta_log/{version:020}.json"
+
+
+def spelled(path: str) -> str:
+    """A data file's path as it is on the store: the log spells paths as URLs.
+
+    >>> spelled("city=New%20York/a.parquet")
+    'city=New York/a.parquet'
+    """
+    return unquote(path)
 
 
 def create(staged: StagedFiles, change: Change) -> int:
@@ -77,10 +124,10 @@ def create(staged: StagedFiles, change: Change) -> int:
             storage_options=location.options,
             commit_properties=_properties(change),
         )
-    except DeltaError as error:
+    except (DeltaError, OSError) as error:
         if opened(location) is not None:
             raise _conflict(location, None) from error
-        raise
+        raise _uncommitted(location, error) from error
     return 0
 
 
@@ -110,7 +157,7 @@ def rewrite(staged: StagedFiles, table: DeltaTable, change: Change) -> int:
 
 
 def _write(location: Location, table: DeltaTable, actions: list[Any], mode: str, schema: Any, change: Change) -> int:
-    from deltalake.exceptions import CommitFailedError
+    from deltalake.exceptions import CommitFailedError, DeltaError
 
     version = table.version()
     partition_by = table.metadata().partition_columns
@@ -118,6 +165,8 @@ def _write(location: Location, table: DeltaTable, actions: list[Any], mode: str,
         table.create_write_transaction(actions, mode, schema, partition_by, commit_properties=_properties(change))
     except CommitFailedError as error:
         raise _conflict(location, version) from error
+    except (DeltaError, OSError) as error:
+        raise _uncommitted(location, error) from error
     return version + 1
 
 
@@ -150,6 +199,13 @@ def _milliseconds() -> int:
 def _first_line(error: Exception) -> str:
     """What the library says, without the stack of its own that it adds."""
     return str(error).partition("\n")[0]
+
+
+def _uncommitted(location: Location, error: Exception) -> ServiceError:
+    return ServiceError(
+        f"{location.key} could not be committed, but what is made has to be: {_first_line(error)}",
+        remedy="See that its store can be written to and has room, and run it again; the last version stands",
+    )
 
 
 def _conflict(location: Location, version: int | None) -> ConflictError:

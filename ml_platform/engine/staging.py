@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from ml_platform.engine import delta
+from ml_platform.engine.batches import behind, evenly
 from ml_platform.engine.file_statistics import statistics
 from ml_platform.engine.files import filesystem, put
 from ml_platform.errors import AuditError
@@ -42,13 +43,16 @@ def stage(
     schema = storable(schema, target.key)
     files = filesystem(target)
     writers: dict[tuple[str, ...], _PartitionWriter] = {}
+
+    def write(batch: pa.RecordBatch) -> None:
+        for values, part in _split(batch, partition_by):
+            if values not in writers:
+                writers[values] = _PartitionWriter(files, part.schema, dict(zip(partition_by, values, strict=True)))
+            writers[values].write(part)
+        _relieve(writers)
+
     try:
-        for batch in _evenly(_cast(batch, schema, target.key) for batch in batches):
-            for values, part in _split(batch, partition_by):
-                if values not in writers:
-                    writers[values] = _PartitionWriter(files, part.schema, dict(zip(partition_by, values, strict=True)))
-                writers[values].write(part)
-            _relieve(writers)
+        behind(write, evenly((_cast(batch, schema, target.key) for batch in batches), _GROUP_ROWS))
         done = tuple(file for writer in writers.values() for file in writer.finish())
     except BaseException:
         for writer in writers.values():
@@ -100,23 +104,6 @@ def discard(staged: StagedFiles, keep: Collection[str]) -> None:
     for file in staged.files:
         if file.path not in keep:
             files.delete_file(file.path)
-
-
-def _evenly(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of one size, so that nothing depends on how they came."""
-    waiting: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in batches:
-        while batch.num_rows:
-            part = batch.slice(0, _GROUP_ROWS - rows)
-            batch = batch.slice(part.num_rows)
-            waiting.append(part)
-            rows += part.num_rows
-            if rows == _GROUP_ROWS:
-                yield waiting[0] if len(waiting) == 1 else pa.concat_batches(waiting)
-                waiting, rows = [], 0
-    if waiting:
-        yield pa.concat_batches(waiting)
 
 
 def _relieve(writers: Mapping[tuple[str, ...], _PartitionWriter]) -> None:

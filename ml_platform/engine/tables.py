@@ -9,29 +9,30 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from uuid import uuid4
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from ml_platform.engine import delta
+from ml_platform.engine.aside import Aside, set_aside
 from ml_platform.engine.audit import audit
-from ml_platform.engine.files import filesystem
-from ml_platform.engine.plan import INCOMING, STANDING, Shape, made, merged, rows
+from ml_platform.engine.deleted import recorded
+from ml_platform.engine.history import lengthened, observations
+from ml_platform.engine.incremental import Asked, Reading, reading
+from ml_platform.engine.merge import distinct, merged
+from ml_platform.engine.plan import INCOMING, KEEPING, Shape, rows
 from ml_platform.engine.recipe import Recipe
 from ml_platform.engine.retry import until_undisputed
 from ml_platform.engine.sql import relation
 from ml_platform.engine.staging import present, stage, undone_on_failure
-from ml_platform.errors import DeclarationError
-from ml_platform.records.table import Commit, StagedFiles, TableSnapshot, TableVersion
+from ml_platform.engine.touched import Merge
+from ml_platform.errors import ConflictError, DeclarationError
+from ml_platform.records.table import Commit, DataFile, StagedFiles, TableSnapshot, TableVersion
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_ASIDE = "platform/incoming"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Made:
 
     snapshot: the table afterwards, only the partitions that were asked for.
     read: the versions that were read. remade: the partitions whose number did not stand.
+    reading: what of these versions was read. retries: how often somebody else committed first.
     """
 
     commit: Commit
@@ -47,6 +49,8 @@ class Made:
     read: tuple[TableVersion, ...]
     remade: tuple[str, ...]
     seconds: float
+    reading: Reading
+    retries: int = 0
 
 
 def make(
@@ -59,17 +63,18 @@ def make(
     Raises NotFoundError for an input that is not there, AuditError for rows that break a rule, ServiceError for a
     query that does not run; the table then stands as it stood. A conflict with another writer is tried again.
     """
-    return until_undisputed(lambda: _make(recipe, partitions, every, lakehouse, compute))
+    lost: list[ConflictError] = []
+    made = until_undisputed(lambda: _make(recipe, partitions, every, lakehouse, compute), lost.append)
+    return replace(made, retries=len(lost))
 
 
 @dataclass(frozen=True)
 class _Work:
-    """One try at a table: the partitions to make, the inputs as they were pinned, and the table as it stood."""
+    """One try at a table: the partitions to make, what is read for them, and the table as it stood."""
 
     recipe: Recipe
     todo: Sequence[str]
-    every: Sequence[str]
-    inputs: Mapping[str, TableSnapshot]
+    reading: Reading
     before: TableSnapshot | None
     lakehouse: Lakehouse
     compute: Compute
@@ -77,8 +82,7 @@ class _Work:
     @property
     def relations(self) -> dict[str, StagedFiles]:
         """What a query over the inputs can see, by the names that it uses."""
-        needed = {partition for p in self.todo for partition in _window(self.recipe, p, self.every)}
-        return {relation(key): _selected(snap, self.recipe.shape, needed) for key, snap in self.inputs.items()}
+        return {relation(key): files for key, files in self.reading.inputs.items()}
 
     @property
     def standing(self) -> TableSnapshot | None:
@@ -93,67 +97,85 @@ def _make(
     inputs = {key: delta.existing(lakehouse.table(key)) for key in recipe.inputs}
     location = lakehouse.table(recipe.key)
     before = delta.snapshot(location)
-    numbers = {p: _number(recipe, inputs, _window(recipe, p, every)) for p in partitions}
+    windows = {p: _window(recipe, p, every) for p in partitions}
+    numbers = {p: _number(recipe, inputs, windows[p]) for p in partitions}
     ids = {p: _app_id(recipe.shape, p, number) for p, number in numbers.items()}
     stand = delta.transactions(location, ids.values(), before.version) if before else {}
     todo = [p for p in partitions if stand.get(ids[p]) != numbers[p]]
+    read = Reading({}, 0, sum(snap.rows for snap in inputs.values()), "nothing, because nothing changed", True, {})
     if before is not None and not todo:
         done = Commit(before.version, 0, 0, (), unchanged=True)
     else:
-        work = _Work(recipe, todo, every, inputs, before, lakehouse, compute)
-        done = _stage_audit_commit(work, {ids[p]: numbers[p] for p in todo})
+        read = reading(
+            Asked(
+                recipe,
+                todo,
+                windows,
+                inputs,
+                before,
+                lambda of, p: _number(recipe, of, windows[p]),
+                lambda p, number: _app_id(recipe.shape, p, number),
+            )
+        )
+        work = _Work(recipe, todo, read, before, lakehouse, compute)
+        evidence = {"read": {key: snap.version for key, snap in inputs.items()}, "code": recipe.code}
+        done = _stage_audit_commit(work, {**{ids[p]: numbers[p] for p in todo}, **read.seen}, evidence)
     after = delta.snapshot(location, done.version)
     if after is None:
         raise AssertionError(f"{recipe.key} was committed and is not there")
-    read = tuple(TableVersion(key, snap.version, delta.fingerprint(snap)) for key, snap in inputs.items())
-    return Made(done, _selected(after, recipe.shape, partitions), read, tuple(todo), time.monotonic() - started)
+    versions = tuple(TableVersion(key, snap.version, delta.fingerprint(snap)) for key, snap in inputs.items())
+    shown = _selected(after, recipe.shape, partitions)
+    return Made(done, shown, versions, tuple(todo), time.monotonic() - started, read)
 
 
-def _stage_audit_commit(work: _Work, numbers: Mapping[str, int]) -> Commit:
-    shape, standing = work.recipe.shape, work.standing
-    stood = present(work.lakehouse.table(work.recipe.key))
-    staged = _staged(work)
-    with undone_on_failure(staged, stood):
-        audit(staged, shape, work.compute)
-        return delta.commit(
-            staged,
-            read=work.before,
-            replaced=standing.files if standing and shape.write != "append" else (),
-            transactions=numbers,
-            evidence={"read": {key: snap.version for key, snap in work.inputs.items()}, "code": work.recipe.code},
-        )
+def _stage_audit_commit(work: _Work, numbers: Mapping[str, int], evidence: Mapping[str, Any]) -> Commit:
+    target = work.lakehouse.table(work.recipe.key)
+    stood = present(target)
+    with set_aside(work.recipe.key, work.lakehouse, work.compute) as aside:
+        staged, replaced = _staged(work, aside)
+        with undone_on_failure(staged, stood):
+            audit(staged, _unaudited(work.recipe.shape), work.compute)
+            return delta.commit(staged, read=work.before, replaced=replaced, transactions=numbers, evidence=evidence)
 
 
-def _staged(work: _Work) -> StagedFiles:
-    recipe = work.recipe
-    if recipe.query is not None:
-        return _queried(work, recipe.query, work.relations)
-    frame = _transformed(work)
-    if not (recipe.shape.key or recipe.shape.partition):
-        return stage(frame.to_batches(), frame.schema, work.lakehouse.table(recipe.key))
-    with _set_aside(frame, recipe.key, work.lakehouse) as incoming:
-        return _queried(work, f"SELECT * FROM {INCOMING}", {INCOMING: incoming})
+def _staged(work: _Work, aside: Aside) -> tuple[StagedFiles, tuple[DataFile, ...]]:
+    """What comes, staged, and which standing files it replaces."""
+    recipe, standing = work.recipe, work.standing
+    target = work.lakehouse.table(recipe.key)
+    query, relations = recipe.query, work.relations
+    if query is None:
+        frame = _transformed(work)
+        if not (recipe.shape.key or recipe.shape.partition):
+            return stage(frame.to_batches(), frame.schema, target), standing.files if standing else ()
+        query, relations = f"SELECT * FROM {INCOMING}", {INCOMING: aside.frame(frame)}
+    incoming = rows(query, recipe.shape, work.todo)
+    if recipe.shape.write in KEEPING:
+        return _kept(work, aside, aside.query(incoming, relations))
+    partition_by = (recipe.shape.partition,) if recipe.shape.partition else ()
+    staged = work.compute.stage(incoming, relations, target, partition_by)
+    return staged, standing.files if standing and recipe.shape.write != "append" else ()
 
 
-def _queried(work: _Work, query: str, relations: Mapping[str, StagedFiles]) -> StagedFiles:
-    shape, target = work.recipe.shape, work.lakehouse.table(work.recipe.key)
+def _kept(work: _Work, aside: Aside, incoming: StagedFiles) -> tuple[StagedFiles, tuple[DataFile, ...]]:
+    """The same of a table whose standing rows stay, but for those that incoming rows take the place of."""
+    recipe, compute = work.recipe, work.compute
+    shape, target = recipe.shape, work.lakehouse.table(recipe.key)
+    merges = shape.write == "merge"
+    sound = (distinct if merges else observations)(incoming, shape, compute, aside)
+    deleted = (
+        recorded(recipe.key, sound if merges else incoming, shape, work.lakehouse, compute)
+        if shape.delete_when
+        else None
+    )
     partition_by = (shape.partition,) if shape.partition else ()
-    if shape.write != "merge":
-        return work.compute.stage(rows(query, shape, work.todo), relations, target, partition_by)
-    schema = work.compute.fetch(f"SELECT * FROM {made(query)} LIMIT 0", relations).schema
-    standing = work.standing or StagedFiles(target, schema, partition_by, ())
-    plan = merged(query, shape, work.todo, schema.names)
-    return work.compute.stage(plan, {**relations, STANDING: standing}, target, partition_by)
+    standing = work.standing or StagedFiles(target, incoming.schema, partition_by, ())
+    merge = Merge(standing, deleted, shape, work.reading.exact, compute, aside)
+    return merged(merge, sound) if merges else lengthened(merge, incoming, sound)
 
 
-@contextmanager
-def _set_aside(frame: pa.Table, key: str, lakehouse: Lakehouse) -> Iterator[StagedFiles]:
-    """The frame as files beside the tables, for a query to read; they are gone afterwards."""
-    name = f"{key.replace('/', '.')}-{uuid4().hex}"
-    try:
-        yield stage(frame.to_batches(), frame.schema, lakehouse.files(f"{_ASIDE}/{name}"))
-    finally:
-        filesystem(lakehouse.files(_ASIDE)).delete_dir(name)
+def _unaudited(shape: Shape) -> Shape:
+    """What is left to audit of staged rows: of a table whose standing rows stay, the incoming keys were audited."""
+    return replace(shape, key=(), newest=None) if shape.write in KEEPING else shape
 
 
 def _transformed(work: _Work) -> pa.Table:

@@ -163,7 +163,7 @@ class CloudSliceContract:
 
 
 def shop_in(base: Path, environment: str, variables: Mapping[str, str]) -> Project:
-    """The shop in an environment, its files landed; what services keep on this machine is in one home, as of one person's.
+    """The shop in an environment, its files landed; what services keep here is in one home, as of one person.
 
     base: the folder of all its environments. variables: by which its services are bound.
     """

@@ -5,20 +5,25 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from ml_platform.engine import delta, sql
 from ml_platform.engine.plan import Shape, rows
+from ml_platform.engine.recipe import Recipe
+from ml_platform.engine.tables import make
 from ml_platform.errors import BindingError
 from ml_platform.records.table import Location
 from ml_platform.roles.lakehouse import Lakehouse
-from ml_platform.testing.compute import ComputeContract
+from ml_platform.testing.compute import ComputeContract, committed
 from ml_platform.testing.stand_in import Cloud
 from resources.aws.lakehouse import AwsLakehouse
 from resources.aws.testing.s3 import s3
 from resources.databricks.compute import DatabricksCompute
 from resources.databricks.testing.spark import spark
+from resources.embedded.compute import EmbeddedCompute
 from resources.embedded.lakehouse import EmbeddedLakehouse
 
 ROOT = Path(__file__).parents[3]
@@ -123,3 +128,29 @@ def test_a_months_rows_are_those_of_duckdb_one_for_one(
 def test_one_place_for_spark_has_to_be_named(settings: dict[str, str]) -> None:
     with pytest.raises(BindingError, match=r"compute\.cluster_id and compute\.remote"):
         DatabricksCompute(**settings)
+
+
+@pytest.mark.parametrize("write", ["append", "merge"])
+def test_a_table_is_kept_as_duckdb_keeps_it(compute: DatabricksCompute, tmp_path: Path, write: Any) -> None:
+    # given orders of three arrivals: with corrections, late, deleted and offered twice
+    shape = Shape(
+        () if write == "append" else ("id",), None, write, "moment", None if write == "append" else "city = 'gone'"
+    )
+    arrivals = [
+        [("a", 1, "Rome"), ("a", 5, "Rome"), ("b", 1, "Bonn"), ("c", 2, "gone")],
+        [("a", 3, "Oslo"), ("b", 4, "gone"), ("c", 1, "Oslo"), ("d", 1, "Kyiv"), ("d", 1, "Kyiv")],
+        [("a", 5, "Rome"), ("d", 2, "Lima"), ("b", 5, "Bonn")],
+    ]
+    kept = []
+    for service in (compute, EmbeddedCompute()):
+        lakehouse = EmbeddedLakehouse(str(tmp_path / type(service).__name__))
+        for number, arrived in enumerate(arrivals):
+            ids, moments, cities = zip(*arrived, strict=True)
+            batch = pa.table({"id": ids, "moment": moments, "city": cities, "batch": [number] * len(ids)})
+            committed(batch, lakehouse.table("bronze/moves"))
+            recipe = Recipe("silver/moves", ("bronze/moves",), shape, "1", "SELECT id, moment, city FROM bronze.moves")
+            make(recipe, [""], [""], lakehouse, service)
+        found = delta.read_rows(delta.existing(lakehouse.table("silver/moves"))).to_pylist()
+        kept.append(sorted(({name: value or None for name, value in row.items()} for row in found), key=str))
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == {"append": 12, "merge": 3}[write]
