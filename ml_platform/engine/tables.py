@@ -18,13 +18,15 @@ from uuid import uuid4
 from ml_platform.engine import delta
 from ml_platform.engine.audit import audit
 from ml_platform.engine.files import filesystem
+from ml_platform.engine.inspection import Inspection
 from ml_platform.engine.plan import INCOMING, STANDING, Shape, made, merged, rows
 from ml_platform.engine.recipe import Recipe
 from ml_platform.engine.retry import until_undisputed
 from ml_platform.engine.sql import relation
 from ml_platform.engine.staging import present, stage, undone_on_failure
 from ml_platform.errors import DeclarationError
-from ml_platform.records.table import Commit, StagedFiles, TableSnapshot, TableVersion
+from ml_platform.records.expectation import Inspected
+from ml_platform.records.table import Commit, DataFile, StagedFiles, TableSnapshot, TableVersion
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
 
@@ -40,6 +42,7 @@ class Made:
 
     snapshot: the table afterwards, only the partitions that were asked for.
     read: the versions that were read. remade: the partitions whose number did not stand.
+    inspected: what came of its rules.
     """
 
     commit: Commit
@@ -47,6 +50,7 @@ class Made:
     read: tuple[TableVersion, ...]
     remade: tuple[str, ...]
     seconds: float
+    inspected: Inspected
 
 
 def make(
@@ -73,6 +77,7 @@ class _Work:
     before: TableSnapshot | None
     lakehouse: Lakehouse
     compute: Compute
+    inspection: Inspection
 
     @property
     def relations(self) -> dict[str, StagedFiles]:
@@ -93,35 +98,51 @@ def _make(
     inputs = {key: delta.existing(lakehouse.table(key)) for key in recipe.inputs}
     location = lakehouse.table(recipe.key)
     before = delta.snapshot(location)
-    numbers = {p: _number(recipe, inputs, _window(recipe, p, every)) for p in partitions}
+    inspection = Inspection.of(recipe, partitions, lakehouse, compute)
+    numbers = {p: _number(recipe, inputs, _window(recipe, p, every), inspection.deciding) for p in partitions}
     ids = {p: _app_id(recipe.shape, p, number) for p, number in numbers.items()}
     stand = delta.transactions(location, ids.values(), before.version) if before else {}
-    todo = [p for p in partitions if stand.get(ids[p]) != numbers[p]]
+    todo = [p for p in partitions if stand.get(ids[p]) != numbers[p] or not inspection.stands(ids[p], numbers[p])]
     if before is not None and not todo:
+        inspection.assess(before)
         done = Commit(before.version, 0, 0, (), unchanged=True)
     else:
-        work = _Work(recipe, todo, every, inputs, before, lakehouse, compute)
+        work = _Work(recipe, todo, every, inputs, before, lakehouse, compute, inspection)
         done = _stage_audit_commit(work, {ids[p]: numbers[p] for p in todo})
     after = delta.snapshot(location, done.version)
     if after is None:
         raise AssertionError(f"{recipe.key} was committed and is not there")
-    read = tuple(TableVersion(key, snap.version, delta.fingerprint(snap)) for key, snap in inputs.items())
-    return Made(done, _selected(after, recipe.shape, partitions), read, tuple(todo), time.monotonic() - started)
+    pinned = {**inspection.parents, **inputs}
+    read = tuple(TableVersion(key, snap.version, delta.fingerprint(snap)) for key, snap in pinned.items())
+    selected, seconds = _selected(after, recipe.shape, partitions), time.monotonic() - started
+    return Made(done, selected, read, tuple(todo), seconds, inspection.done)
 
 
 def _stage_audit_commit(work: _Work, numbers: Mapping[str, int]) -> Commit:
     shape, standing = work.recipe.shape, work.standing
+    replaced = standing.files if standing and shape.write != "append" else ()
     stood = present(work.lakehouse.table(work.recipe.key))
-    staged = _staged(work)
-    with undone_on_failure(staged, stood):
-        audit(staged, shape, work.compute)
-        return delta.commit(
-            staged,
-            read=work.before,
-            replaced=standing.files if standing and shape.write != "append" else (),
-            transactions=numbers,
-            evidence={"read": {key: snap.version for key, snap in work.inputs.items()}, "code": work.recipe.code},
-        )
+    with work.inspection.undone_on_failure():
+        staged = _staged(work)
+        with undone_on_failure(staged, stood):
+            audit(staged, shape, work.compute)
+            work.inspection.assess(_after(work.before, staged, replaced))
+            work.inspection.commit(staged, numbers)
+            return delta.commit(
+                staged,
+                read=work.before,
+                replaced=replaced,
+                transactions=numbers,
+                evidence={"read": {key: snap.version for key, snap in work.inputs.items()}, "code": work.recipe.code},
+            )
+
+
+def _after(before: TableSnapshot | None, staged: StagedFiles, replaced: Collection[DataFile]) -> StagedFiles:
+    """The files that the table will have."""
+    gone = {file.path for file in replaced}
+    files = {file.path: file for file in (before.files if before else ()) if file.path not in gone}
+    files.update({file.path: file for file in staged.files})
+    return StagedFiles(staged.location, staged.schema, staged.partition_by, tuple(files.values()))
 
 
 def _staged(work: _Work) -> StagedFiles:
@@ -129,21 +150,29 @@ def _staged(work: _Work) -> StagedFiles:
     if recipe.query is not None:
         return _queried(work, recipe.query, work.relations)
     frame = _transformed(work)
-    if not (recipe.shape.key or recipe.shape.partition):
+    if not (recipe.shape.key or recipe.shape.partition or recipe.expects.quarantine):
         return stage(frame.to_batches(), frame.schema, work.lakehouse.table(recipe.key))
     with _set_aside(frame, recipe.key, work.lakehouse) as incoming:
         return _queried(work, f"SELECT * FROM {INCOMING}", {INCOMING: incoming})
 
 
 def _queried(work: _Work, query: str, relations: Mapping[str, StagedFiles]) -> StagedFiles:
+    standing = work.standing if work.recipe.shape.write == "merge" else None
+    with work.inspection.passed(query, relations, work.todo, standing) as passed:
+        return _planned(work, passed.query, passed.relations, passed.standing)
+
+
+def _planned(
+    work: _Work, query: str, relations: Mapping[str, StagedFiles], standing: StagedFiles | None
+) -> StagedFiles:
     shape, target = work.recipe.shape, work.lakehouse.table(work.recipe.key)
     partition_by = (shape.partition,) if shape.partition else ()
     if shape.write != "merge":
         return work.compute.stage(rows(query, shape, work.todo), relations, target, partition_by)
     schema = work.compute.fetch(f"SELECT * FROM {made(query)} LIMIT 0", relations).schema
-    standing = work.standing or StagedFiles(target, schema, partition_by, ())
+    kept = standing or StagedFiles(target, schema, partition_by, ())
     plan = merged(query, shape, work.todo, schema.names)
-    return work.compute.stage(plan, {**relations, STANDING: standing}, target, partition_by)
+    return work.compute.stage(plan, {**relations, STANDING: kept}, target, partition_by)
 
 
 @contextmanager
@@ -189,11 +218,17 @@ def _window(recipe: Recipe, partition: str, every: Sequence[str]) -> tuple[str, 
     return tuple(every[max(0, at - before) : at + after + 1])
 
 
-def _number(recipe: Recipe, inputs: Mapping[str, TableSnapshot], window: Collection[str]) -> int:
-    """What a partition is made from, as the number that the table keeps: 63 bits of a digest."""
+def _number(
+    recipe: Recipe, inputs: Mapping[str, TableSnapshot], window: Collection[str], whole: Mapping[str, TableSnapshot]
+) -> int:
+    """What a partition is made from, as the number that the table keeps: 63 bits of a digest.
+
+    whole: what it is made from without a window.
+    """
     parts = [recipe.code] + [
         f"{key}={delta.fingerprint(_selected(snap, recipe.shape, window))}" for key, snap in sorted(inputs.items())
     ]
+    parts += [f"{key}:{delta.fingerprint(snap)}" for key, snap in sorted(whole.items())]
     return int.from_bytes(hashlib.sha256("\n".join(parts).encode()).digest()[:8]) >> 1
 
 
