@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
@@ -13,18 +13,18 @@ import yaml
 from pydantic import ValidationError
 
 from ml_platform.components.asset import asset_key, key_of, place
+from ml_platform.components.domain import domain_of
 from ml_platform.components.expectation import KINDS, Expectation
 from ml_platform.components.making import is_partitioned, require_declared
+from ml_platform.engine.expectations import Expectations
 from ml_platform.engine.plan import Shape
 from ml_platform.engine.recipe import Recipe
 from ml_platform.errors import DeclarationError, nearest
 from ml_platform.records.expectation import Rule, Value
 
 
-def rules_of(
-    context: dg.ComponentLoadContext, recipe: Recipe, written: Sequence[Mapping[str, Any]]
-) -> tuple[Rule, ...]:
-    """The rules that are written, in their order.
+def expecting(context: dg.ComponentLoadContext, recipe: Recipe, written: Sequence[Mapping[str, Any]]) -> Recipe:
+    """The recipe with the rules that are written, measured by the domain's clock.
 
     Raises DeclarationError, by file and line, for an unknown kind or field, a column or table that is not there, and
     for bounds, sets, patterns and predicates that cannot be.
@@ -39,7 +39,7 @@ def rules_of(
             raise DeclarationError(f"{at}: name is {name!r}, but another rule has it", remedy="Give each its own")
         done[name] = found.rule(name)
         _Check(context, at, done[name], recipe.shape, columns).require_sense()
-    return tuple(done.values())
+    return replace(recipe, expects=Expectations(tuple(done.values()), domain_of(context.path).clock))
 
 
 def parents(context: dg.ComponentLoadContext, recipe: Recipe, *, partitioned: bool) -> list[str | dg.AssetDep]:

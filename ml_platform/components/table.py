@@ -2,7 +2,6 @@
 
 # Dagster reads the annotations of an asset's function as they stand, so this module does not postpone them.
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, Literal
 
 import dagster as dg
@@ -15,8 +14,7 @@ from ml_platform.components.expectation import DESCRIPTION, Written
 from ml_platform.components.inspected import inspected, sifted
 from ml_platform.components.making import PartitionWindow, dependencies, recipe_beside
 from ml_platform.components.quarantine import quarantine
-from ml_platform.components.rules import parents, rules_of
-from ml_platform.engine.expectations import Expectations
+from ml_platform.components.rules import expecting, parents
 from ml_platform.engine.plan import Shape
 from ml_platform.errors import DeclarationError
 from ml_platform.roles.compute import Compute
@@ -51,8 +49,7 @@ class Table(dg.Component, dg.Resolvable, dg.Model):
             raise DeclarationError(
                 f"{place(context)}: write is 'merge', but the table has no key to merge by", remedy="Declare key"
             )
-        domain = domain_of(context.path)
-        column = domain.partitions.column if self.partitioned else None
+        column = domain_of(context.path).partitions.column if self.partitioned else None
         recipe = recipe_beside(
             context,
             Shape(tuple(self.key), column, self.write, self.newest),
@@ -60,7 +57,7 @@ class Table(dg.Component, dg.Resolvable, dg.Model):
             self.inputs,
             self.model_dump(exclude={"description"}),
         )
-        recipe = replace(recipe, expects=Expectations(rules_of(context, recipe, self.expect), domain.clock))
+        recipe = expecting(context, recipe, self.expect)
         every = partition_keys(context.path)
 
         @asset(

@@ -125,3 +125,14 @@ def test_a_late_parent_brings_its_rows_back_exactly_once(shop: Project) -> None:
     assert ran.said["silver/checked"]["quarantine_by_rule"] == {"amount_in_range": DEAR, "store_references": 0}
     assert len(kept(shop)) == len(set(kept(shop))) == 240 - DEAR
     assert made(shop, BOTH).said["silver/checked"]["outcome"] == "unchanged"
+
+
+def test_a_feature_view_sets_rows_apart_and_publishes_the_others(shop: Project) -> None:
+    for name in ("defs.yaml", "order_v1.sql"):
+        shop.write(f"features/order_v1/{name}", FILES[f"features/order_v1/{name}"])
+    rule = "  expect:\n    - between: {column: amount, max: 95}\n      severity: quarantine\n"
+    shop.write("features/order_v1/defs.yaml", FILES["features/order_v1/defs.yaml"] + rule)
+    ran = made(shop)
+    assert ran.said["features/order_v1__quarantine"]["dagster/row_count"] == DEAR
+    # The last 504 hours before the end of April are online: the orders from the ninth of April on, three a day.
+    assert ran.said["features/order_v1"]["online_rows"] == 36 - sum(amount > 95 for amount in AMOUNTS[24:])
