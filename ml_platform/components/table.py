@@ -1,6 +1,7 @@
 """A table: rows made from other tables, by one query or by one Python function."""
 
 # Dagster reads the annotations of an asset's function as they stand, so this module does not postpone them.
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import dagster as dg
@@ -9,7 +10,11 @@ from pydantic import Field
 from ml_platform import metadata
 from ml_platform.components.asset import asset, key_of, place, selected
 from ml_platform.components.domain import domain_of, partition_keys
+from ml_platform.components.expectation import DESCRIPTION, Written
+from ml_platform.components.inspected import inspected, sifted
 from ml_platform.components.making import PartitionWindow, dependencies, recipe_beside
+from ml_platform.components.quarantine import quarantine
+from ml_platform.components.rules import expecting, parents
 from ml_platform.components.writing import require_row_wise, require_writable
 from ml_platform.engine.plan import Shape
 from ml_platform.roles.compute import Compute
@@ -44,8 +49,10 @@ class Table(dg.Component, dg.Resolvable, dg.Model):
         default=[], description="Asset keys that a Python function reads; a query says by itself what it reads."
     )
 
+    expect: Written = Field(default=[], description=DESCRIPTION)
+
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The asset of the table."""
+        """The asset of the table, and of its quarantine where a rule sends rows there."""
         require_writable(place(context), self.write, self)
         column = domain_of(context.path).partitions.column if self.partitioned else None
         recipe = recipe_beside(
@@ -57,24 +64,33 @@ class Table(dg.Component, dg.Resolvable, dg.Model):
         )
         if self.write == "append":
             require_row_wise(place(context), recipe.query)
+        recipe = expecting(context, recipe, self.expect)
         every = partition_keys(context.path)
 
         @asset(
             context,
             description=self.description,
-            deps=dependencies(context, recipe.inputs, self.reads_partitions, partitioned=self.partitioned),
+            deps=[
+                *dependencies(context, recipe.inputs, self.reads_partitions, partitioned=self.partitioned),
+                *parents(context, recipe, partitioned=self.partitioned),
+            ],
             code=recipe.code,
             kinds={"deltalake", "sql" if recipe.query else "python", key_of(context).partition("/")[0]},
             partitioned=self.partitioned,
+            checks=[rule.name for rule in recipe.expects.rules],
         )
         def table(
             context: dg.AssetExecutionContext,
             lakehouse: dg.ResourceParam[Lakehouse],
             compute: dg.ResourceParam[Compute],
-        ) -> dg.MaterializeResult[Any]:
+        ) -> Iterator[Any]:
             from ml_platform.engine.tables import make
 
-            made = make(recipe, selected(context, partitioned=self.partitioned), every, lakehouse, compute)
-            return metadata.result(context, made, column=column)
+            partitions = selected(context, partitioned=self.partitioned)
+            yield from inspected(
+                lambda: make(recipe, partitions, every, lakehouse, compute),
+                lambda made: metadata.result(context, made, column=column, extra=sifted(made)),
+            )
 
-        return dg.Definitions(assets=[table])
+        beside = [quarantine(context, column)] if recipe.expects.quarantine else []
+        return dg.Definitions(assets=[table, *beside])

@@ -87,6 +87,8 @@ def _driver(asked: Asked) -> tuple[str | None, str]:
     recipe = asked.recipe
     if recipe.shape.write == "overwrite":
         return None, "what is overwritten is made whole"
+    if recipe.expects.quarantine and recipe.shape.write != "append":
+        return None, "its quarantine is made whole"
     if recipe.query is None:
         return None, "a Python function may look at more than a row"
     found = driven(recipe.query)

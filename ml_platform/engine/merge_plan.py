@@ -62,6 +62,18 @@ def alive(shape: Shape) -> str:
     )
 
 
+def joined(shape: Shape, columns: Sequence[str]) -> str:
+    """The incoming rows, and the standing ones of which no incoming row takes the place."""
+    listed = ", ".join(quoted(column) for column in columns)
+    at = quoted(shape.newest) if shape.newest else ""
+    newer = f" AND (s.{at} IS NULL OR i.{at} >= s.{at})" if at else ""
+    return (
+        f"SELECT {listed} FROM (SELECT * FROM {INCOMING} UNION ALL BY NAME SELECT * FROM {STANDING} AS s "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {INCOMING} AS i WHERE {same_key(shape, 'i', 's')}"
+        f"{newer})) AS both_sides"
+    )
+
+
 def markers(shape: Shape) -> str:
     """The incoming delete markers that are not in the table of them yet."""
     if shape.newest is None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ml_platform.engine.expectations import Expectations
 from ml_platform.engine.plan import Shape
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class Recipe:
     reads: how many partitions before and after its own a partition is made from. Partitions that are made together see
     each other's inputs, so what makes a row may not look further than that by itself.
     where: input → SQL predicate on the rows that `transform` gets of it.
+    expects: what its rows have to keep.
     """
 
     key: str
@@ -32,3 +34,4 @@ class Recipe:
     transform: Callable[[Mapping[str, pa.Table]], pa.Table] | None = None
     reads: tuple[int, int] = (0, 0)
     where: Mapping[str, str] = field(default_factory=dict)
+    expects: Expectations = field(default_factory=Expectations)

@@ -19,14 +19,17 @@ from ml_platform.engine.audit import audit
 from ml_platform.engine.deleted import recorded
 from ml_platform.engine.history import lengthened, observations
 from ml_platform.engine.incremental import Asked, Reading, reading
+from ml_platform.engine.inspection import Inspection, Passed
 from ml_platform.engine.merge import distinct, merged
-from ml_platform.engine.plan import INCOMING, KEEPING, Shape, rows
+from ml_platform.engine.merge_plan import joined
+from ml_platform.engine.plan import INCOMING, KEEPING, STANDING, Shape, rows
 from ml_platform.engine.recipe import Recipe
 from ml_platform.engine.retry import until_undisputed
 from ml_platform.engine.sql import relation
 from ml_platform.engine.staging import present, stage, undone_on_failure
 from ml_platform.engine.touched import Merge
 from ml_platform.errors import ConflictError, DeclarationError
+from ml_platform.records.expectation import Inspected
 from ml_platform.records.table import Commit, DataFile, StagedFiles, TableSnapshot, TableVersion
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
@@ -42,6 +45,7 @@ class Made:
     snapshot: the table afterwards, only the partitions that were asked for.
     read: the versions that were read. remade: the partitions whose number did not stand.
     reading: what of these versions was read. retries: how often somebody else committed first.
+    inspected: what came of its rules.
     """
 
     commit: Commit
@@ -50,6 +54,7 @@ class Made:
     remade: tuple[str, ...]
     seconds: float
     reading: Reading
+    inspected: Inspected
     retries: int = 0
 
 
@@ -78,6 +83,7 @@ class _Work:
     before: TableSnapshot | None
     lakehouse: Lakehouse
     compute: Compute
+    inspection: Inspection
 
     @property
     def relations(self) -> dict[str, StagedFiles]:
@@ -97,13 +103,15 @@ def _make(
     inputs = {key: delta.existing(lakehouse.table(key)) for key in recipe.inputs}
     location = lakehouse.table(recipe.key)
     before = delta.snapshot(location)
+    inspection = Inspection.of(recipe, partitions, lakehouse, compute)
     windows = {p: _window(recipe, p, every) for p in partitions}
-    numbers = {p: _number(recipe, inputs, windows[p]) for p in partitions}
+    numbers = {p: _number(recipe, inputs, windows[p], inspection.deciding) for p in partitions}
     ids = {p: _app_id(recipe.shape, p, number) for p, number in numbers.items()}
     stand = delta.transactions(location, ids.values(), before.version) if before else {}
-    todo = [p for p in partitions if stand.get(ids[p]) != numbers[p]]
+    todo = [p for p in partitions if stand.get(ids[p]) != numbers[p] or not inspection.stands(ids[p], numbers[p])]
     read = Reading({}, 0, sum(snap.rows for snap in inputs.values()), "nothing, because nothing changed", True, {})
     if before is not None and not todo:
+        inspection.assess(before)
         done = Commit(before.version, 0, 0, (), unchanged=True)
     else:
         read = reading(
@@ -113,54 +121,69 @@ def _make(
                 windows,
                 inputs,
                 before,
-                lambda of, p: _number(recipe, of, windows[p]),
+                lambda of, p: _number(recipe, of, windows[p], inspection.deciding),
                 lambda p, number: _app_id(recipe.shape, p, number),
             )
         )
-        work = _Work(recipe, todo, read, before, lakehouse, compute)
+        work = _Work(recipe, todo, read, before, lakehouse, compute, inspection)
         evidence = {"read": {key: snap.version for key, snap in inputs.items()}, "code": recipe.code}
         done = _stage_audit_commit(work, {**{ids[p]: numbers[p] for p in todo}, **read.seen}, evidence)
     after = delta.snapshot(location, done.version)
     if after is None:
         raise AssertionError(f"{recipe.key} was committed and is not there")
-    versions = tuple(TableVersion(key, snap.version, delta.fingerprint(snap)) for key, snap in inputs.items())
+    pinned = {**inspection.parents, **inputs}
+    versions = tuple(TableVersion(key, snap.version, delta.fingerprint(snap)) for key, snap in pinned.items())
     shown = _selected(after, recipe.shape, partitions)
-    return Made(done, shown, versions, tuple(todo), time.monotonic() - started, read)
+    return Made(done, shown, versions, tuple(todo), time.monotonic() - started, read, inspection.done)
 
 
 def _stage_audit_commit(work: _Work, numbers: Mapping[str, int], evidence: Mapping[str, Any]) -> Commit:
-    target = work.lakehouse.table(work.recipe.key)
-    stood = present(target)
-    with set_aside(work.recipe.key, work.lakehouse, work.compute) as aside:
+    recipe, inspection = work.recipe, work.inspection
+    stood = present(work.lakehouse.table(recipe.key))
+    with inspection.undone_on_failure(), set_aside(recipe.key, work.lakehouse, work.compute) as aside:
         staged, replaced = _staged(work, aside)
         with undone_on_failure(staged, stood):
-            audit(staged, _unaudited(work.recipe.shape), work.compute)
+            audit(staged, _unaudited(recipe.shape), work.compute)
+            inspection.assess(_after(work.before, staged, replaced))
+            inspection.commit(staged, numbers)
             return delta.commit(staged, read=work.before, replaced=replaced, transactions=numbers, evidence=evidence)
+
+
+def _after(before: TableSnapshot | None, staged: StagedFiles, replaced: Collection[DataFile]) -> StagedFiles:
+    """The files that the table will have."""
+    gone = {file.path for file in replaced}
+    files = {file.path: file for file in (before.files if before else ()) if file.path not in gone}
+    files.update({file.path: file for file in staged.files})
+    return StagedFiles(staged.location, staged.schema, staged.partition_by, tuple(files.values()))
 
 
 def _staged(work: _Work, aside: Aside) -> tuple[StagedFiles, tuple[DataFile, ...]]:
     """What comes, staged, and which standing files it replaces."""
     recipe, standing = work.recipe, work.standing
-    target = work.lakehouse.table(recipe.key)
+    shape, target = recipe.shape, work.lakehouse.table(recipe.key)
     query, relations = recipe.query, work.relations
     if query is None:
         frame = _transformed(work)
-        if not (recipe.shape.key or recipe.shape.partition):
+        if not (shape.key or shape.partition or recipe.expects.quarantine):
             return stage(frame.to_batches(), frame.schema, target), standing.files if standing else ()
         query, relations = f"SELECT * FROM {INCOMING}", {INCOMING: aside.frame(frame)}
-    incoming = rows(query, recipe.shape, work.todo)
-    if recipe.shape.write in KEEPING:
-        return _kept(work, aside, aside.query(incoming, relations))
-    partition_by = (recipe.shape.partition,) if recipe.shape.partition else ()
-    staged = work.compute.stage(incoming, relations, target, partition_by)
-    return staged, standing.files if standing and recipe.shape.write != "append" else ()
+    keeps = standing if shape.write == "merge" else None
+    with work.inspection.passed(query, relations, work.todo, keeps) as passed:
+        if shape.write in KEEPING:
+            return _kept(work, aside, passed, standing)
+        partition_by = (shape.partition,) if shape.partition else ()
+        staged = work.compute.stage(rows(passed.query, shape, work.todo), passed.relations, target, partition_by)
+        return staged, standing.files if standing and shape.write != "append" else ()
 
 
-def _kept(work: _Work, aside: Aside, incoming: StagedFiles) -> tuple[StagedFiles, tuple[DataFile, ...]]:
+def _kept(
+    work: _Work, aside: Aside, passed: Passed, standing: TableSnapshot | None
+) -> tuple[StagedFiles, tuple[DataFile, ...]]:
     """The same of a table whose standing rows stay, but for those that incoming rows take the place of."""
     recipe, compute = work.recipe, work.compute
     shape, target = recipe.shape, work.lakehouse.table(recipe.key)
     merges = shape.write == "merge"
+    incoming = aside.query(rows(passed.query, shape, work.todo), passed.relations)
     sound = (distinct if merges else observations)(incoming, shape, compute, aside)
     deleted = (
         recorded(recipe.key, sound if merges else incoming, shape, work.lakehouse, compute)
@@ -168,9 +191,15 @@ def _kept(work: _Work, aside: Aside, incoming: StagedFiles) -> tuple[StagedFiles
         else None
     )
     partition_by = (shape.partition,) if shape.partition else ()
-    standing = work.standing or StagedFiles(target, incoming.schema, partition_by, ())
-    merge = Merge(standing, deleted, shape, work.reading.exact, compute, aside)
-    return merged(merge, sound) if merges else lengthened(merge, incoming, sound)
+    nothing = StagedFiles(target, incoming.schema, partition_by, ())
+    merge = Merge(standing or nothing, deleted, shape, work.reading.exact, compute, aside)
+    if not merges:
+        return lengthened(merge, incoming, sound)
+    if standing is None or passed.standing in (None, standing):
+        return merged(merge, sound)
+    # Rules that came later have recalled standing rows: what is left of the partitions is written anew.
+    left = aside.query(joined(shape, sound.schema.names), {INCOMING: sound, STANDING: passed.standing})
+    return merged(replace(merge, standing=nothing), left)[0], standing.files
 
 
 def _unaudited(shape: Shape) -> Shape:
@@ -211,11 +240,17 @@ def _window(recipe: Recipe, partition: str, every: Sequence[str]) -> tuple[str, 
     return tuple(every[max(0, at - before) : at + after + 1])
 
 
-def _number(recipe: Recipe, inputs: Mapping[str, TableSnapshot], window: Collection[str]) -> int:
-    """What a partition is made from, as the number that the table keeps: 63 bits of a digest."""
+def _number(
+    recipe: Recipe, inputs: Mapping[str, TableSnapshot], window: Collection[str], whole: Mapping[str, TableSnapshot]
+) -> int:
+    """What a partition is made from, as the number that the table keeps: 63 bits of a digest.
+
+    whole: what it is made from without a window.
+    """
     parts = [recipe.code] + [
         f"{key}={delta.fingerprint(_selected(snap, recipe.shape, window))}" for key, snap in sorted(inputs.items())
     ]
+    parts += [f"{key}:{delta.fingerprint(snap)}" for key, snap in sorted(whole.items())]
     return int.from_bytes(hashlib.sha256("\n".join(parts).encode()).digest()[:8]) >> 1
 
 

@@ -4,17 +4,21 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pytest
 
 from ml_platform.engine import delta, sql
+from ml_platform.engine.expectations import Expectations
 from ml_platform.engine.plan import Shape, rows
+from ml_platform.engine.quarantine import SUFFIX
 from ml_platform.engine.recipe import Recipe
 from ml_platform.engine.tables import make
 from ml_platform.errors import BindingError
+from ml_platform.records.expectation import Rule
 from ml_platform.records.table import Location
 from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.testing.compute import ComputeContract, committed
@@ -122,6 +126,59 @@ def test_a_months_rows_are_those_of_duckdb_one_for_one(
     assert staged.rows > 0
     assert delta.read_rows(staged).equals(delta.read_rows(committed))
     assert [file.path for file in staged.files] == [file.path for file in committed.files]
+
+
+@pytest.mark.parametrize("write", ["overwrite", "merge"])
+def test_a_table_is_sifted_as_duckdb_sifts_it(
+    compute: DatabricksCompute, tmp_path: Path, write: Literal["overwrite", "merge"]
+) -> None:
+    # given rows of which each breaks another rule, and one none
+    landed = pa.table(
+        {
+            "id": ["good", "low", "late", "set", "text", "orphan", "odd", "good"],
+            "n": [1, -1, 1, 1, 1, 1, 13, 1],
+            "day": [date(2013, 1, 1)] * 2 + [date(2014, 1, 1)] + [date(2013, 1, 1)] * 5,
+            "kind": ["a", "a", "a", "c", "a", "a", "a", "a"],
+            "code": ["N1", "N1", "N1", "N1", "n\\d", "N1", "N1", "N1"],
+            "store": ["x", "x", "x", "x", "x", "y", None, "x"],
+            "month": ["2013-01"] * 8,
+            "_source_file": ["f.csv"] * 8,
+            "_source_offset": [0, 1, 2, 3, 4, 5, 6, 7],
+        }
+    )
+    rules = (
+        Rule("low", "between", "quarantine", column="n", low=0, high=99.5),
+        Rule("late", "between", "quarantine", column="day", high="2013-12-31"),
+        Rule("set", "one_of", "quarantine", column="kind", values=("a", "b")),
+        Rule("text", "matches", "quarantine", column="code", pattern=r"N\d"),
+        Rule("orphan", "references", "quarantine", column="store", parent="silver/stores", parent_column="store"),
+        Rule("odd", "sql", "quarantine", predicate="n < 10 OR kind <> 'a'"),
+        Rule("alone", "unique", "warn", column="id"),
+    )
+    query = "SELECT id, n, day, kind, code, store, month FROM bronze.orders"
+    shape = Shape(("id",), "month", write, "n" if write == "merge" else None)
+    made = Recipe("silver/orders", ("bronze/orders",), shape, "1", query, expects=Expectations(rules))
+    found = []
+    for service in (compute, EmbeddedCompute(threads=1)):
+        lakehouse = EmbeddedLakehouse(str(tmp_path / type(service).__name__))
+        committed(landed, lakehouse.table("bronze/orders"), ("month",))
+        committed(pa.table({"store": ["x", "x"]}), lakehouse.table("silver/stores"))
+        # when each service makes the table
+        inspected = make(made, [MONTH], [MONTH], lakehouse, service).inspected
+        kept, apart = (delta.read_rows(delta.existing(lakehouse.table(f"silver/orders{s}"))) for s in ("", SUFFIX))
+        refused = sorted(zip(*(apart[c].to_pylist() for c in ("rule", "source_offset", "row")), strict=True))
+        found.append((kept.to_pylist(), refused, inspected.rows_in, inspected.rows_out))
+    # then the rows that stay and the rows that go are the same
+    assert found[0] == found[1]
+    assert [row["id"] for row in found[0][0]] == ["good"]
+    assert [refused[:2] for refused in found[0][1]] == [
+        ("late", 2),
+        ("low", 1),
+        ("odd", 6),
+        ("orphan", 5),
+        ("set", 3),
+        ("text", 4),
+    ]
 
 
 @pytest.mark.parametrize("settings", [{}, {"cluster_id": "0123-456789-abcdefgh", "remote": "sc://127.0.0.1:1"}])
