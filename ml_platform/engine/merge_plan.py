@@ -63,14 +63,17 @@ def alive(shape: Shape) -> str:
 
 
 def joined(shape: Shape, columns: Sequence[str]) -> str:
-    """The incoming rows, and the standing ones of which no incoming row takes the place."""
+    """Of the incoming and the standing rows of each key the newer; the incoming one where neither is.
+
+    INCOMING and STANDING: one row per key each.
+    """
     listed = ", ".join(quoted(column) for column in columns)
-    at = quoted(shape.newest) if shape.newest else ""
-    newer = f" AND (s.{at} IS NULL OR i.{at} >= s.{at})" if at else ""
+    by = ", ".join(quoted(column) for column in _grouping(shape))
+    at = f"{quoted(shape.newest)} DESC NULLS LAST, " if shape.newest else ""
     return (
-        f"SELECT {listed} FROM (SELECT * FROM {INCOMING} UNION ALL BY NAME SELECT * FROM {STANDING} AS s "
-        f"WHERE NOT EXISTS (SELECT 1 FROM {INCOMING} AS i WHERE {same_key(shape, 'i', 's')}"
-        f"{newer})) AS both_sides"
+        f"SELECT {listed} FROM (SELECT *, 1 AS _side FROM {INCOMING} "
+        f"UNION ALL BY NAME SELECT *, 0 AS _side FROM {STANDING}) AS both_sides "
+        f"QUALIFY row_number() OVER (PARTITION BY {by} ORDER BY {at}_side DESC) = 1"
     )
 
 

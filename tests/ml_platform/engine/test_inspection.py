@@ -190,6 +190,28 @@ def test_standing_rows_that_break_a_new_rule_are_recalled_from_a_merge(put: Any,
     assert (made.inspected.rows_in, made.inspected.rows_out) == (3, 1)
 
 
+def test_a_merge_with_a_quarantine_reads_the_whole_and_keeps_both_right(put: Any, making: Making, ids: Any) -> None:
+    put("bronze/events", rows(("a", 1, 1, 1), ("b", 1, 10, 1)), "month")
+    making(recipe(LOW, shape=MERGE))
+    put("bronze/events", rows(("a", 2, 10, 1), ("b", 2, 2, 1), ("c", 2, 3, 1)), "month")
+    made = making(recipe(LOW, shape=MERGE))
+    # a stays as it was, b is good by now, and nothing of the first report is left in the quarantine
+    assert ids() == (["a", "b", "c"], ["a"])
+    assert made.reading.how == "full, because its quarantine is made whole"
+
+
+def test_of_recalled_rows_those_stay_away_of_which_an_incoming_one_takes_the_place(
+    put: Any, making: Making, ids: Any, lakehouse: EmbeddedLakehouse
+) -> None:
+    put("bronze/events", rows(("a", 1, 1, 1), ("b", 1, 12, 1), ("c", 1, 3, 1)), "month")
+    making(recipe(shape=MERGE))
+    put("bronze/events", rows(("a", 1, 5, 1), ("c", 0, 4, 1)), "month")
+    making(recipe(LOW, shape=MERGE))
+    assert ids() == (["a", "c"], ["b"])
+    found = delta.read_rows(delta.existing(lakehouse.table(KEY))).sort_by("id")["value"].to_pylist()
+    assert found == [5, 3]
+
+
 def test_a_rule_that_fails_leaves_everything_as_it_was(
     put: Any, making: Making, lakehouse: EmbeddedLakehouse, ids: Any
 ) -> None:
