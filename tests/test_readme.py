@@ -84,6 +84,8 @@ def test_adding_a_table_works_as_shown(copy: Copy) -> None:
     made = delta.existing(service("lakehouse").table("gold/route_month"))
     assert made.rows > 2_000
     assert made.schema.names == ["month", "origin", "dest", "flights", "mean_arrival_delay_minutes"]
+    apart = delta.existing(service("lakehouse").table("gold/route_month__quarantine"))
+    assert set(delta.read_rows(apart)["rule"].to_pylist()) == {"mean_arrival_delay_minutes_not_null"}
 
 
 def test_adding_a_model_and_an_endpoint_works_as_shown(copy: Copy) -> None:
