@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 import uuid
@@ -138,6 +139,8 @@ class Progress:
             if _METRICS[0] in said:
                 shown = ", ".join(f"{name.removeprefix('test_')} {said[name]:.4f}" for name in _METRICS)
                 click.echo(f"model on the test split: {shown}")
+                full = {name.removeprefix("test_"): value for name, value in said.items() if name.startswith("test_")}
+                click.echo(f"in every digit: {json.dumps(full, sort_keys=True)}")
         for said in self._said.values():
             if ASK in said:
                 click.echo(f"ask the endpoint:\n  {said[ASK]}")

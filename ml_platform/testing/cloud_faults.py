@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from ml_platform.engine.running import run
-from ml_platform.errors import ServiceError
+from ml_platform.errors import RefusedError, ServiceError
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding, TrafficSplit
 from ml_platform.records.job import JobSpec
 from ml_platform.roles.endpoint_host import EndpointHost
@@ -131,6 +131,22 @@ class CloudFaultsContract:
         job = runner.submit(spec())
         list(runner.events(job))
         assert runner.status(job).state == "succeeded"
+
+    def test_a_permission_that_is_not_there_is_told_at_once_and_nothing_is_started(
+        self,
+        cloud: Cloud,
+        opened: Callable[..., JobRunner],
+        spec: Callable[..., JobSpec],
+        left: Callable[[], list[str]],
+    ) -> None:
+        runner = opened()
+        # Once: whoever asked again would be let in.
+        cloud.inject("denied", 1)
+        with pytest.raises(RefusedError, match=r"(?i)(denied|permission).* It takes credentials that .* and ") as told:
+            runner.submit(spec())
+        assert not told.value.retry_helps
+        assert not any(secret in str(told.value) for secret in cloud.secrets)
+        assert left() == []
 
     def test_credentials_that_expire_while_a_job_runs_leave_it_to_the_next_run(
         self, cloud: Cloud, opened: Callable[..., JobRunner], spec: Callable[..., JobSpec], tmp_path: Path

@@ -16,15 +16,16 @@ import dagster as dg
 import pytest
 
 import ml_platform
+from ml_platform.records.table import Location
 from ml_platform.testing import shop
-from ml_platform.testing.cloud_slice import shop_in
+from ml_platform.testing.cloud_slice import contents, holding, shop_in
 from ml_platform.testing.project import Project
 from ml_platform.testing.stand_in import Cloud
 
 _MODEL = "models/returns"
 _ESTIMATOR = "estimator: linear\n"
 # As many rounds as take longer than a run needs to hear of the first ones, and more than anybody waits for.
-_LONG, _ENDLESS = 8_000, 10**6
+_FEW, _LONG, _ENDLESS = 10, 8_000, 10**6
 _LOCATION = '''\
 """The code location of a project, by the profile in force."""
 
@@ -164,6 +165,23 @@ class CloudRunsContract:
         assert len(prepared.project.service("model_registry").versions("returns")) == 1
         made = instance.fetch_materializations(dg.AssetKey(_MODEL.split("/")), limit=10)
         assert len(made.records) == 1
+
+    def test_nothing_secret_is_printed_or_kept_of_a_run(
+        self, cloud: Cloud, prepared: Prepared, begun: Callable[[], Run], home: Path
+    ) -> None:
+        prepared.fits(_FEW)
+        assert begun().process.wait() == 0
+        printed, instance = (home / "printed").read_bytes(), list(contents(Location("", str(home))))
+        machine = list(contents(Location("", str(prepared.project.root.parent.parent))))
+        stores = [list(contents(store)) for store in cloud.stores]
+        # What each of these was told for sure is found in it; so would be a secret.
+        assert b"fit job " in printed
+        assert holding([b"fit job "], instance)
+        assert all(holding([prepared.environment.encode()], those) for those in (machine, *stores))
+        canaries = [secret.encode() for secret in cloud.secrets]
+        assert canaries
+        every = [("what is printed", printed), *instance, *machine, *(one for those in stores for one in those)]
+        assert not holding(canaries, every)
 
     def test_a_terminated_run_leaves_no_job_running(
         self, prepared: Prepared, begun: Callable[[], Run], instance: dg.DagsterInstance
