@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -101,6 +102,18 @@ def read_log(location: Location) -> TableLog:
         elif checkpoint := _CHECKPOINT.fullmatch(name):
             checkpoints.setdefault(int(checkpoint[1]), []).append(name)
     return TableLog(location, entries, checkpoints, [*faults, *_gaps(named, checkpoints)])
+
+
+def stands(location: Location) -> bool:
+    """Whether there is a table, its log sound or not; nothing is made where there is none."""
+    from pyarrow.fs import FileSelector, FileType
+
+    if "://" not in location.uri and not Path(location.uri).exists():
+        return False
+    files = filesystem(location)
+    if files.get_file_info(FOLDER).type == FileType.Directory:
+        return True
+    return bool(files.get_file_info(FileSelector(FOLDER, allow_not_found=True)))
 
 
 def require_whole(log: TableLog) -> None:

@@ -49,7 +49,8 @@ def retained(
     """The oldest version within the retention, and the older ones that models pin → those models."""
     if log.first is None:
         raise NotFoundError(f"the table {log.location.key} has no version that can be opened")
-    horizon = now - retention_days * _DAY_SECONDS
+    # Whoever opened the version that stood a moment ago may still be reading its log and its files.
+    horizon = now - max(retention_days * _DAY_SECONDS, GRACE_SECONDS)
     successors = [version for version, entry in log.entries.items() if entry.at >= horizon]
     oldest = max(min(successors, default=log.latest + 1) - 1, log.first)
     pinned: dict[int, tuple[str, ...]] = {}

@@ -15,7 +15,7 @@ from ml_platform.engine.ingest import Source
 from ml_platform.engine.plan import Shape
 from ml_platform.engine.recipe import Recipe
 from ml_platform.engine.staging import stage
-from ml_platform.errors import DeclarationError, NotFoundError
+from ml_platform.errors import ConflictError, DeclarationError, NotFoundError
 from resources.embedded.compute import EmbeddedCompute
 from resources.embedded.lakehouse import EmbeddedLakehouse
 
@@ -136,7 +136,9 @@ def test_a_restore_can_be_undone_though_other_batches_came_between(land: Land, l
     assert ids(lakehouse) == [1, 2, 3]
 
 
-def test_a_run_that_read_the_manifest_before_writes_down_no_undone_batch(land: Land, lakehouse: EmbeddedLakehouse) -> None:
+def test_a_run_that_read_the_manifest_before_writes_down_no_undone_batch(
+    land: Land, lakehouse: EmbeddedLakehouse
+) -> None:
     # given a manifest that was loaded before the restore, with a batch that it has yet to write down
     land("a.csv", 1, 1)
     take(lakehouse)
@@ -148,8 +150,6 @@ def test_a_run_that_read_the_manifest_before_writes_down_no_undone_batch(land: L
     # when it is written
     rows = delta.read_rows(seen)
     staged = stage(rows.to_batches(), rows.schema, location)
-    from ml_platform.errors import ConflictError
-
     with pytest.raises(ConflictError):
         delta.commit(staged, read=seen, replaced=(), transactions={"ingest": 2}, evidence={})
     # then the batch is offered again all the same
@@ -251,7 +251,7 @@ def test_a_version_whose_files_were_vacuumed_is_not_restored(put: Any, lakehouse
     old = delta.snapshot(location, 0)
     assert old is not None
     (Path(location.uri) / old.files[0].path).unlink()
-    with pytest.raises(NotFoundError, match="version 0 of silver/orders .* cleared it away: 1 of its files are gone"):
+    with pytest.raises(NotFoundError, match=r"version 0 of silver/orders .* cleared it away: 1 of its files are gone"):
         restore.restore("silver/orders", 0, "why not", lakehouse)
     assert ids(lakehouse, "silver/orders") == [2]
 
@@ -262,14 +262,14 @@ def test_a_version_whose_log_was_cleaned_up_is_not_restored(put: Any, lakehouse:
     location = lakehouse.table("silver/orders")
     DeltaTable(location.uri).create_checkpoint()
     (Path(location.uri) / "_delta_log" / f"{0:020}.json").unlink()
-    with pytest.raises(NotFoundError, match="maintenance has cleared it away. Versions that can be opened go from 1"):
+    with pytest.raises(NotFoundError, match=r"maintenance has cleared it away. Versions that can be opened go from 1"):
         restore.restore("silver/orders", 0, "why not", lakehouse)
 
 
 def test_a_restore_says_why_and_is_of_no_manifest(lakehouse: EmbeddedLakehouse) -> None:
     with pytest.raises(DeclarationError, match="the reason is empty, but a restore says why"):
         restore.restore("silver/orders", 0, " ", lakehouse)
-    with pytest.raises(DeclarationError, match="bronze/orders__manifest is a manifest, .*Restore bronze/orders"):
+    with pytest.raises(DeclarationError, match=r"bronze/orders__manifest is a manifest, .*Restore bronze/orders"):
         restore.restore("bronze/orders__manifest", 0, "why not", lakehouse)
 
 

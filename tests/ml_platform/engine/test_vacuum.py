@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -155,11 +156,13 @@ def test_a_file_that_is_wanted_again_is_young_again(location: Location, grown: G
     assert old is not None
     path = Path(location.uri) / old.files[0].path
     os.utime(path, (time.time() - 30 * DAY,) * 2)
+    for entry in (Path(location.uri) / "_delta_log").glob("*.json"):
+        entry.write_text(re.sub(r'"timestamp":\d+', '"timestamp":1', entry.read_text()))
     # when its rows are staged again, and swept before they are committed
     rows = pa.table({"n": [0]})
     staged = stage(rows.to_batches(), rows.schema, location)
     assert staged.files[0].path == old.files[0].path
-    sweep(location, -1, (), time.time())
+    sweep(location, 0, (), time.time())
     # then they are there to be committed
     now = delta.existing(location)
     delta.commit(staged, read=now, replaced=now.files, transactions={}, evidence={})
@@ -184,3 +187,15 @@ def test_nothing_is_removed_by_a_damaged_log(location: Location, grown: Grown) -
     with pytest.raises(ServiceError, match="commit 1 is missing"):
         vacuum(location, days=0)
     assert data(location) == before
+
+
+def test_without_any_retention_a_version_stays_as_long_as_someone_may_be_reading_it(
+    location: Location, grown: Grown
+) -> None:
+    grown(3)
+    DeltaTable(location.uri).create_checkpoint()
+    for path in data(location):
+        os.utime(Path(location.uri) / path, (time.time() - 30 * DAY,) * 2)
+    swept = vacuum(location, days=0, after=GRACE_SECONDS - 60)
+    assert (swept.files, swept.log_entries) == (0, 0)
+    assert [holds(location, version) for version in range(3)] == [[0], [1], [2]]
