@@ -27,7 +27,7 @@ def run_graph(definitions: dg.Definitions, select: str, partitions: str | None) 
     Raises DeclarationError for a selection that matches nothing and for partitions that do not exist.
     """
     graph = definitions.resolve_asset_graph()
-    keys = _selected(select, graph)
+    keys = selected(select, graph)
     tags = _range(partitions, keys, graph)
     progress = Progress(keys)
     run_id = str(uuid.uuid4())
@@ -54,7 +54,8 @@ def reason(error: Any) -> str:
     return str(told.message).strip().removeprefix(f"{PlatformError.__module__}.{told.cls_name}: ")
 
 
-def _selected(select: str, graph: Any) -> set[dg.AssetKey]:
+def selected(select: str, graph: Any) -> set[dg.AssetKey]:
+    """The assets that a selection matches. Raises DeclarationError for one that cannot be read or matches nothing."""
     try:
         keys = set(dg.AssetSelection.from_string(select).resolve(graph))
     except Exception as error:

@@ -48,6 +48,14 @@ class Table(dg.Component, dg.Resolvable, dg.Model):
     inputs: list[str] = Field(
         default=[], description="Asset keys that a Python function reads; a query says by itself what it reads."
     )
+    retention_days: float | None = Field(
+        default=None,
+        ge=0,
+        description="How long its old versions stay readable; as long as the domain says without it.",
+    )
+    cluster_by: list[str] | None = Field(
+        default=None, description="The columns that maintenance sorts rows by within files; the key without it."
+    )
 
     expect: Written = Field(default=[], description=DESCRIPTION)
 
@@ -60,7 +68,7 @@ class Table(dg.Component, dg.Resolvable, dg.Model):
             Shape(tuple(self.key), column, self.write, self.newest, self.delete_when),
             self.reads_partitions,
             self.inputs,
-            self.model_dump(exclude={"description"}),
+            self.model_dump(exclude={"description", "retention_days", "cluster_by"}),
         )
         if self.write == "append":
             require_row_wise(place(context), recipe.query)
@@ -78,6 +86,8 @@ class Table(dg.Component, dg.Resolvable, dg.Model):
             kinds={"deltalake", "sql" if recipe.query else "python", key_of(context).partition("/")[0]},
             partitioned=self.partitioned,
             checks=[rule.name for rule in recipe.expects.rules],
+            retention_days=self.retention_days,
+            cluster_by=self.key if self.cluster_by is None else self.cluster_by,
         )
         def table(
             context: dg.AssetExecutionContext,

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ml_platform.engine import delta_log
+from ml_platform.engine.file_name import total
 from ml_platform.engine.files import filesystem, put
 from ml_platform.errors import AuditError, NotFoundError
 from ml_platform.records.table import Commit, DataFile, Location, StagedFiles, TableSnapshot
@@ -70,8 +71,11 @@ def copied(of: TableSnapshot, location: Location) -> int:
 
 
 def fingerprint(of: StagedFiles) -> str:
-    """A digest of the rows, by the content-addressed names of the files that hold them."""
-    return hashlib.sha256("\n".join(sorted(file.path for file in of.files)).encode()).hexdigest()[:32]
+    """A digest of the rows, by the content-addressed names of the files that hold them.
+
+    Files that took the place of others without a change of rows, as in maintenance, leave it as it was.
+    """
+    return hashlib.sha256(f"{total(file.path for file in of.files):064x}".encode()).hexdigest()[:32]
 
 
 def read_rows(of: StagedFiles, columns: Sequence[str] | None = None) -> pa.Table:
@@ -93,9 +97,13 @@ def transaction(location: Location, app_id: str, version: int | None = None) -> 
 
 
 def transactions(location: Location, app_ids: Collection[str], version: int | None = None) -> dict[str, int | None]:
-    """The numbers that the table keeps under these names, read from one version, the latest by default."""
+    """The numbers that the table keeps under these names, read from one version, the latest by default.
+
+    A name that a restore took back, for the version did not have it, is not there.
+    """
     table = delta_log.opened(location, version)
-    return {app_id: None if table is None else table.transaction_version(app_id) for app_id in app_ids}
+    found = {app_id: None if table is None else table.transaction_version(app_id) for app_id in app_ids}
+    return {app_id: None if number == delta_log.UNDONE else number for app_id, number in found.items()}
 
 
 def commit(
@@ -105,6 +113,7 @@ def commit(
     replaced: Collection[DataFile],
     transactions: Mapping[str, int],
     evidence: Mapping[str, Any],
+    data_change: bool = True,
 ) -> Commit:
     """The table holding the staged files instead of the replaced ones, in one transaction.
 
@@ -112,6 +121,7 @@ def commit(
     replaced: files of `read`; empty for an append.
     transactions: name → number, recorded with the data.
     evidence: kept in the commit's metadata, for people.
+    data_change: False where the files hold the rows of those that they replace.
     Where nothing comes, nothing goes and every transaction stands already, no commit is made. Columns that are merely
     new are added in a commit of their own before it.
     Raises ConflictError where anybody committed since `read`, AuditError where the schemas do not go together.
@@ -120,7 +130,7 @@ def commit(
     staying = {file.path for file in staged.files}
     coming = [file for file in staged.files if file.path not in paths]
     going = [file for file in replaced if file.path not in staying]
-    change = delta_log.Change(coming, going, transactions, evidence)
+    change = delta_log.Change(coming, going, transactions, evidence, data_change)
     version = delta_log.create(staged, change) if read is None else _committed(staged, read, change)
     if staged.location.access:
         staged.location.access.committed(staged.schema)

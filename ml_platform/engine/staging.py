@@ -7,6 +7,7 @@ same rows staged twice are the same files, and a table that did not change is re
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import quote
@@ -28,6 +29,9 @@ _GROUP_ROWS = 122_880
 # What all partitions together may hold in memory: rows that are no row group yet, and bytes of files that are not full.
 _WAITING_ROWS = 8 * _GROUP_ROWS
 _OPEN_BYTES = 4 * _FILE_BYTES
+
+GRACE_SECONDS = 24 * 3600
+"""How long a file is left alone after it was staged, though no table names it: whoever staged it may be about to."""
 
 
 def stage(
@@ -181,8 +185,15 @@ class _PartitionWriter:
         self._done.append(DataFile(path, len(content), footer.num_rows, self._partition, statistics(footer)))
 
     def _put(self, path: str, folder: str, content: pa.Buffer) -> None:
-        """The file stands whole or not at all; one that stands already is left as it is."""
-        if self._files.get_file_info(path).size == len(content):
+        """The file stands whole or not at all; one that stands already is left as it is, unless it may be swept away.
+
+        What no table names any more is swept by its age, so that a file which is wanted again has to be young again.
+        """
+        found = self._files.get_file_info(path)
+        young = found.mtime is not None and time.time() - found.mtime.timestamp() < GRACE_SECONDS / 2
+        if found.size == len(content):
+            if not young:
+                put(self._files, path, content)
             return
         if folder:
             self._files.create_dir(folder, recursive=True)
