@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 UPKEEP = "upkeep"
 INTACT = "intact"
 OUTCOME = "outcome"
-_BESIDE = ("", "__manifest", "__quarantine")
+_BESIDE = ("", "__manifest", "__quarantine", "__deleted")
 _MAINTENANCE_AT, _AUDIT_AT = "0 3 * * *", "0 4 * * 0"
 
 

@@ -110,7 +110,13 @@ def test_the_picture_and_every_path_that_is_named_are_there() -> None:
         assert (ROOT / path).exists(), path
 
 
-@pytest.mark.parametrize("word", ["everything", "refresh", "ingest", "landed_files", "following", "daily"])
+def test_tables_are_kept_in_shape_and_examined_as_shown(copy: Copy) -> None:
+    follow(copy, section("## Operate"))
+
+
+@pytest.mark.parametrize(
+    "word", ["everything", "refresh", "ingest", "landed_files", "following", "daily", "maintenance", "audit"]
+)
 def test_what_the_operate_section_names_is_declared(word: str) -> None:
     assert f"`{word}`" in section("## Operate")
     assert re.search(
