@@ -59,9 +59,13 @@ check: env-dev ## ruff and mypy
 IMAGE ?= ml_platform
 ENGINE ?= $(shell command -v docker || command -v podman)
 
+# What an image on another base needs: where its Python is, and who runs programs in it.
+BUILD_ARGS = $(if $(BASE),--build-arg BASE=$(BASE)) $(if $(IMAGE_VENV),--build-arg VENV=$(IMAGE_VENV)) \
+  $(if $(IMAGE_USER),--build-arg RUNS_AS=$(IMAGE_USER))
+
 image: ## the image that jobs and servers run in, where docker or podman is; IMAGE names it
 	@test -n "$(ENGINE)" || { echo "no container engine was found; install docker or podman, or name one: make ENGINE=…" >&2; exit 1; }
-	$(ENGINE) build $(if $(BASE),--build-arg BASE=$(BASE)) --tag $(IMAGE) .
+	$(ENGINE) build $(BUILD_ARGS) --tag $(IMAGE) .
 
 ui: home ## the Dagster UI on http://127.0.0.1:3000
 	@$(BIN)/ml-platform ui
@@ -76,8 +80,10 @@ clean: ## forgets everything: data, models, state, environment
 snapshot: env-dev ## renews tests/declarations.txt from what is declared
 	$(BIN)/python tests/test_declarations.py
 
-bench: env ## how long make run takes, first and again; kept in docs/bench.json
-	$(BIN)/python tests/benchmarks/bench_run.py
+BENCH ?= $(sort $(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py)))
+
+bench: env-dev ## every benchmark, an hour in all; BENCH='run gold' picks some; figures are kept in docs/bench.json
+	@for name in $(BENCH); do PYTHONPATH=. $(BIN)/python tests/benchmarks/bench_$$name.py || exit 1; done
 
 screenshot: home ## docs/lineage.png, from the UI; needs Debian's chromium
 	@test -x $(VENV)-screenshot/bin/python || $(PYTHON) -m venv $(VENV)-screenshot

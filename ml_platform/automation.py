@@ -10,6 +10,7 @@ import dagster as dg
 from ml_platform.binding import Binding, build
 from ml_platform.errors import NotFoundError
 from ml_platform.roles.lakehouse import Lakehouse
+from ml_platform.upkeep import upkeep
 
 SOURCE = "source"
 _EVERY_MINUTE = 60
@@ -40,7 +41,8 @@ def automation(specs: Sequence[dg.AssetSpec], services: Mapping[str, Binding]) -
 
     everything: the job that makes all of it. refresh: the same from bronze on, daily for the month that the clock is
     in. ingest: the bronze tables, asked for by the sensor `landed_files` when files land. `following` is the sensor
-    that makes what follows. Without sources, only the first and the last of these.
+    that makes what follows. Without sources, only the first and the last of these. `ml_platform.upkeep` adds what keeps
+    tables in shape.
     """
     sources = [spec for spec in specs if SOURCE in spec.metadata]
     landing = {dep.asset_key for spec in sources for dep in spec.deps}
@@ -48,13 +50,15 @@ def automation(specs: Sequence[dg.AssetSpec], services: Mapping[str, Binding]) -
     refresh = dg.define_asset_job("refresh", dg.AssetSelection.all() - dg.AssetSelection.assets(*landing))
     ingest = dg.define_asset_job("ingest", dg.AssetSelection.assets(*(spec.key for spec in sources)))
     follow = dg.AutomationConditionSensorDefinition("following", target=dg.AssetSelection.all())
+    kept = upkeep(specs)
     if not sources:
-        return dg.Definitions(jobs=[everything], sensors=[follow])
-    return dg.Definitions(
+        return dg.Definitions.merge(dg.Definitions(jobs=[everything], sensors=[follow]), kept)
+    moved = dg.Definitions(
         jobs=[everything, refresh, ingest],
         schedules=[_daily(sources, refresh, services)],
         sensors=[_landed_files(sources, ingest, services), follow],
     )
+    return dg.Definitions.merge(moved, kept)
 
 
 def _daily(sources: Sequence[dg.AssetSpec], job: Any, services: Mapping[str, Binding]) -> dg.ScheduleDefinition:

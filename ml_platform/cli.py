@@ -1,4 +1,4 @@
-"""The command line: `ml-platform run`, `invoke`, `ui` and `stop`."""
+"""The command line: `ml-platform run`, `invoke`, `ui`, `stop`, `maintain`, `restore` and `audit`."""
 
 from __future__ import annotations
 
@@ -112,3 +112,48 @@ def stop() -> None:
         click.echo(f"endpoints/{name} is stopped")
     if ui.stop():
         click.echo("the UI is stopped")
+
+
+_MODULE = click.option(
+    "-m", "--module", default="ml_platform.definitions", show_default=True, help="Where `defs` are, as for dagster."
+)
+_SELECT = click.option("--select", default="*", show_default=True, help="Which tables, in Dagster's selection syntax.")
+
+
+@main.command()
+@_SELECT
+@_MODULE
+def maintain(select: str, module: str) -> None:
+    """Compact, cluster and vacuum tables, and say what that saved."""
+    _upkeep("maintenance", select, module)
+
+
+@main.command()
+@_SELECT
+@_MODULE
+def audit(select: str, module: str) -> None:
+    """Look for files that went missing or were altered, and say what is touched by them."""
+    _upkeep("audit", select, module)
+
+
+@main.command()
+@click.argument("table")
+@click.option("--why", required=True, help="The reason, kept in the table's log.")
+def restore(table: str, why: str) -> None:
+    """Put TABLE@VERSION, for instance silver/flights@3, in place of what stands; what came since is open again."""
+    from ml_platform.binding import service
+    from ml_platform.engine.restore import restore
+    from ml_platform.upkeep_console import report_restored
+
+    key, _, version = table.rpartition("@")
+    if not key or not version.isdigit():
+        raise click.UsageError(f"{table} is no table and version, which are written as silver/flights@3")
+    _require_dagster_home()
+    report_restored(restore(key, int(version), why, service("lakehouse")))
+
+
+def _upkeep(job: str, select: str, module: str) -> None:
+    from ml_platform.upkeep_console import run_upkeep
+
+    _require_dagster_home()
+    sys.exit(0 if run_upkeep(importlib.import_module(module).defs(), job, select) else 1)

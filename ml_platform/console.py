@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 import uuid
@@ -26,7 +27,7 @@ def run_graph(definitions: dg.Definitions, select: str, partitions: str | None) 
     Raises DeclarationError for a selection that matches nothing and for partitions that do not exist.
     """
     graph = definitions.resolve_asset_graph()
-    keys = _selected(select, graph)
+    keys = selected(select, graph)
     tags = _range(partitions, keys, graph)
     progress = Progress(keys)
     run_id = str(uuid.uuid4())
@@ -53,7 +54,8 @@ def reason(error: Any) -> str:
     return str(told.message).strip().removeprefix(f"{PlatformError.__module__}.{told.cls_name}: ")
 
 
-def _selected(select: str, graph: Any) -> set[dg.AssetKey]:
+def selected(select: str, graph: Any) -> set[dg.AssetKey]:
+    """The assets that a selection matches. Raises DeclarationError for one that cannot be read or matches nothing."""
     try:
         keys = set(dg.AssetSelection.from_string(select).resolve(graph))
     except Exception as error:
@@ -138,6 +140,8 @@ class Progress:
             if _METRICS[0] in said:
                 shown = ", ".join(f"{name.removeprefix('test_')} {said[name]:.4f}" for name in _METRICS)
                 click.echo(f"model on the test split: {shown}")
+                full = {name.removeprefix("test_"): value for name, value in said.items() if name.startswith("test_")}
+                click.echo(f"in every digit: {json.dumps(full, sort_keys=True)}")
         for said in self._said.values():
             if ASK in said:
                 click.echo(f"ask the endpoint:\n  {said[ASK]}")

@@ -9,6 +9,7 @@ PlatformError
 ├── NotFoundError         a named table, version, model or endpoint does not exist
 ├── GateRefusedError      no champion stands and the candidate did not pass
 └── ServiceError          a service refused or failed
+    ├── RefusedError            for who asked: credentials that have ended, or lack a permission
     └── TransientServiceError   the same call may pass later; a retry can help
 """
 
@@ -66,6 +67,10 @@ class GateRefusedError(PlatformError):
 
 class ServiceError(PlatformError):
     """A service refused a call or failed at it."""
+
+
+class RefusedError(ServiceError):
+    """A service refused a call for who makes it: the credentials have ended, or lack a permission."""
 
 
 class TransientServiceError(ServiceError):

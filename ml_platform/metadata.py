@@ -15,6 +15,7 @@ from ml_platform.records.table import Commit, StagedFiles, TableSnapshot, TableV
 if TYPE_CHECKING:
     from ml_platform.engine.fitting import Fitted
     from ml_platform.engine.promotion import Promoted
+    from ml_platform.engine.quarantine import Told
     from ml_platform.engine.tables import Made
     from ml_platform.records.endpoint import Revision
     from ml_platform.records.feature import PublishedView
@@ -36,15 +37,23 @@ def of_table(snapshot: TableSnapshot, commit: Commit, seconds: float, lineage: L
         if commit.unchanged
         else f"{commit.rows_added:,} rows added, {commit.rows_removed:,} removed",
         SECONDS: round(seconds, 3),
-        "table_version": commit.version,
         "rows_added": commit.rows_added,
         "rows_removed": commit.rows_removed,
+        **of_snapshot(snapshot),
+        "table_version": commit.version,
+        "dagster/column_lineage": column_lineage(snapshot, lineage or {}),
+    }
+
+
+def of_snapshot(snapshot: TableSnapshot) -> dict[str, Any]:
+    """What stands in a table: its version, rows, columns, size."""
+    return {
+        "table_version": snapshot.version,
         "size_bytes": sum(file.size_bytes for file in snapshot.files),
         "dagster/row_count": snapshot.rows,
         "dagster/table_name": snapshot.location.key.replace("/", "."),
         "dagster/uri": snapshot.location.uri,
         "dagster/column_schema": columns(snapshot),
-        "dagster/column_lineage": column_lineage(snapshot, lineage or {}),
     }
 
 
@@ -122,6 +131,10 @@ def result(
         metadata={
             **of_table(made.snapshot, made.commit, made.seconds, lineage),
             "read": versions(made.read),
+            "rows_read": made.reading.rows,
+            "rows_in_inputs": made.reading.offered,
+            "reading": made.reading.how,
+            "retries": made.retries,
             **(extra or {}),
         },
     )
@@ -160,6 +173,13 @@ def of_promotion(done: Promoted) -> dict[str, Any]:
         "model_digest": done.champion.digest,
         "evaluated_on": versions([done.snapshot]),
     }
+
+
+def of_quarantine(told: Told) -> dict[str, Any]:
+    """What a quarantine's materialization says: rows by rule, and a few of them."""
+    by_rule = [{"rule": rule, "rows": rows} for rule, rows in told.by_rule.items()]
+    shown = ("rule", "reason", "source_file", "source_offset", "row")
+    return {"by_rule": _table(("rule", "rows"), by_rule), "sample": _table(shown, told.sample)}
 
 
 def of_decision(decision: GateDecision) -> dict[str, Any]:

@@ -1,12 +1,15 @@
 """Reachability: whether the stores that a service's jobs and servers need are where these can see them.
 
 It follows from the services and their settings, without I/O, so that a pairing which cannot work is refused when
-definitions load. A service whose class names nothing in `REACHES` runs on this machine and sees what we see; a store
-whose class says `LENDS` is opened with credentials that its own cloud gives to each process anew.
+definitions load. A service's class names in `REACHES` the services whose stores its jobs and servers see; where that
+depends on settings, its static method `reaches` says it, given those settings that are its parameters. A service
+without either runs on this machine and sees what we see; a store whose class says `LENDS` is opened with credentials
+that its own cloud gives to each process anew.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +43,7 @@ def require_reachable(services: Mapping[str, Binding]) -> None:
     """Returns where every store is seen by whoever needs it. Raises BindingError, by file and line, for the first."""
     for path in _PATHS:
         here, there = services[path.role], services[path.store]
-        reaches = getattr(service_class(here), "REACHES", None)
+        reaches = _reaches(here)
         if reaches is None:
             # Credentials that are lent to this process go with no job, wherever that runs.
             lent = path.role == "job_runner" and getattr(service_class(there), "LENDS", False)
@@ -48,6 +51,18 @@ def require_reachable(services: Mapping[str, Binding]) -> None:
         if there.service in reaches or (path.way_out and _taken(here, *path.way_out)):
             continue
         raise _unreachable(path, here, there, sorted(reaches & set(players(path.store))))
+
+
+def _reaches(binding: Binding) -> frozenset[str] | None:
+    """The services whose stores this one sees by its settings; None for those of this machine too."""
+    by_settings = getattr(service_class(binding), "reaches", None)
+    if by_settings is None:
+        named: frozenset[str] | None = getattr(service_class(binding), "REACHES", None)
+        return named
+    found: frozenset[str] = by_settings(
+        **{name: value(binding, name) for name in inspect.signature(by_settings).parameters}
+    )
+    return found
 
 
 def _taken(binding: Binding, setting: str, wanted: object) -> bool:

@@ -19,8 +19,14 @@ os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true", MPLBACKE
 # A shell that starts this in the background has it ignore what tests interrupt programs with, and those inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-import sitecustomize  # noqa: E402, F401 - the guard of this process; Python started without it
+import sitecustomize  # noqa: E402 - the guard of this process; Python started without it
+from accounts import named  # noqa: E402
 from flights import Flights  # noqa: E402
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The guard lets through what `-m aws_account` and its like ask for, here and in processes that tests start."""
+    os.environ[sitecustomize.REACH] = " ".join(named(config.option.markexpr))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

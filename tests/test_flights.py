@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import httpx
 import polars as pl
 import pytest
@@ -47,7 +48,7 @@ def test_a_second_run_changes_nothing(flights: Flights) -> None:
 
     assert again.returncode == 0, again.stderr
     told = {match["asset"]: match["outcome"] for match in LINE.finditer(again.stdout)}
-    assert len(told) == 34
+    assert len(told) == 35
     assert {name: outcome for name, outcome in told.items() if outcome != "unchanged"} == {}
     assert versions() == before
     assert service("model_registry").versions("arrival_delay") == models
@@ -67,6 +68,36 @@ def test_no_file_lost_or_doubled_a_row() -> None:
 
         assert bronze.height == rows
         assert bronze.select("_source_digest", "_source_offset").is_unique().all()
+
+
+def test_the_one_impossible_wind_stands_in_quarantine_with_its_place_in_its_file() -> None:
+    (refused,) = table("silver/weather__quarantine").to_dicts()
+
+    landed = Path(service("lakehouse").files("landing/flights").uri) / refused["source_file"]
+    assert pl.read_csv(landed)["wind_speed"][refused["source_offset"]] == 1048.36058
+    assert json.loads(refused["row"])["wind_speed_mph"] == 1048.36058
+    assert refused["reason"] == "wind_speed_mph_between: wind_speed_mph is not between 0 and 253"
+    assert table("silver/weather").height == table("bronze/weather").height - 1 == 26_114
+    assert table("silver/weather")["wind_speed_mph"].max() < 50  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        ("carrier_references", 0),
+        ("dest_references", 7_602),  # Puerto Rico and the Virgin Islands
+        ("tailnum_references", 50_094),  # aircraft that the register does not have
+        ("a_cancelled_flight_does_not_arrive", 0),
+    ],
+)
+def test_what_flights_refer_to_is_checked(flights: Flights, name: str, broken: int) -> None:
+    key = dg.AssetCheckKey(dg.AssetKey(["silver", "flights"]), name)
+    with dg.DagsterInstance.from_config(flights.environment["DAGSTER_HOME"]) as instance:
+        record = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
+
+    event: Any = record.event
+    found = event.dagster_event.event_specific_data
+    assert (found.passed, found.metadata["broken"].value) == (not broken, broken)
 
 
 def test_the_last_week_lands_hourly() -> None:

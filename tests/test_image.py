@@ -8,6 +8,7 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from string import Template
 
 import pytest
 
@@ -105,11 +106,69 @@ def test_the_image_leaves_out_what_only_a_laptop_needs(absent: str) -> None:
     assert {"dagster", "mlflow", "duckdb", "pandas", "pyspark", "moto"} <= set(json.loads(absent))
 
 
-def test_the_image_is_not_run_by_root() -> None:
-    lines = (ROOT / "Dockerfile").read_text().splitlines()
-    users = [line.split()[1] for line in lines if line.startswith("USER ")]
-    assert users
-    assert "root" not in users
+def test_what_the_image_installs_is_no_more_than_what_its_readmes_say() -> None:
+    locked = re.findall(r"^([A-Za-z0-9_.-]+)==", (ROOT / "requirements-image.lock").read_text(), re.MULTILINE)
+    files = {Path(str(file.locate())) for name in locked for file in metadata.files(name) or ()}
+    size = sum(path.stat().st_size for path in files if path.is_file() and path.suffix != ".pyc")
+    assert 300e6 < size < 700e6
+
+
+def instructions(**given: str) -> list[tuple[str, str]]:
+    """The Dockerfile's instructions and their texts, with the build arguments in them that are in scope there.
+
+    An argument before the first FROM is known to FROM, and in a stage that declares it again, as the builder has it.
+    """
+    text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+    outer: dict[str, str] = {}
+    scope, found = outer, []
+    for line in text.splitlines():
+        if not line.strip():
+            continue
+        instruction, _, rest = line.partition(" ")
+        if instruction == "FROM":
+            scope, rest = {}, Template(rest).substitute(outer)
+        elif instruction == "ARG":
+            name, _, default = rest.partition("=")
+            scope[name] = given.get(name, default) if scope is outer else outer[name]
+        else:
+            # What is undeclared is empty to the builder; the variables of the base stand as they are.
+            rest = Template(rest.replace("$PATH", "$$PATH")).substitute({"VENV": "", "RUNS_AS": "", **scope})
+        found.append((instruction, rest))
+    return found
+
+
+def texts(instruction: str, **given: str) -> list[str]:
+    return [rest for name, rest in instructions(**given) if name == instruction]
+
+
+def test_the_image_is_not_run_by_root_unless_its_base_needs_that() -> None:
+    assert texts("USER") == ["platform"]
+    assert texts("USER", RUNS_AS="root") == ["root"]
+
+
+@pytest.mark.parametrize("venv", ["/opt/venv", "/databricks/python3"])
+def test_the_platform_is_installed_where_the_image_is_told_and_found_there(venv: str) -> None:
+    told = instructions(VENV=venv)
+    runs = " ".join(rest for name, rest in told if name == "RUN")
+    assert set(re.findall(r"(\S+)/bin/python -m pip", runs)) == {venv}
+    assert f"test -x {venv}/bin/python || python3 -m venv {venv}" in runs
+    assert [rest for name, rest in told if name == "COPY" and "--from" in rest] == [f"--from=build {venv} {venv}"]
+    (environment,) = (rest for name, rest in told if name == "ENV")
+    assert environment.startswith(f"PATH={venv}/bin:$PATH ")
+    # and no other place is named anywhere: /opt/ml is SageMaker's
+    paths = re.findall(r"(?<![\w.-])/(?:opt|databricks)/\w+", " ".join(rest for name, rest in told if name != "ARG"))
+    assert set(paths) == {venv, "/opt/ml"}
+
+
+def test_make_tells_the_builder_what_another_base_needs() -> None:
+    asked = ["BASE=base:1", "IMAGE_VENV=/databricks/python3", "IMAGE_USER=root", "ENGINE=engine"]
+    for given, expected in (
+        (asked, "engine build --build-arg BASE=base:1 --build-arg VENV=/databricks/python3 --build-arg RUNS_AS=root"),
+        (asked[-1:], "engine build"),
+    ):
+        command = ["make", "-n", "image", *given]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert f"{expected} --tag ml_platform ." in " ".join(done.stdout.split())
 
 
 def test_only_what_the_image_needs_is_sent_to_its_builder() -> None:

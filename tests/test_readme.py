@@ -84,6 +84,8 @@ def test_adding_a_table_works_as_shown(copy: Copy) -> None:
     made = delta.existing(service("lakehouse").table("gold/route_month"))
     assert made.rows > 2_000
     assert made.schema.names == ["month", "origin", "dest", "flights", "mean_arrival_delay_minutes"]
+    apart = delta.existing(service("lakehouse").table("gold/route_month__quarantine"))
+    assert set(delta.read_rows(apart)["rule"].to_pylist()) == {"mean_arrival_delay_minutes_not_null"}
 
 
 def test_adding_a_model_and_an_endpoint_works_as_shown(copy: Copy) -> None:
@@ -108,7 +110,13 @@ def test_the_picture_and_every_path_that_is_named_are_there() -> None:
         assert (ROOT / path).exists(), path
 
 
-@pytest.mark.parametrize("word", ["everything", "refresh", "ingest", "landed_files", "following", "daily"])
+def test_tables_are_kept_in_shape_and_examined_as_shown(copy: Copy) -> None:
+    follow(copy, section("## Operate"))
+
+
+@pytest.mark.parametrize(
+    "word", ["everything", "refresh", "ingest", "landed_files", "following", "daily", "maintenance", "audit"]
+)
 def test_what_the_operate_section_names_is_declared(word: str) -> None:
     assert f"`{word}`" in section("## Operate")
     assert re.search(
@@ -123,9 +131,12 @@ def test_adding_a_service_works_as_shown(copy: Copy) -> None:
 def test_every_cloud_of_the_readme_runs_before_a_change_lands() -> None:
     shown = re.findall(r"^make (run-\w+)$", section("## Go to a cloud"), re.MULTILINE)
     landing = (ROOT / ".ci" / "run").read_text()
-    looped = re.search(r"for cloud in (.+); do\n  make \"run-\$cloud\"", landing)
-    assert looped is not None
-    assert shown == [f"run-{cloud}" for cloud in looped[1].split()]
+    named = re.search(r'^clouds="(.+)"$', landing, re.MULTILINE)
+    assert named is not None
+    assert shown == [f"run-{cloud}" for cloud in named[1].split()]
+    # Each is made, and what each made is compared.
+    assert "printf '%s\\n' first $clouds | xargs" in landing
+    assert "for cloud in $clouds; do" in landing
 
 
 def test_every_profile_of_the_readme_is_there_and_the_other_way_round() -> None:

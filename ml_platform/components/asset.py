@@ -13,6 +13,7 @@ import dagster as dg
 from ml_platform.automation import following
 from ml_platform.components.domain import domain_of, partitions
 from ml_platform.errors import DeclarationError
+from ml_platform.upkeep import UPKEEP
 
 
 def key_of(context: dg.ComponentLoadContext) -> str:
@@ -58,6 +59,8 @@ def asset(
     follows: bool = True,
     metadata: Mapping[str, Any] | None = None,
     checks: Sequence[str] = (),
+    retention_days: float | None = None,
+    cluster_by: Sequence[str] = (),
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """The decorator that makes a function the component's asset, or the one beside it that a suffix names.
 
@@ -65,10 +68,13 @@ def asset(
     code: digest of what makes it; a new one shows in the UI as a new code version.
     follows: whether it is made by itself when what it reads is updated.
     checks: names of the checks whose results it returns.
+    retention_days, cluster_by: how its table is kept in shape; the domain's retention where it does not say.
     """
     domain = domain_of(context.path)
     group, _, name = key_of(context).partition("/")
     key = [group, f"{name}{suffix}"]
+    days = domain.retention_days if retention_days is None else retention_days
+    kept = {UPKEEP: {"retention_days": days, "cluster_by": list(cluster_by)}} if "deltalake" in kinds else {}
     return dg.asset(
         key=key,
         deps=[asset_key(dep) if isinstance(dep, str) else dep for dep in deps],
@@ -77,7 +83,7 @@ def asset(
         owners=list(domain.owners),
         kinds=kinds,
         code_version=code,
-        metadata=dict(metadata or {}),
+        metadata={**(metadata or {}), **kept},
         partitions_def=partitions(context.path) if partitioned else None,
         backfill_policy=dg.BackfillPolicy.single_run(),
         automation_condition=following() if follows else None,

@@ -53,6 +53,11 @@ class Domain(BaseModel):
         description="Whether now is the machine's time or the last moment that historic data landed for.",
     )
     partitions: MonthlyPartitions = Field(description="How its partitioned tables are divided.")
+    retention_days: float = Field(
+        default=30,
+        ge=0,
+        description="How long a table's version stays readable after another took its place; tables may differ.",
+    )
 
     @field_validator("owners")
     @classmethod

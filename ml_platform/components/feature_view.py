@@ -1,6 +1,7 @@
 """A feature view: rows of features, one per entity and event time, published to the online store."""
 
 # Dagster reads the annotations of an asset's function as they stand, so this module does not postpone them.
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -11,8 +12,12 @@ from ml_platform import metadata
 from ml_platform.components.asset import asset, place, selected
 from ml_platform.components.columns import Derivation
 from ml_platform.components.domain import domain_of, partition_keys
+from ml_platform.components.expectation import DESCRIPTION, Written
+from ml_platform.components.inspected import inspected, sifted
 from ml_platform.components.made_columns import derivation
 from ml_platform.components.making import PartitionWindow, dependencies, recipe_beside
+from ml_platform.components.quarantine import quarantine
+from ml_platform.components.rules import expecting, parents
 from ml_platform.engine.plan import Shape
 from ml_platform.errors import DeclarationError
 from ml_platform.records import feature
@@ -40,6 +45,7 @@ class FeatureView(dg.Component, dg.Resolvable, dg.Model):
     inputs: list[str] = Field(
         default=[], description="Asset keys that a Python function reads; a query says by itself what it reads."
     )
+    expect: Written = Field(default=[], description=DESCRIPTION)
 
     def view(self, name: str) -> feature.FeatureView:
         """The view as it travels. name: the folder's, its version included."""
@@ -50,7 +56,7 @@ class FeatureView(dg.Component, dg.Resolvable, dg.Model):
         return derivation(context, key, self.inputs, {})
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The asset that makes the view's table and publishes it."""
+        """The asset that makes the view's table and publishes it, and its quarantine where a rule sends rows there."""
         view = self.view(context.path.name)
         _require_version(context)
         domain = domain_of(context.path)
@@ -59,35 +65,46 @@ class FeatureView(dg.Component, dg.Resolvable, dg.Model):
         recipe = recipe_beside(
             context, shape, self.reads_partitions, self.inputs, self.model_dump(exclude={"description"})
         )
+        recipe = expecting(context, recipe, self.expect)
         every = partition_keys(context.path)
         history = timedelta(hours=self.ttl_hours + self.online_history_hours)
 
         @asset(
             context,
             description=self.description,
-            deps=dependencies(context, recipe.inputs, self.reads_partitions, partitioned=self.partitioned),
+            deps=[
+                *dependencies(context, recipe.inputs, self.reads_partitions, partitioned=self.partitioned),
+                *parents(context, recipe, partitioned=self.partitioned),
+            ],
             code=recipe.code,
             kinds={"deltalake", "sql" if recipe.query else "python", "features"},
             partitioned=self.partitioned,
             metadata={"entity": list(view.entity), "ttl_hours": self.ttl_hours},
+            checks=[rule.name for rule in recipe.expects.rules],
         )
         def feature_view(
             context: dg.AssetExecutionContext,
             lakehouse: dg.ResourceParam[Lakehouse],
             compute: dg.ResourceParam[Compute],
             feature_store: dg.ResourceParam[FeatureStore],
-        ) -> dg.MaterializeResult[Any]:
+        ) -> Iterator[Any]:
             from ml_platform.engine import clock
             from ml_platform.engine.publication import publish
-            from ml_platform.engine.tables import make
+            from ml_platform.engine.tables import Made, make
 
-            made = make(recipe, selected(context, partitioned=self.partitioned), every, lakehouse, compute)
-            keep_from = clock.now(lakehouse, domain.clock) - history
-            published = publish(view, lakehouse.table(recipe.key), keep_from, feature_store)
-            extra = {"online_rows": published.rows, "online_since": str(keep_from), "published": published.changed}
-            return metadata.result(context, made, column=column, lineage=recipe.lineage, extra=extra)
+            def told(made: Made) -> dg.MaterializeResult[Any]:
+                keep_from = clock.now(lakehouse, domain.clock) - history
+                published = publish(view, lakehouse.table(recipe.key), keep_from, feature_store)
+                online = {"online_rows": published.rows, "online_since": str(keep_from), "published": published.changed}
+                return metadata.result(
+                    context, made, column=column, lineage=recipe.lineage, extra={**online, **sifted(made)}
+                )
 
-        return dg.Definitions(assets=[feature_view])
+            partitions = selected(context, partitioned=self.partitioned)
+            yield from inspected(lambda: make(recipe, partitions, every, lakehouse, compute), told)
+
+        beside = [quarantine(context, column)] if recipe.expects.quarantine else []
+        return dg.Definitions(assets=[feature_view, *beside])
 
 
 def _require_version(context: dg.ComponentLoadContext) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
-from ml_platform.components.columns import Derivation, in_query
+from ml_platform.components.columns import Derivation, in_query, require_columns
 from ml_platform.components.source import ColumnType
+from ml_platform.engine.history_plan import MADE
 from ml_platform.engine.lineage import UNKNOWN, Columns
 from ml_platform.engine.scope import Origin
 from ml_platform.errors import AuditError, DeclarationError, nearest
@@ -22,12 +23,12 @@ class MadeColumn(dg.Resolvable, dg.Model):
     """A column that a function makes."""
 
     type: ColumnType = Field(description="The type of its values; times are UTC.")
-    from_: list[str] = Field(
-        default=[], alias="from", description="The columns it is made from, for instance bronze.schedule.flight_date."
+    made_from: list[str] = Field(
+        default=[], description="The columns that it is made from, for instance bronze.schedule.flight_date."
     )
 
 
-Made = Mapping[str, ColumnType | MadeColumn]
+Made = Mapping[str, MadeColumn]
 
 
 def derivation(context: dg.ComponentLoadContext, key: str, inputs: Sequence[str], declared: Made) -> Derivation:
@@ -41,6 +42,22 @@ def derivation(context: dg.ComponentLoadContext, key: str, inputs: Sequence[str]
         return Derivation((), lambda _: UNKNOWN)
     at = f"{context.defs_module_path.name}/{key}/defs.yaml"
     return Derivation(tuple(inputs), lambda known: _declared(declared, known, at))
+
+
+def of_history(found: Derivation, newest: str, at: str) -> Derivation:
+    """How the columns of a history follow: those of its query, with the times of an interval for the one moment.
+
+    newest: the query's column with that moment. at: the file that names it.
+    """
+
+    def columns(known: Mapping[str, Columns]) -> Columns:
+        own = found.columns(known)
+        require_columns(own, [newest], at)
+        kept = {name: origins for name, origins in own.origins.items() if name.lower() != newest.lower()}
+        moment = next((origins for name, origins in own.origins.items() if name.lower() == newest.lower()), ())
+        return Columns({**kept, **dict.fromkeys(MADE, moment)}, own.complete)
+
+    return Derivation(found.reads, columns)
 
 
 def typed(
@@ -59,8 +76,7 @@ def typed(
 
 
 def _declared(declared: Made, known: Mapping[str, Columns], at: str) -> Columns:
-    sources = {name: of.from_ if isinstance(of, MadeColumn) else [] for name, of in declared.items()}
-    return Columns({name: tuple(_origin(each, known, at) for each in of) for name, of in sources.items()})
+    return Columns({name: tuple(_origin(each, known, at) for each in of.made_from) for name, of in declared.items()})
 
 
 def _origin(written: str, known: Mapping[str, Columns], at: str) -> Origin:
@@ -86,7 +102,7 @@ def _require_types(schema: pa.Schema, declared: Made, key: str) -> None:
 
     from ml_platform.engine.source_files import arrow_schema
 
-    wanted = arrow_schema({name: of.type if isinstance(of, MadeColumn) else of for name, of in declared.items()})
+    wanted = arrow_schema({name: of.type for name, of in declared.items()})
     if sorted(schema.names) != sorted(wanted.names):
         raise AuditError(
             f"{key} has the columns {', '.join(schema.names)}, but it declares {', '.join(wanted.names)}",

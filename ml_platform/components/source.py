@@ -34,6 +34,14 @@ class Source(dg.Component, dg.Resolvable, dg.Model):
         default=None,
         description="The date or timestamp whose month, in the domain's zone, is a row's partition; none without it.",
     )
+    retention_days: float | None = Field(
+        default=None,
+        ge=0,
+        description="How long its old versions stay readable; as long as the domain says without it.",
+    )
+    cluster_by: list[str] = Field(
+        default=[], description="The columns that maintenance sorts rows by within files; as they landed without it."
+    )
 
     def derivation(self, context: dg.ComponentLoadContext, key: str) -> Derivation:
         """Its columns: those of its files, which are their lineage, the partition's, and where a row comes from."""
@@ -57,11 +65,13 @@ class Source(dg.Component, dg.Resolvable, dg.Model):
             context,
             description=self.description,
             deps=[self.landing],
-            code=digest(self.model_dump()),
+            code=digest(self.model_dump(exclude={"retention_days", "cluster_by"})),
             kinds={"deltalake", "bronze"},
             partitioned=partitioned,
             follows=False,
             metadata=about,
+            retention_days=self.retention_days,
+            cluster_by=self.cluster_by,
         )
         def bronze(
             context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[Lakehouse]
@@ -96,6 +106,12 @@ class Source(dg.Component, dg.Resolvable, dg.Model):
         }
 
     def _check(self, context: dg.ComponentLoadContext) -> None:
+        for column in self.cluster_by:
+            if column not in self.columns:
+                raise DeclarationError(
+                    f"{place(context)}: cluster_by names {column!r}, but the source declares no such column",
+                    allowed=nearest(column, self.columns),
+                )
         for field in ("event_time", "known_at", "partition_of"):
             column = getattr(self, field)
             if column is not None and column not in self.columns:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ml_platform.engine.plan import Shape, literal, quoted
+from ml_platform.engine.merge_plan import marked, same_key
+from ml_platform.engine.plan import INCOMING, STANDING, Shape, literal, quoted
 from ml_platform.errors import AuditError
 from ml_platform.records.table import StagedFiles
 from ml_platform.roles.compute import Compute
@@ -30,6 +31,28 @@ def audit(staged: StagedFiles, shape: Shape, compute: Compute) -> None:
         _audit_key(staged, shape, compute)
 
 
+def audit_ties(incoming: StagedFiles, standing: StagedFiles, shape: Shape, compute: Compute) -> None:
+    """Returns when no incoming row has the key and the event time of a different standing row; else AuditError.
+
+    incoming: rows that do not stand in the table to the last value; delete markers among them count for nothing.
+    """
+    at = f" AND i.{quoted(shape.newest)} IS NOT DISTINCT FROM s.{quoted(shape.newest)}" if shape.newest else ""
+    bad = compute.fetch(
+        f"SELECT {_shown(shape, 'i')} AS shown, count(*) OVER () AS bad FROM (SELECT * FROM {INCOMING} "
+        f"WHERE NOT {marked(shape)}) AS i JOIN {STANDING} AS s ON {same_key(shape, 'i', 's')}{at} "
+        f"ORDER BY shown LIMIT {_EXAMPLES}",
+        {INCOMING: incoming, STANDING: standing},
+    ).to_pylist()
+    if not bad:
+        return
+    raise AuditError(
+        f"{incoming.location.key} is offered {bad[0]['bad']} keys ({', '.join(shape.key)}) again, but two different "
+        f"rows cannot share a key and its moment: {'; '.join(row['shown'] for row in bad)}",
+        allowed="A row that is newer takes the place of an older one",
+        remedy="Decide in the query which row is right; the table still stands at its last version",
+    )
+
+
 def _audit_partition(staged: StagedFiles, column: str) -> None:
     import pyarrow as pa
 
@@ -49,13 +72,10 @@ def _audit_partition(staged: StagedFiles, column: str) -> None:
 def _audit_key(staged: StagedFiles, shape: Shape, compute: Compute) -> None:
     columns = ", ".join(quoted(column) for column in shape.key)
     partial = " OR ".join(f"{quoted(column)} IS NULL" for column in shape.key)
-    shown = " || ', ' || ".join(
-        f"{literal(column + '=')} || coalesce(CAST({quoted(column)} AS VARCHAR), 'NULL')" for column in shape.key
-    )
     bad = compute.fetch(
-        f"SELECT {shown} AS shown, count(*) AS rows, bool_or({partial}) AS partial, count(*) OVER () AS bad "
-        f"FROM {_STAGED} GROUP BY {columns} HAVING count(*) > 1 OR bool_or({partial}) ORDER BY partial DESC, shown "
-        f"LIMIT {_EXAMPLES}",
+        f"SELECT {_shown(shape, 'staged')} AS shown, count(*) AS rows, bool_or({partial}) AS partial, "
+        f"count(*) OVER () AS bad FROM {_STAGED} AS staged GROUP BY {columns} "
+        f"HAVING count(*) > 1 OR bool_or({partial}) ORDER BY partial DESC, shown LIMIT {_EXAMPLES}",
         {_STAGED: staged},
     ).to_pylist()
     if not bad:
@@ -67,4 +87,11 @@ def _audit_key(staged: StagedFiles, shape: Shape, compute: Compute) -> None:
         f"but {why}: {examples}",
         allowed="Equal rows collapse by themselves",
         remedy="Decide in the query which row is right; the table still stands at its last version",
+    )
+
+
+def _shown(shape: Shape, row: str) -> str:
+    """The expression for a row's key as a person reads it."""
+    return " || ', ' || ".join(
+        f"{literal(column + '=')} || coalesce(CAST({row}.{quoted(column)} AS VARCHAR), 'NULL')" for column in shape.key
     )

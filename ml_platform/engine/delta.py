@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from ml_platform.engine import delta_log
+from ml_platform.engine.file_name import total
 from ml_platform.engine.files import filesystem, put
 from ml_platform.errors import AuditError, NotFoundError
 from ml_platform.records.table import Commit, DataFile, Location, StagedFiles, TableSnapshot
@@ -71,8 +71,11 @@ def copied(of: TableSnapshot, location: Location) -> int:
 
 
 def fingerprint(of: StagedFiles) -> str:
-    """A digest of the rows, by the content-addressed names of the files that hold them."""
-    return hashlib.sha256("\n".join(sorted(file.path for file in of.files)).encode()).hexdigest()[:32]
+    """A digest of the rows, by the content-addressed names of the files that hold them.
+
+    Files that took the place of others without a change of rows, as in maintenance, leave it as it was.
+    """
+    return hashlib.sha256(f"{total(file.path for file in of.files):064x}".encode()).hexdigest()[:32]
 
 
 def read_rows(of: StagedFiles, columns: Sequence[str] | None = None) -> pa.Table:
@@ -94,9 +97,13 @@ def transaction(location: Location, app_id: str, version: int | None = None) -> 
 
 
 def transactions(location: Location, app_ids: Collection[str], version: int | None = None) -> dict[str, int | None]:
-    """The numbers that the table keeps under these names, read from one version, the latest by default."""
+    """The numbers that the table keeps under these names, read from one version, the latest by default.
+
+    A name that a restore took back, for the version did not have it, is not there.
+    """
     table = delta_log.opened(location, version)
-    return {app_id: None if table is None else table.transaction_version(app_id) for app_id in app_ids}
+    found = {app_id: None if table is None else table.transaction_version(app_id) for app_id in app_ids}
+    return {app_id: None if number == delta_log.UNDONE else number for app_id, number in found.items()}
 
 
 def commit(
@@ -106,6 +113,7 @@ def commit(
     replaced: Collection[DataFile],
     transactions: Mapping[str, int],
     evidence: Mapping[str, Any],
+    data_change: bool = True,
 ) -> Commit:
     """The table holding the staged files instead of the replaced ones, in one transaction.
 
@@ -113,6 +121,7 @@ def commit(
     replaced: files of `read`; empty for an append.
     transactions: name → number, recorded with the data.
     evidence: kept in the commit's metadata, for people.
+    data_change: False where the files hold the rows of those that they replace.
     Where nothing comes, nothing goes and every transaction stands already, no commit is made. Columns that are merely
     new are added in a commit of their own before it.
     Raises ConflictError where anybody committed since `read`, AuditError where the schemas do not go together.
@@ -121,7 +130,7 @@ def commit(
     staying = {file.path for file in staged.files}
     coming = [file for file in staged.files if file.path not in paths]
     going = [file for file in replaced if file.path not in staying]
-    change = delta_log.Change(coming, going, transactions, evidence)
+    change = delta_log.Change(coming, going, transactions, evidence, data_change)
     version = delta_log.create(staged, change) if read is None else _committed(staged, read, change)
     if staged.location.access:
         staged.location.access.committed(staged.schema)
@@ -188,12 +197,11 @@ def _snapshot(location: Location, table: DeltaTable) -> TableSnapshot:
 
     partition_by = tuple(table.metadata().partition_columns)
     actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
-    # The log spells paths as URLs; files are named by what they decode to.
     files = tuple(
         DataFile(
-            path=unquote(row["path"]),
+            path=delta_log.spelled(row["path"]),
             size_bytes=row["size_bytes"],
-            rows=_count(location, unquote(row["path"])) if row["num_records"] is None else row["num_records"],
+            rows=_count(location, delta_log.spelled(row["path"])) if row["num_records"] is None else row["num_records"],
             partition={column: str(row[f"partition.{column}"]) for column in partition_by},
         )
         for row in sorted(actions, key=lambda row: str(row["path"]))

@@ -11,25 +11,33 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
+from ml_platform.engine.files import filesystem
+from ml_platform.engine.readable import require_readable
 from ml_platform.errors import ConflictError, NotFoundError, ServiceError
 from ml_platform.records.table import DataFile, Location, StagedFiles
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from deltalake import CommitProperties, DeltaTable
+    from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
 
-_UNREADABLE_FEATURES = {"deletionVectors", "columnMapping"}
+UNDONE = -1
+"""The number of an application transaction that a restore took back: Delta has no other way to forget a name."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What one commit does. coming, going: data files; transactions: name → number; evidence: for people."""
+    """What one commit does. coming, going: data files; transactions: name → number; evidence: for people.
+
+    data_change: False where those that come hold the rows of those that go.
+    """
 
     coming: Collection[DataFile]
     going: Collection[DataFile]
     transactions: Mapping[str, int]
     evidence: Mapping[str, Any]
+    data_change: bool = True
 
 
 def opened(location: Location, version: int | None = None) -> DeltaTable | None:
@@ -43,22 +51,63 @@ def opened(location: Location, version: int | None = None) -> DeltaTable | None:
 
     try:
         table = DeltaTable(location.uri, version=version, storage_options=location.options)
-    except TableNotFoundError:
-        return None
     except DeltaError as error:
+        # A version before the log's first checkpoint is told as if there were no table.
         if version is not None and opened(location) is not None:
             raise NotFoundError(f"the table {location.key} has no version {version}") from error
-        raise ServiceError(
-            f"the log of the table {location.key} cannot be read, but every read goes through it: {_first_line(error)}",
-            remedy="Restore the table's _delta_log; its data files are untouched",
-        ) from error
-    hidden = _UNREADABLE_FEATURES & set(table.protocol().reader_features or ())
-    if hidden:
-        raise ServiceError(
-            f"the table {location.key} uses {', '.join(sorted(hidden))}, but reading its files would misread it",
-            remedy="Rewrite it without these features",
-        )
+        if isinstance(error, TableNotFoundError):
+            return None
+        raise _unreadable(location, _first_line(error)) from error
+    _require_commit(location, table)
+    require_readable(table, location.key)
     return table
+
+
+def _require_commit(location: Location, table: DeltaTable) -> None:
+    """Returns where the version's commit says something: one that a crash left empty would be read as no change."""
+    commit = filesystem(location).get_file_info(_commit(table.version()))
+    if commit.size == 0:
+        raise _unreadable(location, f"the commit of version {table.version()} is empty")
+
+
+def _unreadable(location: Location, why: str) -> ServiceError:
+    last = _last_readable(location)
+    stands = f"Version {last} is the last that can be read" if last is not None else "No version of it can be read"
+    return ServiceError(
+        f"the log of the table {location.key} cannot be read, but every read goes through it: {why}",
+        allowed=stands,
+        remedy="Restore the table's _delta_log; its data files are untouched",
+    )
+
+
+def _last_readable(location: Location) -> int | None:
+    """The newest version that opens, looked for from the newest commit backwards."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+    from pyarrow.fs import FileSelector
+
+    files = filesystem(location)
+    found = files.get_file_info(FileSelector("_delta_log", allow_not_found=True))
+    commits = sorted((info for info in found if info.base_name.endswith(".json") and info.size), key=lambda i: i.path)
+    for info in reversed(commits):
+        try:
+            return int(DeltaTable(location.uri, int(info.base_name[:20]), location.options).version())
+        except DeltaError:
+            continue
+    return None
+
+
+def _commit(version: int) -> str:
+    return f"_delta_log/{version:020}.json"
+
+
+def spelled(path: str) -> str:
+    """A data file's path as it is on the store: the log spells paths as URLs.
+
+    >>> spelled("city=New%20York/a.parquet")
+    'city=New York/a.parquet'
+    """
+    return unquote(path)
 
 
 def create(staged: StagedFiles, change: Change) -> int:
@@ -72,15 +121,16 @@ def create(staged: StagedFiles, change: Change) -> int:
         create_table_with_add_actions(
             location.uri,
             Schema.from_arrow(staged.schema),
-            [_add(file) for file in change.coming],
+            [_add(file, change) for file in change.coming],
             partition_by=list(staged.partition_by),
             storage_options=location.options,
             commit_properties=_properties(change),
+            post_commithook_properties=hooks(),
         )
-    except DeltaError as error:
+    except (DeltaError, OSError) as error:
         if opened(location) is not None:
             raise _conflict(location, None) from error
-        raise
+        raise _uncommitted(location, error) from error
     return 0
 
 
@@ -91,7 +141,9 @@ def add_columns(location: Location, table: DeltaTable, added: pa.Schema) -> None
 
     try:
         table.alter.add_columns(
-            list(Schema.from_arrow(added).fields), commit_properties=CommitProperties(max_commit_retries=0)
+            list(Schema.from_arrow(added).fields),
+            commit_properties=CommitProperties(max_commit_retries=0),
+            post_commithook_properties=hooks(),
         )
     except CommitFailedError as error:
         raise _conflict(location, table.version()) from error
@@ -99,26 +151,65 @@ def add_columns(location: Location, table: DeltaTable, added: pa.Schema) -> None
 
 def append(location: Location, table: DeltaTable, change: Change) -> int:
     """The version that stands on the opened one, with the files that come and without those that go."""
-    actions = [*(_add(file) for file in change.coming), *(_remove(file) for file in change.going)]
+    actions = [_add(file, change) for file in change.coming] + [_remove(file, change) for file in change.going]
     return _write(location, table, actions, "append", table.schema(), change)
 
 
 def rewrite(staged: StagedFiles, table: DeltaTable, change: Change) -> int:
     """The version that stands on the opened one and holds the files that come, in their schema, and no other."""
-    actions = [_add(file) for file in change.coming]
+    actions = [_add(file, change) for file in change.coming]
     return _write(staged.location, table, actions, "overwrite", staged.schema, change)
 
 
-def _write(location: Location, table: DeltaTable, actions: list[Any], mode: str, schema: Any, change: Change) -> int:
+def restore(
+    location: Location, read: int, version: int, transactions: Mapping[str, int], evidence: Mapping[str, Any]
+) -> int:
+    """The version that stands directly on the one that was read and holds the files and columns of an older one.
+
+    Raises ConflictError where somebody committed since.
+    """
     from deltalake.exceptions import CommitFailedError
+
+    table = opened(location)
+    if table is None or table.version() != read:
+        raise _conflict(location, read)
+    try:
+        table.restore(
+            version,
+            commit_properties=_properties(Change((), (), transactions, evidence)),
+            post_commithook_properties=hooks(),
+        )
+    except CommitFailedError as error:
+        raise _conflict(location, read) from error
+    return read + 1
+
+
+def _write(location: Location, table: DeltaTable, actions: list[Any], mode: str, schema: Any, change: Change) -> int:
+    from deltalake.exceptions import CommitFailedError, DeltaError
 
     version = table.version()
     partition_by = table.metadata().partition_columns
     try:
-        table.create_write_transaction(actions, mode, schema, partition_by, commit_properties=_properties(change))
+        table.create_write_transaction(
+            actions,
+            mode,
+            schema,
+            partition_by,
+            commit_properties=_properties(change),
+            post_commithook_properties=hooks(),
+        )
     except CommitFailedError as error:
         raise _conflict(location, version) from error
+    except (DeltaError, OSError) as error:
+        raise _uncommitted(location, error) from error
     return version + 1
+
+
+def hooks() -> PostCommitHookProperties:
+    """What deltalake does after a commit: checkpoints. It would also drop log entries, of versions that are pinned."""
+    from deltalake import PostCommitHookProperties
+
+    return PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 
 
 def _properties(change: Change) -> CommitProperties:
@@ -131,16 +222,18 @@ def _properties(change: Change) -> CommitProperties:
     )
 
 
-def _add(file: DataFile) -> Any:
+def _add(file: DataFile, change: Change) -> Any:
     from deltalake.transaction import AddAction
 
-    return AddAction(file.path, file.size_bytes, dict(file.partition), _milliseconds(), True, file.statistics)
+    return AddAction(
+        file.path, file.size_bytes, dict(file.partition), _milliseconds(), change.data_change, file.statistics
+    )
 
 
-def _remove(file: DataFile) -> Any:
+def _remove(file: DataFile, change: Change) -> Any:
     from deltalake.transaction import RemoveAction
 
-    return RemoveAction(file.path, True, _milliseconds(), file.size_bytes, dict(file.partition))
+    return RemoveAction(file.path, change.data_change, _milliseconds(), file.size_bytes, dict(file.partition))
 
 
 def _milliseconds() -> int:
@@ -150,6 +243,13 @@ def _milliseconds() -> int:
 def _first_line(error: Exception) -> str:
     """What the library says, without the stack of its own that it adds."""
     return str(error).partition("\n")[0]
+
+
+def _uncommitted(location: Location, error: Exception) -> ServiceError:
+    return ServiceError(
+        f"{location.key} could not be committed, but what is made has to be: {_first_line(error)}",
+        remedy="See that its store can be written to and has room, and run it again; the last version stands",
+    )
 
 
 def _conflict(location: Location, version: int | None) -> ConflictError:

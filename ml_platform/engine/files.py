@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from ml_platform.errors import ServiceError
 from ml_platform.records.table import Location
+
+# No space left, no quota left, larger than a file may be.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 if TYPE_CHECKING:
     from pyarrow import Buffer
@@ -26,14 +31,27 @@ def filesystem(location: Location) -> FileSystem:
 
 
 def put(files: FileSystem, path: str, content: bytes | Buffer) -> None:
-    """The file holds the content, in place of what it held: whoever reads meanwhile sees the one or the other."""
+    """The file holds the content, in place of what it held: whoever reads meanwhile sees the one or the other.
+
+    Raises ServiceError where there is no room for it, and then nothing of it is left.
+    """
     from pyarrow.fs import SubTreeFileSystem
 
     # An object stands only once it is whole; a local file has to be moved into its place.
     local = isinstance(files, SubTreeFileSystem)
     written = f"{path}.{uuid4().hex}.writing" if local else path
-    with files.open_output_stream(written) as stream:
-        stream.write(content)
+    try:
+        with files.open_output_stream(written) as stream:
+            stream.write(content)
+    except OSError as error:
+        if local and files.get_file_info(written).type.name == "File":
+            files.delete_file(written)
+        if error.errno in _FULL:
+            raise ServiceError(
+                f"the file {path} needs {len(content)} bytes, but there is no room for it: {error.strerror or error}",
+                remedy="Free some space and run it again; what was committed stands",
+            ) from error
+        raise
     if local:
         files.move(written, path)
 

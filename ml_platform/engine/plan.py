@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
 STANDING = "standing.rows"
 INCOMING = "incoming.rows"
+KEEPING = ("merge", "history")
 
 
 @dataclass(frozen=True)
@@ -17,21 +18,23 @@ class Shape:
     key: columns of which every row has a value of its own; empty for a table without a key.
     partition: the partition column, None for an unpartitioned table.
     write: `overwrite` replaces the selected partitions, `merge` keeps standing rows that no newer row replaces,
-    `append` leaves every standing row.
-    newest: for a merge, the column whose greatest value wins; on a tie the incoming row does.
+    `append` leaves every standing row, `history` keeps every version that a key ever had.
+    newest: for a merge, the column whose greatest value wins; for a history, the moment from which a version holds.
+    delete_when: predicate over an incoming row that makes it a delete marker of its key.
     columns: further columns that have to be there.
     """
 
     key: tuple[str, ...] = ()
     partition: str | None = None
-    write: Literal["overwrite", "merge", "append"] = "overwrite"
+    write: Literal["overwrite", "merge", "append", "history"] = "overwrite"
     newest: str | None = None
+    delete_when: str | None = None
     columns: tuple[str, ...] = ()
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """Every column that the rows must have."""
-        named = (*self.key, self.partition, self.newest, *self.columns)
+        """Every column that the rows must have; a history's have other moments than the one that it is made by."""
+        named = (*self.key, self.partition, None if self.write == "history" else self.newest, *self.columns)
         return tuple(dict.fromkeys(column for column in named if column is not None))
 
 
@@ -65,27 +68,12 @@ def made(query: str) -> str:
 def rows(query: str, shape: Shape, partitions: Collection[str]) -> str:
     """The query's rows of the selected partitions, equal rows collapsed where the table has a key, in a fixed order.
 
+    Of a table that keeps standing rows they come as they are: what becomes of them is decided on what stands.
     A row whose partition is NULL is kept, so that the audit can refuse it.
     """
-    distinct = "DISTINCT " if shape.key else ""
+    distinct = "DISTINCT " if shape.key and shape.write not in KEEPING else ""
     selected = f"SELECT {distinct}* FROM {made(query)}{_within(shape, partitions)}"
-    return selected if shape.write == "merge" else f"{selected}{_ordered(shape)}"
-
-
-def merged(query: str, shape: Shape, partitions: Collection[str], columns: Sequence[str]) -> str:
-    """The query's rows and the standing rows, for each key the newest; ties among incoming rows stay, for the audit.
-
-    columns: of the incoming rows; standing rows are brought to them.
-    """
-    key = ", ".join(quoted(column) for column in shape.key)
-    listed = ", ".join(quoted(column) for column in columns)
-    newest = f"{quoted(shape.newest)} DESC NULLS LAST, " if shape.newest else ""
-    return (
-        f"SELECT {listed} FROM ("
-        f"SELECT {listed}, 1 AS _side FROM ({rows(query, shape, partitions)}) AS incoming "
-        f"UNION ALL BY NAME SELECT *, 0 AS _side FROM {STANDING}{_within(shape, partitions)}) AS both_sides "
-        f"QUALIFY rank() OVER (PARTITION BY {key} ORDER BY {newest}_side DESC) = 1{_ordered(shape)}"
-    )
+    return selected if shape.write in KEEPING else f"{selected}{_ordered(shape)}"
 
 
 def _within(shape: Shape, partitions: Collection[str]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ml_platform.engine.expectations import Expectations
 from ml_platform.engine.plan import Shape
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class Recipe:
     each other's inputs, so what makes a row may not look further than that by itself.
     where: input → SQL predicate on the rows that `transform` gets of it.
     lineage: column → asset key and column of everything that its values are made from, as far as that is known.
+    expects: what its rows have to keep.
     """
 
     key: str
@@ -34,3 +36,4 @@ class Recipe:
     reads: tuple[int, int] = (0, 0)
     where: Mapping[str, str] = field(default_factory=dict)
     lineage: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    expects: Expectations = field(default_factory=Expectations)

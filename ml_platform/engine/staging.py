@@ -7,6 +7,7 @@ same rows staged twice are the same files, and a table that did not change is re
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import quote
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from ml_platform.engine import delta
+from ml_platform.engine.batches import behind, evenly
 from ml_platform.engine.file_statistics import statistics
 from ml_platform.engine.files import filesystem, put
 from ml_platform.errors import AuditError
@@ -24,6 +26,12 @@ from ml_platform.records.table import DataFile, Location, StagedFiles
 
 _FILE_BYTES = 64 * 2**20
 _GROUP_ROWS = 122_880
+# What all partitions together may hold in memory: rows that are no row group yet, and bytes of files that are not full.
+_WAITING_ROWS = 8 * _GROUP_ROWS
+_OPEN_BYTES = 4 * _FILE_BYTES
+
+GRACE_SECONDS = 24 * 3600
+"""How long a file is left alone after it was staged, though no table names it: whoever staged it may be about to."""
 
 
 def stage(
@@ -32,18 +40,23 @@ def stage(
     """The batches as files of at most about 64 MiB in the target's folder, not committed.
 
     batches: in the order in which rows are to stand in the files; how rows are divided into batches changes nothing.
+    A few hundred MiB are held at the most, however many rows and partitions come.
     partition_by: columns that become folders and leave the files; their values are text and not null.
     Raises AuditError for a column, or a value, of a kind that tables do not hold; a failure leaves no file behind.
     """
     schema = storable(schema, target.key)
     files = filesystem(target)
     writers: dict[tuple[str, ...], _PartitionWriter] = {}
+
+    def write(batch: pa.RecordBatch) -> None:
+        for values, part in _split(batch, partition_by):
+            if values not in writers:
+                writers[values] = _PartitionWriter(files, part.schema, dict(zip(partition_by, values, strict=True)))
+            writers[values].write(part)
+        _relieve(writers)
+
     try:
-        for batch in batches:
-            for values, part in _split(_cast(batch, schema, target.key), partition_by):
-                if values not in writers:
-                    writers[values] = _PartitionWriter(files, part.schema, dict(zip(partition_by, values, strict=True)))
-                writers[values].write(part)
+        behind(write, evenly((_cast(batch, schema, target.key) for batch in batches), _GROUP_ROWS))
         done = tuple(file for writer in writers.values() for file in writer.finish())
     except BaseException:
         for writer in writers.values():
@@ -97,35 +110,47 @@ def discard(staged: StagedFiles, keep: Collection[str]) -> None:
             files.delete_file(file.path)
 
 
+def _relieve(writers: Mapping[tuple[str, ...], _PartitionWriter]) -> None:
+    """What waits in memory is within its limits, the partitions that hold the most written first."""
+    while sum(writer.waiting_rows for writer in writers.values()) > _WAITING_ROWS:
+        max(writers.items(), key=lambda one: (one[1].waiting_rows, one[0]))[1].end_group()
+    while sum(writer.open_bytes for writer in writers.values()) > _OPEN_BYTES:
+        max(writers.items(), key=lambda one: (one[1].open_bytes, one[0]))[1].end_file()
+
+
 class _PartitionWriter:
-    """The files of one partition, one of them at a time in memory until it is full."""
+    """The files of one partition, one of them at a time in memory until it is full.
+
+    waiting_rows: rows that are in no row group yet. open_bytes: of the file that is not full yet.
+    """
 
     def __init__(self, files: FileSystem, schema: pa.Schema, partition: Mapping[str, str]) -> None:
         self._files = files
         self._schema = schema
         self._partition = partition
         self._waiting: list[pa.RecordBatch] = []
-        self._rows = 0
         self._buffer = pa.BufferOutputStream()
         self._parquet: pq.ParquetWriter | None = None
         self._done: list[DataFile] = []
         self._new: list[str] = []
+        self.waiting_rows = 0
+        self.open_bytes = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Row groups are cut by their number of rows alone, so that files do not depend on how batches were cut."""
         while batch.num_rows:
-            part = batch.slice(0, _GROUP_ROWS - self._rows)
+            part = batch.slice(0, _GROUP_ROWS - self.waiting_rows)
             batch = batch.slice(part.num_rows)
             self._waiting.append(part)
-            self._rows += part.num_rows
-            if self._rows == _GROUP_ROWS:
-                self._end_group()
+            self.waiting_rows += part.num_rows
+            if self.waiting_rows == _GROUP_ROWS:
+                self.end_group()
 
     def finish(self) -> list[DataFile]:
-        if self._rows:
-            self._end_group()
+        if self.waiting_rows:
+            self.end_group()
         if self._parquet is not None:
-            self._end_file(self._parquet)
+            self.end_file()
         return self._done
 
     def undo(self) -> None:
@@ -133,19 +158,24 @@ class _PartitionWriter:
         for path in self._new:
             self._files.delete_file(path)
 
-    def _end_group(self) -> None:
+    def end_group(self) -> None:
+        """The rows that wait are a row group, and the file is done where that fills it."""
         if self._parquet is None:
             self._buffer = pa.BufferOutputStream()
             self._parquet = pq.ParquetWriter(self._buffer, self._schema, compression="zstd", compression_level=1)
         group = pa.Table.from_batches(self._waiting).combine_chunks()
         self._parquet.write_table(group, row_group_size=_GROUP_ROWS)
-        self._waiting, self._rows = [], 0
-        if self._buffer.tell() >= _FILE_BYTES:
-            self._end_file(self._parquet)
+        self._waiting, self.waiting_rows = [], 0
+        self.open_bytes = self._buffer.tell()
+        if self.open_bytes >= _FILE_BYTES:
+            self.end_file()
 
-    def _end_file(self, parquet: pq.ParquetWriter) -> None:
-        parquet.close()
-        self._parquet = None
+    def end_file(self) -> None:
+        """The row groups that there are stand as a file, named by the digest of its content."""
+        if self._parquet is None:
+            raise AssertionError("a file without a row group has nothing to end")
+        self._parquet.close()
+        self._parquet, self.open_bytes = None, 0
         content = self._buffer.getvalue()
         folder = "/".join(f"{column}={quote(value, safe='')}" for column, value in self._partition.items())
         name = f"{hashlib.sha256(content).hexdigest()}.parquet"
@@ -155,8 +185,15 @@ class _PartitionWriter:
         self._done.append(DataFile(path, len(content), footer.num_rows, self._partition, statistics(footer)))
 
     def _put(self, path: str, folder: str, content: pa.Buffer) -> None:
-        """The file stands whole or not at all; one that stands already is left as it is."""
-        if self._files.get_file_info(path).size == len(content):
+        """The file stands whole or not at all; one that stands already is left as it is, unless it may be swept away.
+
+        What no table names any more is swept by its age, so that a file which is wanted again has to be young again.
+        """
+        found = self._files.get_file_info(path)
+        young = found.mtime is not None and time.time() - found.mtime.timestamp() < GRACE_SECONDS / 2
+        if found.size == len(content):
+            if not young:
+                put(self._files, path, content)
             return
         if folder:
             self._files.create_dir(folder, recursive=True)

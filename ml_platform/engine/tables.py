@@ -9,29 +9,33 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from uuid import uuid4
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from ml_platform.engine import delta
+from ml_platform.engine.aside import Aside, set_aside
 from ml_platform.engine.audit import audit
-from ml_platform.engine.files import filesystem
-from ml_platform.engine.plan import INCOMING, STANDING, Shape, made, merged, rows
+from ml_platform.engine.deleted import recorded
+from ml_platform.engine.history import lengthened, observations
+from ml_platform.engine.incremental import Asked, Reading, reading
+from ml_platform.engine.inspection import Inspection, Passed
+from ml_platform.engine.merge import distinct, merged
+from ml_platform.engine.merge_plan import joined
+from ml_platform.engine.plan import INCOMING, KEEPING, STANDING, Shape, rows
 from ml_platform.engine.recipe import Recipe
 from ml_platform.engine.retry import until_undisputed
 from ml_platform.engine.sql import relation
 from ml_platform.engine.staging import present, stage, undone_on_failure
-from ml_platform.errors import DeclarationError
-from ml_platform.records.table import Commit, StagedFiles, TableSnapshot, TableVersion
+from ml_platform.engine.touched import Merge
+from ml_platform.errors import ConflictError, DeclarationError
+from ml_platform.records.expectation import Inspected
+from ml_platform.records.table import Commit, DataFile, StagedFiles, TableSnapshot, TableVersion
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_ASIDE = "platform/incoming"
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Made:
 
     snapshot: the table afterwards, only the partitions that were asked for.
     read: the versions that were read. remade: the partitions whose number did not stand.
+    reading: what of these versions was read. retries: how often somebody else committed first.
+    inspected: what came of its rules.
     """
 
     commit: Commit
@@ -47,6 +53,9 @@ class Made:
     read: tuple[TableVersion, ...]
     remade: tuple[str, ...]
     seconds: float
+    reading: Reading
+    inspected: Inspected
+    retries: int = 0
 
 
 def make(
@@ -59,26 +68,27 @@ def make(
     Raises NotFoundError for an input that is not there, AuditError for rows that break a rule, ServiceError for a
     query that does not run; the table then stands as it stood. A conflict with another writer is tried again.
     """
-    return until_undisputed(lambda: _make(recipe, partitions, every, lakehouse, compute))
+    lost: list[ConflictError] = []
+    made = until_undisputed(lambda: _make(recipe, partitions, every, lakehouse, compute), lost.append)
+    return replace(made, retries=len(lost))
 
 
 @dataclass(frozen=True)
 class _Work:
-    """One try at a table: the partitions to make, the inputs as they were pinned, and the table as it stood."""
+    """One try at a table: the partitions to make, what is read for them, and the table as it stood."""
 
     recipe: Recipe
     todo: Sequence[str]
-    every: Sequence[str]
-    inputs: Mapping[str, TableSnapshot]
+    reading: Reading
     before: TableSnapshot | None
     lakehouse: Lakehouse
     compute: Compute
+    inspection: Inspection
 
     @property
     def relations(self) -> dict[str, StagedFiles]:
         """What a query over the inputs can see, by the names that it uses."""
-        needed = {partition for p in self.todo for partition in _window(self.recipe, p, self.every)}
-        return {relation(key): _selected(snap, self.recipe.shape, needed) for key, snap in self.inputs.items()}
+        return {relation(key): files for key, files in self.reading.inputs.items()}
 
     @property
     def standing(self) -> TableSnapshot | None:
@@ -93,67 +103,108 @@ def _make(
     inputs = {key: delta.existing(lakehouse.table(key)) for key in recipe.inputs}
     location = lakehouse.table(recipe.key)
     before = delta.snapshot(location)
-    numbers = {p: _number(recipe, inputs, _window(recipe, p, every)) for p in partitions}
+    inspection = Inspection.of(recipe, partitions, lakehouse, compute)
+    windows = {p: _window(recipe, p, every) for p in partitions}
+    numbers = {p: _number(recipe, inputs, windows[p], inspection.deciding) for p in partitions}
     ids = {p: _app_id(recipe.shape, p, number) for p, number in numbers.items()}
     stand = delta.transactions(location, ids.values(), before.version) if before else {}
-    todo = [p for p in partitions if stand.get(ids[p]) != numbers[p]]
+    todo = [p for p in partitions if stand.get(ids[p]) != numbers[p] or not inspection.stands(ids[p], numbers[p])]
+    read = Reading({}, 0, sum(snap.rows for snap in inputs.values()), "nothing, because nothing changed", True, {})
     if before is not None and not todo:
+        inspection.assess(before)
         done = Commit(before.version, 0, 0, (), unchanged=True)
     else:
-        work = _Work(recipe, todo, every, inputs, before, lakehouse, compute)
-        done = _stage_audit_commit(work, {ids[p]: numbers[p] for p in todo})
+        read = reading(
+            Asked(
+                recipe,
+                todo,
+                windows,
+                inputs,
+                before,
+                lambda of, p: _number(recipe, of, windows[p], inspection.deciding),
+                lambda p, number: _app_id(recipe.shape, p, number),
+            )
+        )
+        work = _Work(recipe, todo, read, before, lakehouse, compute, inspection)
+        evidence = {"read": {key: snap.version for key, snap in inputs.items()}, "code": recipe.code}
+        done = _stage_audit_commit(work, {**{ids[p]: numbers[p] for p in todo}, **read.seen}, evidence)
     after = delta.snapshot(location, done.version)
     if after is None:
         raise AssertionError(f"{recipe.key} was committed and is not there")
-    read = tuple(TableVersion(key, snap.version, delta.fingerprint(snap)) for key, snap in inputs.items())
-    return Made(done, _selected(after, recipe.shape, partitions), read, tuple(todo), time.monotonic() - started)
+    pinned = {**inspection.parents, **inputs}
+    versions = tuple(TableVersion(key, snap.version, delta.fingerprint(snap)) for key, snap in pinned.items())
+    shown = _selected(after, recipe.shape, partitions)
+    return Made(done, shown, versions, tuple(todo), time.monotonic() - started, read, inspection.done)
 
 
-def _stage_audit_commit(work: _Work, numbers: Mapping[str, int]) -> Commit:
-    shape, standing = work.recipe.shape, work.standing
-    stood = present(work.lakehouse.table(work.recipe.key))
-    staged = _staged(work)
-    with undone_on_failure(staged, stood):
-        audit(staged, shape, work.compute)
-        return delta.commit(
-            staged,
-            read=work.before,
-            replaced=standing.files if standing and shape.write != "append" else (),
-            transactions=numbers,
-            evidence={"read": {key: snap.version for key, snap in work.inputs.items()}, "code": work.recipe.code},
-        )
+def _stage_audit_commit(work: _Work, numbers: Mapping[str, int], evidence: Mapping[str, Any]) -> Commit:
+    recipe, inspection = work.recipe, work.inspection
+    stood = present(work.lakehouse.table(recipe.key))
+    with inspection.undone_on_failure(), set_aside(recipe.key, work.lakehouse, work.compute) as aside:
+        staged, replaced = _staged(work, aside)
+        with undone_on_failure(staged, stood):
+            audit(staged, _unaudited(recipe.shape), work.compute)
+            inspection.assess(_after(work.before, staged, replaced))
+            inspection.commit(staged, numbers)
+            return delta.commit(staged, read=work.before, replaced=replaced, transactions=numbers, evidence=evidence)
 
 
-def _staged(work: _Work) -> StagedFiles:
-    recipe = work.recipe
-    if recipe.query is not None:
-        return _queried(work, recipe.query, work.relations)
-    frame = _transformed(work)
-    if not (recipe.shape.key or recipe.shape.partition):
-        return stage(frame.to_batches(), frame.schema, work.lakehouse.table(recipe.key))
-    with _set_aside(frame, recipe.key, work.lakehouse) as incoming:
-        return _queried(work, f"SELECT * FROM {INCOMING}", {INCOMING: incoming})
+def _after(before: TableSnapshot | None, staged: StagedFiles, replaced: Collection[DataFile]) -> StagedFiles:
+    """The files that the table will have."""
+    gone = {file.path for file in replaced}
+    files = {file.path: file for file in (before.files if before else ()) if file.path not in gone}
+    files.update({file.path: file for file in staged.files})
+    return StagedFiles(staged.location, staged.schema, staged.partition_by, tuple(files.values()))
 
 
-def _queried(work: _Work, query: str, relations: Mapping[str, StagedFiles]) -> StagedFiles:
-    shape, target = work.recipe.shape, work.lakehouse.table(work.recipe.key)
+def _staged(work: _Work, aside: Aside) -> tuple[StagedFiles, tuple[DataFile, ...]]:
+    """What comes, staged, and which standing files it replaces."""
+    recipe, standing = work.recipe, work.standing
+    shape, target = recipe.shape, work.lakehouse.table(recipe.key)
+    query, relations = recipe.query, work.relations
+    if query is None:
+        frame = _transformed(work)
+        if not (shape.key or shape.partition or recipe.expects.quarantine):
+            return stage(frame.to_batches(), frame.schema, target), standing.files if standing else ()
+        query, relations = f"SELECT * FROM {INCOMING}", {INCOMING: aside.frame(frame)}
+    keeps = standing if shape.write == "merge" else None
+    with work.inspection.passed(query, relations, work.todo, keeps) as passed:
+        if shape.write in KEEPING:
+            return _kept(work, aside, passed, standing)
+        partition_by = (shape.partition,) if shape.partition else ()
+        staged = work.compute.stage(rows(passed.query, shape, work.todo), passed.relations, target, partition_by)
+        return staged, standing.files if standing and shape.write != "append" else ()
+
+
+def _kept(
+    work: _Work, aside: Aside, passed: Passed, standing: TableSnapshot | None
+) -> tuple[StagedFiles, tuple[DataFile, ...]]:
+    """The same of a table whose standing rows stay, but for those that incoming rows take the place of."""
+    recipe, compute = work.recipe, work.compute
+    shape, target = recipe.shape, work.lakehouse.table(recipe.key)
+    merges = shape.write == "merge"
+    incoming = aside.query(rows(passed.query, shape, work.todo), passed.relations)
+    sound = (distinct if merges else observations)(incoming, shape, compute, aside)
+    deleted = (
+        recorded(recipe.key, sound if merges else incoming, shape, work.lakehouse, compute)
+        if shape.delete_when
+        else None
+    )
     partition_by = (shape.partition,) if shape.partition else ()
-    if shape.write != "merge":
-        return work.compute.stage(rows(query, shape, work.todo), relations, target, partition_by)
-    schema = work.compute.fetch(f"SELECT * FROM {made(query)} LIMIT 0", relations).schema
-    standing = work.standing or StagedFiles(target, schema, partition_by, ())
-    plan = merged(query, shape, work.todo, schema.names)
-    return work.compute.stage(plan, {**relations, STANDING: standing}, target, partition_by)
+    nothing = StagedFiles(target, incoming.schema, partition_by, ())
+    merge = Merge(standing or nothing, deleted, shape, work.reading.exact, compute, aside)
+    if not merges:
+        return lengthened(merge, incoming, sound)
+    if standing is None or passed.standing in (None, standing):
+        return merged(merge, sound)
+    # Rules that came later have recalled standing rows: what is left of the partitions is written anew.
+    left = aside.query(joined(shape, sound.schema.names), {INCOMING: sound, STANDING: passed.standing})
+    return merged(replace(merge, standing=nothing), left)[0], standing.files
 
 
-@contextmanager
-def _set_aside(frame: pa.Table, key: str, lakehouse: Lakehouse) -> Iterator[StagedFiles]:
-    """The frame as files beside the tables, for a query to read; they are gone afterwards."""
-    name = f"{key.replace('/', '.')}-{uuid4().hex}"
-    try:
-        yield stage(frame.to_batches(), frame.schema, lakehouse.files(f"{_ASIDE}/{name}"))
-    finally:
-        filesystem(lakehouse.files(_ASIDE)).delete_dir(name)
+def _unaudited(shape: Shape) -> Shape:
+    """What is left to audit of staged rows: of a table whose standing rows stay, the incoming keys were audited."""
+    return replace(shape, key=(), newest=None) if shape.write in KEEPING else shape
 
 
 def _transformed(work: _Work) -> pa.Table:
@@ -189,11 +240,17 @@ def _window(recipe: Recipe, partition: str, every: Sequence[str]) -> tuple[str, 
     return tuple(every[max(0, at - before) : at + after + 1])
 
 
-def _number(recipe: Recipe, inputs: Mapping[str, TableSnapshot], window: Collection[str]) -> int:
-    """What a partition is made from, as the number that the table keeps: 63 bits of a digest."""
+def _number(
+    recipe: Recipe, inputs: Mapping[str, TableSnapshot], window: Collection[str], whole: Mapping[str, TableSnapshot]
+) -> int:
+    """What a partition is made from, as the number that the table keeps: 63 bits of a digest.
+
+    whole: what it is made from without a window.
+    """
     parts = [recipe.code] + [
         f"{key}={delta.fingerprint(_selected(snap, recipe.shape, window))}" for key, snap in sorted(inputs.items())
     ]
+    parts += [f"{key}:{delta.fingerprint(snap)}" for key, snap in sorted(whole.items())]
     return int.from_bytes(hashlib.sha256("\n".join(parts).encode()).digest()[:8]) >> 1
 
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
+from ml_platform.engine.readable import require_readable
 from ml_platform.errors import DeclarationError, PlatformError, nearest
 from ml_platform.records.model import FeatureType
 
@@ -43,7 +44,10 @@ def pinned_table(uri: str, version: int, storage_options: Mapping[str, str] | No
 
     options = {**(storage_options or {}), **json.loads(os.environ.get(STORAGE_OPTIONS, "{}"))}
     try:
-        table = DeltaTable(uri, version=version, storage_options=options).to_pyarrow_dataset()
+        opened = DeltaTable(uri, version=version, storage_options=options)
+        # deltalake itself finds no column where they are mapped, and gives NULL for every value.
+        require_readable(opened, f"{uri} at version {version}")
+        table = opened.to_pyarrow_dataset()
     except (DeltaError, OSError) as error:
         raise PlatformError(
             f"table {uri} is pinned at version {version}, but cannot be opened there ({error})",

@@ -21,6 +21,10 @@ class JobRunner(Protocol):
         """The id of the job that runs the spec; a pending, running or succeeded job of that name is attached to."""
         ...
 
+    def find(self, spec: JobSpec) -> str | None:
+        """The id of the job that `submit` would attach to, a submission that was cut off included; None without one."""
+        ...
+
     def status(self, job_id: str) -> JobStatus:
         """How the job stands now. Raises NotFoundError for an id that the service does not know."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -15,15 +16,18 @@ from typing import Any
 
 import pytest
 
-from ml_platform.errors import ServiceError
+from ml_platform.engine.running import run
+from ml_platform.errors import RefusedError, ServiceError
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding, TrafficSplit
 from ml_platform.records.job import JobSpec
 from ml_platform.roles.endpoint_host import EndpointHost
 from ml_platform.roles.job_runner import JobRunner
 from ml_platform.testing import training_set
 from ml_platform.testing.endpoint_host import infer_request, write_package
+from ml_platform.testing.faults import FAULTS
 from ml_platform.testing.job_runner import ENDLESS
 from ml_platform.testing.stand_in import Cloud
+from ml_platform.testing.store_faults import refuse
 
 # What a Dagster run does with a job, as a process that can be killed.
 _RUNNING = """
@@ -36,6 +40,12 @@ given = json.loads(sys.argv[1])
 runner = getattr(import_module(given["module"]), given["name"])(**given["settings"])
 spec = JobSpec(**{**given["spec"], "needs": Needs(**given["spec"]["needs"])})
 run(runner, spec, lambda line: print(line, flush=True), Path(given["into"]))
+"""
+# The same of an endpoint; the host and the spec come pickled.
+_DEPLOYING = """
+import pickle, sys
+host, spec = pickle.load(sys.stdin.buffer)
+host.deploy(spec)
 """
 _PATIENCE_SECONDS = 60
 
@@ -70,7 +80,7 @@ class CloudFaultsContract:
 
     @pytest.fixture
     def left(self) -> Callable[[], list[str]]:
-        """What runs in the environment, asked of the cloud itself: jobs that have not ended, endpoints."""
+        """What the cloud itself says is left in the environment: jobs that have not ended, endpoints, their parts."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -82,7 +92,7 @@ class CloudFaultsContract:
     def ended(self, cloud: Cloud, left: Callable[[], list[str]]) -> Iterator[None]:
         """No fault is left to come, and nothing runs after the test."""
         yield
-        for fault in ("throttled", "broken", "expired", "job_dies", "job_hangs", "unhealthy", "rolled_back"):
+        for fault in FAULTS:
             cloud.inject(fault, 0)
         assert left() == []
 
@@ -97,12 +107,12 @@ class CloudFaultsContract:
         self, fault: Any, cloud: Cloud, opened: Callable[..., JobRunner], spec: Callable[..., JobSpec], tmp_path: Path
     ) -> None:
         runner = opened()
-        cloud.inject(fault, 2)
+        refuse(cloud, fault)
         job = runner.submit(spec())
-        cloud.inject(fault, 2)
+        refuse(cloud, fault)
         list(runner.events(job))
         assert runner.status(job).state == "succeeded"
-        cloud.inject(fault, 2)
+        refuse(cloud, fault)
         assert (runner.result(job, tmp_path / "package") / "model.json").exists()
 
     def test_expired_credentials_are_told_and_nothing_is_started(
@@ -121,6 +131,42 @@ class CloudFaultsContract:
         job = runner.submit(spec())
         list(runner.events(job))
         assert runner.status(job).state == "succeeded"
+
+    def test_a_permission_that_is_not_there_is_told_at_once_and_nothing_is_started(
+        self,
+        cloud: Cloud,
+        opened: Callable[..., JobRunner],
+        spec: Callable[..., JobSpec],
+        left: Callable[[], list[str]],
+    ) -> None:
+        runner = opened()
+        # Once: whoever asked again would be let in.
+        cloud.inject("denied", 1)
+        with pytest.raises(RefusedError, match=r"(?i)(denied|permission).* It takes credentials that .* and ") as told:
+            runner.submit(spec())
+        assert not told.value.retry_helps
+        assert not any(secret in str(told.value) for secret in cloud.secrets)
+        assert left() == []
+
+    def test_credentials_that_expire_while_a_job_runs_leave_it_to_the_next_run(
+        self, cloud: Cloud, opened: Callable[..., JobRunner], spec: Callable[..., JobSpec], tmp_path: Path
+    ) -> None:
+        runner, wanted, heard = opened(), spec(estimator="gradient_boosting"), list[str]()
+
+        def hear(line: str) -> None:
+            heard.append(line)
+            if len(heard) == 2:  # the first line is the job's id
+                cloud.inject("expired", 1000)
+
+        with pytest.raises(ServiceError, match=r"goes on, .*(?i:expired|credential|token)") as told:
+            run(runner, wanted, hear, tmp_path / "never")
+        cloud.inject("expired", 0)
+        job = heard[0].split()[-1]
+        assert job in str(told.value)
+        again: list[str] = []
+        assert (run(runner, wanted, again.append, tmp_path / "package") / "model.json").exists()
+        assert again[0] == heard[0]
+        assert again[1] == heard[1]
 
     def test_a_job_that_dies_is_failed_and_started_anew(
         self, cloud: Cloud, opened: Callable[..., JobRunner], spec: Callable[..., JobSpec]
@@ -208,9 +254,9 @@ class CloudFaultsContract:
     def test_an_endpoint_comes_up_on_a_service_that_refuses_twice(
         self, fault: Any, cloud: Cloud, host: EndpointHost, endpoint: EndpointSpec
     ) -> None:
-        cloud.inject(fault, 2)
+        refuse(cloud, fault)
         assert host.deploy(endpoint).number == 1
-        cloud.inject(fault, 2)
+        refuse(cloud, fault)
         assert host.invoke(endpoint.name, infer_request("UA1"))["model_version"] == "1"
         host.retire(endpoint.name)
 
@@ -224,6 +270,24 @@ class CloudFaultsContract:
         assert left() == []
         assert host.deploy(endpoint).ready
         host.retire(endpoint.name)
+
+    def test_a_killed_deployment_does_not_block_the_next(
+        self, host: EndpointHost, endpoint: EndpointSpec, left: Callable[[], list[str]]
+    ) -> None:
+        given = pickle.dumps((host, endpoint))
+        killed = subprocess.Popen([sys.executable, "-c", _DEPLOYING], stdin=subprocess.PIPE, start_new_session=True)
+        assert killed.stdin is not None
+        killed.stdin.write(given)
+        killed.stdin.close()
+        while not left():
+            assert killed.poll() is None
+        os.killpg(killed.pid, signal.SIGKILL)
+        assert killed.wait() == -signal.SIGKILL
+
+        assert host.deploy(endpoint).ready
+        assert host.invoke(endpoint.name, infer_request("UA1"))["outputs"][0]["data"] == [0.25]
+        host.retire(endpoint.name)
+        assert left() == []
 
     @pytest.mark.parametrize("fault", ["unhealthy", "rolled_back"])
     def test_an_update_that_does_not_take_is_told_and_what_served_serves_on(

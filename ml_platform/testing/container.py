@@ -21,33 +21,37 @@ _LOG = "container.log"
 
 @dataclass(frozen=True)
 class Container:
-    """A process in a group of its own. folder: all that it may write, and its home."""
+    """A process in a group of its own. folder: all that it may write, and its home. log: what it has printed."""
 
     process: subprocess.Popen[bytes]
     folder: Path
+    log: Path
 
     @classmethod
-    def start(cls, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Self:
+    def start(
+        cls, command: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path | None = None
+    ) -> Self:
         """The container runs.
 
         command: a module and its arguments. environment: what the service sets; nothing else of the caller's is there
-        but where the code is. folder: made where it is missing.
+        but where the code is. folder: made where it is missing. log: in the folder, where none is given.
         """
         folder.mkdir(parents=True, exist_ok=True)
         own = {"PATH": os.defpath, "HOME": str(folder), "TMPDIR": str(folder), "LANG": "C.UTF-8"}
         # The image has OpenMP; this machine may not.
         own |= openmp.environment(folder / "lib")
-        with (folder / _LOG).open("ab") as log:
+        log = log or folder / _LOG
+        with log.open("ab") as printed:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", confined.__name__, str(folder), *command],
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=printed,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
                 env={**own, "PYTHONPATH": _search_path(folder), **environment},
                 start_new_session=True,
             )
-        return cls(process, folder)
+        return cls(process, folder, log)
 
     @property
     def pid(self) -> int:
@@ -74,7 +78,7 @@ class Container:
 
     def output(self) -> str:
         """What it has printed so far, both streams."""
-        return (self.folder / _LOG).read_text(encoding="utf-8", errors="replace")
+        return self.log.read_text(encoding="utf-8", errors="replace")
 
     def _send(self, number: signal.Signals) -> None:
         try:

@@ -6,7 +6,19 @@ from collections import Counter
 from threading import Lock
 from typing import Literal, get_args
 
-Fault = Literal["throttled", "broken", "expired", "job_dies", "job_hangs", "unhealthy", "rolled_back"]
+Fault = Literal[
+    "throttled",
+    "broken",
+    "expired",
+    "denied",
+    "job_dies",
+    "job_hangs",
+    "unhealthy",
+    "rolled_back",
+    "store_throttled",
+    "store_broken",
+    "store_unanswered",
+]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 PATH = "/__faults"
 
@@ -14,10 +26,12 @@ PATH = "/__faults"
 class Faults:
     """How often each fault is still to come.
 
-    throttled, broken, expired: the next calls are refused as the vendor refuses them (too many, a 500, credentials that
-    have ended). job_dies, job_hangs: the next job is killed while it runs, or never starts its program.
-    unhealthy: the next server never becomes healthy. rolled_back: the next update of an endpoint ends well, but with
-    what served before.
+    throttled, broken, expired, denied: the next calls are refused as the vendor refuses them (too many, a 500,
+    credentials that have ended, a permission that is not there). job_dies, job_hangs: the next job is killed while it
+    runs, or never starts its program. unhealthy: the next server never becomes healthy. rolled_back: the next update of
+    an endpoint ends well, but with what served before. store_throttled, store_broken: the next requests to the object
+    store are refused. store_unanswered: the store makes the next object that was not to be there yet, and answers with
+    a 500.
     """
 
     def __init__(self) -> None:

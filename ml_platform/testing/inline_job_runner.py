@@ -35,6 +35,10 @@ class InlineJobRunner:
             self._status[spec.name] = self._ran(spec)
         return spec.name
 
+    def find(self, spec: JobSpec) -> str | None:
+        found = self._status.get(spec.name)
+        return spec.name if found and found.state == "succeeded" else None
+
     def status(self, job_id: str) -> JobStatus:
         if job_id not in self._status:
             raise NotFoundError(f"the job {job_id} is asked for, but was never submitted")

@@ -59,6 +59,19 @@ class JobRunnerContract:
         assert runner.submit(spec()) == job
         assert list(runner.events(job)) == first
 
+    def test_a_job_is_found_by_its_spec_for_as_long_as_it_would_be_attached_to(
+        self, runner: JobRunner, spec: SpecMaker
+    ) -> None:
+        assert runner.find(spec()) is None
+        job = runner.submit(spec())
+        assert runner.find(spec()) == job
+        list(runner.events(job))
+        assert runner.find(spec()) == job
+        assert runner.find(spec(label="later")) is None
+        runner.cancel(endless := runner.submit(spec(**ENDLESS)))
+        assert endless
+        assert runner.find(spec(**ENDLESS)) is None
+
     def test_failed_job_gives_its_programs_error_and_can_be_started_anew(
         self, runner: JobRunner, spec: SpecMaker, tmp_path: Path
     ) -> None:

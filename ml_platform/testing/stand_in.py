@@ -81,13 +81,14 @@ def serve(app: Any) -> None:
     server.run(sockets=[listening])
 
 
-def injector(address: str) -> Callable[[Fault, int], None]:
-    """What tells the stand-in at that address to have a fault."""
+def injector(address: str, store: str) -> Callable[[Fault, int], None]:
+    """What tells the control plane at that address, or the object store at that one, to have a fault."""
 
     def inject(fault: Fault, times: int) -> None:
         import httpx
 
-        httpx.put(f"{address}{faults.PATH}/{fault}/{times}", trust_env=False).raise_for_status()
+        asked = store if fault.startswith("store_") else address
+        httpx.put(f"{asked}{faults.PATH}/{fault}/{times}", trust_env=False).raise_for_status()
 
     return inject
 

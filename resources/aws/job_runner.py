@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _NAME_CHARACTERS = 50  # of SageMaker's 63; the program and the attempt's number stand behind
 _FINGERPRINT = "ml_platform_fingerprint"
 _STOP_SECONDS = 300.0
+_STANDING = (*LIVE, "succeeded")
 
 
 class AwsJobRunner:
@@ -69,10 +70,7 @@ class AwsJobRunner:
 
         An attempt that still runs, but of another spec, is cancelled first.
         """
-        from ml_platform.engine import remote_jobs
-
-        name = f"{remote_jobs.job_name(self._prefix, spec.name, _NAME_CHARACTERS)}-{spec.program}"
-        fingerprint = remote_jobs.fingerprint(spec)
+        name, fingerprint = self._called(spec)
         attempt = self._last_attempt(name)
         while not (attempt and self._stands(f"{name}-{attempt}", fingerprint)):
             attempt += 1
@@ -83,6 +81,14 @@ class AwsJobRunner:
                 continue
             break
         return f"{name}-{attempt}"
+
+    def find(self, spec: JobSpec) -> str | None:
+        """As the role promises."""
+        name, fingerprint = self._called(spec)
+        attempt = self._last_attempt(name)
+        job_id = f"{name}-{attempt}"
+        found = attempt and self._is_of(job_id, fingerprint) and self.status(job_id).state in _STANDING
+        return job_id if found else None
 
     def status(self, job_id: str) -> JobStatus:
         """As the role promises; a failed program's own words come before SageMaker's."""
@@ -138,6 +144,13 @@ class AwsJobRunner:
     def _sagemaker(self) -> Any:
         return sdk.client("sagemaker", self._region)
 
+    def _called(self, spec: JobSpec) -> tuple[str, str]:
+        """The name of the spec's job, without an attempt's number, and the fingerprint of what it does."""
+        from ml_platform.engine import remote_jobs
+
+        name = remote_jobs.job_name(self._prefix, spec.name, _NAME_CHARACTERS)
+        return f"{name}-{spec.program}", remote_jobs.fingerprint(spec)
+
     def _last_attempt(self, name: str) -> int:
         """The number of the last attempt that SageMaker lists; 0 where there is none."""
         kind = kind_of(f"{name}-1")
@@ -148,21 +161,21 @@ class AwsJobRunner:
         return max((int(match[1]) for match in found if match), default=0)
 
     def _stands(self, job_id: str, fingerprint: str) -> bool:
-        """Whether the job does, or did, what is asked for; if not, it has ended.
+        """Whether the job does, or did, what is asked for; if not, it has ended."""
+        if self._is_of(job_id, fingerprint):
+            return self.status(job_id).state in _STANDING
+        self.cancel(job_id)
+        return False
 
-        Raises ServiceError for a job of that name which is not this environment's.
-        """
+    def _is_of(self, job_id: str, fingerprint: str) -> bool:
+        """Whether that is what the job was created for. Raises ServiceError for one that is not this environment's."""
         tags = sdk.tags(self._sagemaker, self._described(job_id)[f"{kind_of(job_id)}JobArn"])
         if tags.get(ENVIRONMENT) != self._prefix:
             raise ServiceError(
                 f"job {job_id} stands in SageMaker without the tag {ENVIRONMENT}={self._prefix}, but has our name",
                 remedy="It is somebody else's: name the environment or the model otherwise",
             )
-        state = self.status(job_id).state
-        if tags.get(_FINGERPRINT) == fingerprint:
-            return state in (*LIVE, "succeeded")
-        self.cancel(job_id)
-        return False
+        return tags.get(_FINGERPRINT) == fingerprint
 
     def _create(self, job_id: str, spec: JobSpec, fingerprint: str) -> None:
         from ml_platform.engine import remote_jobs

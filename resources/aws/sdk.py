@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ml_platform.errors import NotFoundError, ServiceError, TransientServiceError, missing_extra
+from ml_platform.errors import NotFoundError, RefusedError, ServiceError, TransientServiceError, missing_extra
 
 # The tag by which what an environment made is known; its value is the environment's prefix.
 ENVIRONMENT = "ml_platform_environment"
@@ -53,7 +53,7 @@ def told() -> Iterator[None]:
     except (ConnectionError, HTTPClientError) as error:
         raise TransientServiceError(f"Amazon Web Services does not answer, but is needed: {error}") from error
     except NoCredentialsError as error:
-        raise ServiceError(
+        raise RefusedError(
             "no credentials for Amazon Web Services are found, but every call needs them",
             allowed="They come from the environment of the process, as Amazon's SDK finds them",
             remedy="Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role is attached",
@@ -82,7 +82,7 @@ def _of_answer(error: Any) -> ServiceError | NotFoundError:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     said = f"{error.operation_name} is refused by Amazon Web Services with {code}, but is needed: {message}"
     if _REFUSED.search(code):
-        return ServiceError(
+        return RefusedError(
             said,
             allowed=f"It takes credentials that are valid now and may {error.operation_name}",
             remedy="Renew the credentials, or add the permission to their role",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from ml_platform.errors import BindingError, ServiceError, missing_extra
@@ -32,11 +34,16 @@ class DatabricksCompute:
     remote: a plain server instead, `sc://<host>:<port>`. One of the two is set.
     """
 
+    @staticmethod
+    def reaches(cluster_id: str, remote: str) -> frozenset[str]:
+        """A server on this machine sees its folders too; none has the credentials that a workspace lends to us."""
+        _require_one(cluster_id, remote)
+        if cluster_id:
+            return frozenset({"aws", "databricks"})
+        return frozenset({"aws", "gcp", "embedded"} if _on_this_machine(remote) else {"aws", "gcp"})
+
     def __init__(self, cluster_id: str = "", remote: str = "") -> None:
-        if bool(cluster_id) == bool(remote):
-            raise BindingError(
-                "compute.cluster_id and compute.remote are both set or both empty, but one of them says where Spark is"
-            )
+        _require_one(cluster_id, remote)
         self._cluster_id = cluster_id
         self._remote = remote
 
@@ -98,6 +105,22 @@ class DatabricksCompute:
         token = config.authenticate()["Authorization"].removeprefix("Bearer ")
         host = str(config.host).removeprefix("https://").rstrip("/")
         return f"sc://{host}:443/;token={token};x-databricks-cluster-id={self._cluster_id}"
+
+
+def _require_one(cluster_id: str, remote: str) -> None:
+    if bool(cluster_id) == bool(remote):
+        raise BindingError(
+            "compute.cluster_id and compute.remote are both set or both empty, but one of them says where Spark is"
+        )
+
+
+def _on_this_machine(remote: str) -> bool:
+    """Whether the address is one of loopback, as it is written: nothing is looked up."""
+    host = urlsplit(remote).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _rows(session: SparkSession, of: StagedFiles) -> DataFrame:

@@ -55,10 +55,14 @@ class DatabricksEndpointHost:
         self._bundles: dict[str, Bundles] = {}
 
     def deploy(self, spec: EndpointSpec) -> Revision:
-        """As the role promises; what a service rolls back in silence is an error, and nothing in use is deleted."""
+        """As the role promises; what a service rolls back in silence is an error, and nothing in use is deleted.
+
+        A change that somebody began and left is waited for first.
+        """
         spec = replace(spec, lookup=self.lookup)
         size, shares = workload_size(spec.needs), _percentages(spec)
         name, bundles = self._full(spec.name), self._held(spec.name)
+        self._endpoints.settled(name)
         standing = self._endpoints.find(name)
         if not (standing and self._serves(spec, name, shares)):
             revisions = bundles.revisions()
@@ -67,7 +71,7 @@ class DatabricksEndpointHost:
             try:
                 self._configure(spec, name, number, added, size)
             except BaseException:
-                self._undo(name, bundles, added.values(), first=standing is None)
+                self._undo(name, bundles, added.values(), first=not (standing and standing.ready))
                 raise
             kept = {number, max(revisions.values(), default=number)}
             bundles.discard([held for held, of in revisions.items() if of not in kept])
@@ -115,7 +119,7 @@ class DatabricksEndpointHost:
             folders = {model: Path(scratch) / str(model) for model in shares}
             for model, folder in folders.items():
                 bundle.write(_alone(spec, model), number, folder)
-            bundle.check(next(iter(folders.values())))
+                bundle.check(folder)
             return {model: self._held(spec.name).add(folder, number) for model, folder in folders.items()}
 
     def _configure(self, spec: EndpointSpec, name: str, number: int, added: Mapping[int, str], size: str) -> None:
@@ -132,7 +136,7 @@ class DatabricksEndpointHost:
             )
 
     def _undo(self, name: str, bundles: Bundles, added: Any, *, first: bool) -> None:
-        """A first deployment leaves nothing; a failed change leaves what serves, and what may yet be in use."""
+        """Where nothing served, nothing is left; a failed change leaves what serves, and what may yet be in use."""
         if first:
             self._endpoints.delete(name)
         found = self._endpoints.find(name)

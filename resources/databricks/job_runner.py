@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from ml_platform.roles.job_runner import JobRunner
 
 _NAME_LENGTH = 100
-_CANCEL_SECONDS = 60.0
+_CANCEL_SECONDS = 300.0
 _TASK = "job"
 _WAITING = ("QUEUED", "PENDING", "BLOCKED", "WAITING_FOR_RETRY")
 _GOING = ("RUNNING", "TERMINATING")
+_LIVE = ("pending", "running")
 
 
 class DatabricksJobRunner:
@@ -73,19 +74,25 @@ class DatabricksJobRunner:
 
         A run that goes on with an older spec is cancelled first.
         """
-        machine = str(chosen(spec.needs, self._instances)["type"])
-        name = remote_jobs.job_name(self._prefix, spec.name, _NAME_LENGTH)
-        fingerprint = remote_jobs.fingerprint(spec)[:16]
+        name, fingerprint, machine = self._called(spec)
         last = self._attempts.last(name)
-        if last:
-            job_id = self._run_of(last, machine)
-            state = self.status(job_id).state
-            if last.fingerprint == fingerprint and state in ("pending", "running", "succeeded"):
-                return job_id
-            self.cancel(job_id)
+        standing = self._standing(last, machine) if last else None
+        if last and standing:
+            if last.fingerprint == fingerprint and standing.state in (*_LIVE, "succeeded"):
+                return standing.job_id
+            self.cancel(standing.job_id)
         attempt = Attempt(name, last.number + 1 if last else 1, fingerprint)
         self._attempts.prepare(attempt, spec)
         return self._run_of(attempt, machine)
+
+    def find(self, spec: JobSpec) -> str | None:
+        """As the role promises; whether an attempt whose order is whole was submitted is known by submitting it."""
+        name, fingerprint, machine = self._called(spec)
+        last = self._attempts.last(name)
+        if not last or last.fingerprint != fingerprint:
+            return None
+        standing = self._standing(last, machine)
+        return standing.job_id if standing and standing.state in (*_LIVE, "succeeded") else None
 
     def status(self, job_id: str) -> JobStatus:
         """As the role promises; the reason is the program's own where it said one, and the service's otherwise."""
@@ -96,18 +103,18 @@ class DatabricksJobRunner:
     def events(self, job_id: str) -> Iterator[JobEvent]:
         """As the role promises."""
         folder = self._folder(self._run(job_id))
-        ended = lambda: _state(self._run(job_id)) not in ("pending", "running")  # noqa: E731
+        ended = lambda: _state(self._run(job_id)) not in _LIVE  # noqa: E731
         return remote_jobs.events(lambda number: self._chunk(folder, number), ended, self._poll_seconds)
 
     def cancel(self, job_id: str) -> None:
-        """As the role promises. Raises ServiceError where the run has not ended a minute later."""
+        """As the role promises. Raises ServiceError where the run has not ended five minutes later."""
         deadline = time.monotonic() + _CANCEL_SECONDS
-        if self.status(job_id).state not in ("pending", "running"):
+        if self.status(job_id).state not in _LIVE:
             return
         self._workspace.ask(
             f"runs/cancel of {job_id}", "CAN MANAGE RUN", lambda client: client.jobs.cancel_run(int(job_id))
         )
-        while self.status(job_id).state in ("pending", "running"):
+        while self.status(job_id).state in _LIVE:
             if time.monotonic() > deadline:
                 raise ServiceError(f"the run {job_id} was cancelled {_CANCEL_SECONDS:.0f} s ago, but still goes on")
             time.sleep(self._poll_seconds)
@@ -123,6 +130,18 @@ class DatabricksJobRunner:
         if into.exists() and any(into.iterdir()):
             raise PlatformError(f"folder {into} holds files already, but a result is put into a new or an empty one")
         return self._volume.download(f"{self._folder(self._run(job_id))}/output", into)
+
+    def _called(self, spec: JobSpec) -> tuple[str, str, str]:
+        """The name of the spec's job, the fingerprint of what it does, and the type of its machine."""
+        name = remote_jobs.job_name(self._prefix, spec.name, _NAME_LENGTH)
+        return name, remote_jobs.fingerprint(spec)[:16], str(chosen(spec.needs, self._instances)["type"])
+
+    def _standing(self, attempt: Attempt, machine: str) -> JobStatus | None:
+        """How the attempt's run stands; None where the workspace has forgotten it, as it does after some weeks."""
+        try:
+            return self.status(self._run_of(attempt, machine))
+        except NotFoundError:
+            return None
 
     def _run_of(self, attempt: Attempt, machine: str) -> str:
         """The run of an attempt, submitted if it was not; a submission that nobody wrote down is found by its token."""

@@ -24,6 +24,7 @@ _GIB_A_UNIT = 4
 _LONGEST_NAME = 63
 _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|KEY", re.IGNORECASE)
 _REFERENCE = re.compile(r"\{\{secrets/[^/}]+/[^/}]+\}\}")
+_SETTLED = "NOT_UPDATING"
 _MANAGE, _QUERY = "CAN MANAGE on the serving endpoint", "CAN QUERY on the serving endpoint"
 
 
@@ -130,7 +131,29 @@ class ServingEndpoints:
                     name, served_entities=served, traffic_config=traffic
                 ),
             )
-        self._wait(name, entities)
+        update = self.settled(name)
+        if update != _SETTLED:
+            said = self._said(name, entities)
+            raise ServiceError(f"the change of endpoint {name} is {update}, but it was to serve: {said}")
+
+    def settled(self, name: str) -> str:
+        """How the last change of the endpoint has ended, whoever made it: it is waited for; empty without an endpoint.
+
+        Raises ServiceError where it takes longer than is waited for.
+        """
+        deadline = time.monotonic() + self._max_seconds
+        while time.monotonic() < deadline:
+            shown = self._shown(name)
+            if shown is None:
+                return ""
+            update = shown.state.config_update if shown.state else None
+            if update and update.value != "IN_PROGRESS":
+                return update.value
+            time.sleep(self._poll_seconds)
+        raise ServiceError(
+            f"the change of endpoint {name} is not done after {self._max_seconds:g} seconds, but it was to serve",
+            remedy="Look at its events in Databricks, or raise endpoint_host.max_seconds",
+        )
 
     def invoke(self, name: str, entity: str, body: str) -> str:
         """The one string that answers the body. entity: who is asked; empty for whoever the routes choose."""
@@ -157,22 +180,6 @@ class ServingEndpoints:
             return None
         require_ours(f"endpoint {name}", {tag.key: str(tag.value) for tag in shown.tags or []}, self._environment)
         return shown
-
-    def _wait(self, name: str, entities: Sequence[Entity]) -> None:
-        deadline = time.monotonic() + self._max_seconds
-        while time.monotonic() < deadline:
-            shown = self._shown(name)
-            update = shown.state.config_update if shown and shown.state else None
-            if update and update.value == "NOT_UPDATING":
-                return
-            if update and update.value != "IN_PROGRESS":
-                said = self._said(name, entities)
-                raise ServiceError(f"the change of endpoint {name} is {update.value}, but it was to serve: {said}")
-            time.sleep(self._poll_seconds)
-        raise ServiceError(
-            f"the change of endpoint {name} is not done after {self._max_seconds:g} seconds, but it was to serve",
-            remedy="Look at its events in Databricks, or raise endpoint_host.max_seconds",
-        )
 
     def _said(self, name: str, entities: Sequence[Entity]) -> str:
         """The last words of the servers that did not come up."""

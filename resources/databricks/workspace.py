@@ -7,7 +7,14 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ml_platform.errors import BindingError, NotFoundError, ServiceError, TransientServiceError, missing_extra
+from ml_platform.errors import (
+    BindingError,
+    NotFoundError,
+    RefusedError,
+    ServiceError,
+    TransientServiceError,
+    missing_extra,
+)
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -77,7 +84,7 @@ def translated(what: str, permission: str, error: Exception) -> ServiceError | N
     if isinstance(error, TooManyRequests):
         return _transient(what, error)
     if isinstance(error, Unauthenticated | PermissionDenied):
-        return ServiceError(
+        return RefusedError(
             f"{what} is refused by Databricks, but is needed ({error})",
             allowed=f"It takes credentials that have not expired and {permission}",
             remedy="Renew the credentials, or ask the workspace's administrator for the grant",

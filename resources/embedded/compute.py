@@ -23,14 +23,14 @@ _BATCH_ROWS = 122_880
 class EmbeddedCompute:
     """One DuckDB connection for each query, streaming its rows out.
 
-    memory_limit_gib: GiB that a query may hold before it spills to disk.
+    memory_limit_gib: GiB that a query may hold before it spills to disk; the process holds some hundred MiB beside it.
     threads: how many it uses; 0 for all cores.
     cache: folder of copies of the files that it reads from an object store; needed only where tables live in one.
     cache_limit_gib: GiB of copies that stay there between queries.
     """
 
     def __init__(
-        self, memory_limit_gib: float = 2, threads: int = 0, cache: str = "", cache_limit_gib: float = 10
+        self, memory_limit_gib: float = 1, threads: int = 0, cache: str = "", cache_limit_gib: float = 10
     ) -> None:
         self._cache = cache
         self._cache_limit_gib = cache_limit_gib

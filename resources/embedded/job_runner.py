@@ -47,16 +47,21 @@ class EmbeddedJobRunner:
         content = _content(spec)
         with self._locked(job_id):
             folder = self._home / job_id
+            if self._stands(folder, content):
+                return job_id
             if (folder / "status.json").exists():
-                same = (folder / "spec.json").read_text(encoding="utf-8") == content
-                if same and self.status(job_id).state in ("pending", "running", "succeeded"):
-                    return job_id
                 self.cancel(job_id)
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             (folder / "spec.json").write_text(content, encoding="utf-8")
             self._start(folder, spec)
         return job_id
+
+    def find(self, spec: JobSpec) -> str | None:
+        """As the role promises."""
+        job_id = _job_id(spec.name)
+        with self._locked(job_id):
+            return job_id if self._stands(self._home / job_id, _content(spec)) else None
 
     def status(self, job_id: str) -> JobStatus:
         """How the job stands, worked out from what its supervisor recorded and whether it still lives."""
@@ -107,6 +112,12 @@ class EmbeddedJobRunner:
             raise PlatformError(f"folder {into} holds files already, but a result is put into a new or an empty one")
         shutil.copytree(self._home / job_id / "output", into, dirs_exist_ok=True)
         return into
+
+    def _stands(self, folder: Path, content: str) -> bool:
+        """Whether the folder's job does, or did, what the content of its spec says."""
+        if not (folder / "status.json").exists() or (folder / "spec.json").read_text(encoding="utf-8") != content:
+            return False
+        return self.status(folder.name).state in ("pending", "running", "succeeded")
 
     def _start(self, folder: Path, spec: JobSpec) -> None:
         program = [sys.executable, "-P", "-m", f"ml_platform.jobs.{spec.program}"]

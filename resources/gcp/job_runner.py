@@ -80,13 +80,11 @@ class GcpJobRunner:
         """As the role promises; an attempt that still runs, but of another spec, is cancelled first."""
         from ml_platform.engine import remote_jobs
 
-        name = remote_jobs.job_name(self._prefix, spec.name, _LABEL_CHARACTERS)
-        wanted = remote_jobs.fingerprint(spec)[:_LABEL_CHARACTERS]
+        name, wanted = self._called(spec)
         for job in self._jobs(name):
-            state = _STATES[job.state.name]
-            if state in (*_LIVE, "succeeded") and job.labels["ml_platform_fingerprint"] == wanted:
+            if _stands(job, wanted):
                 return str(job.name)
-            if state in _LIVE:
+            if _STATES[job.state.name] in _LIVE:
                 self.cancel(job.name)
         labels = {
             "ml_platform_environment": self._prefix,
@@ -98,6 +96,11 @@ class GcpJobRunner:
             remote_jobs.write_order(spec, Path(folder))
             self._bucket.upload(Path(folder), f"{self._folder(labels)}/order")
         return self._create(self._request(spec, labels))
+
+    def find(self, spec: JobSpec) -> str | None:
+        """As the role promises."""
+        name, wanted = self._called(spec)
+        return next((str(job.name) for job in self._jobs(name) if _stands(job, wanted)), None)
 
     def status(self, job_id: str) -> JobStatus:
         """As the role promises."""
@@ -139,6 +142,13 @@ class GcpJobRunner:
             raise PlatformError(f"folder {into} holds files already, but a result is put into a new or an empty one")
         self._bucket.download(f"{self._folder(self._job(job_id).labels)}/output", into)
         return into
+
+    def _called(self, spec: JobSpec) -> tuple[str, str]:
+        """The labels of the spec's job: its name, and the fingerprint of what it does."""
+        from ml_platform.engine import remote_jobs
+
+        name = remote_jobs.job_name(self._prefix, spec.name, _LABEL_CHARACTERS)
+        return name, remote_jobs.fingerprint(spec)[:_LABEL_CHARACTERS]
 
     def _job(self, job_id: str) -> Any:
         """The custom job, which is of our environment. Raises NotFoundError."""
@@ -207,6 +217,12 @@ class GcpJobRunner:
 
     def _folder(self, labels: Mapping[str, str]) -> str:
         return f"{self._prefix}/jobs/{labels['ml_platform_job']}/{labels['ml_platform_attempt']}"
+
+
+def _stands(job: Any, fingerprint: str) -> bool:
+    """Whether the job does, or did, what is asked for."""
+    same = job.labels["ml_platform_fingerprint"] == fingerprint
+    return bool(same and _STATES[job.state.name] in (*_LIVE, "succeeded"))
 
 
 def _filter(environment: str, label: str, value: str) -> str:

@@ -7,7 +7,14 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from ml_platform.errors import NotFoundError, PlatformError, ServiceError, TransientServiceError, missing_extra
+from ml_platform.errors import (
+    NotFoundError,
+    PlatformError,
+    RefusedError,
+    ServiceError,
+    TransientServiceError,
+    missing_extra,
+)
 
 _CALL_SECONDS = 60.0
 _TRY_SECONDS = 20.0  # in which a call that is throttled, or that the service fails at, is made again
@@ -153,8 +160,8 @@ def _passing(permission: str, error: BaseException) -> TransientServiceError:
     )
 
 
-def _refused(permission: str, error: Exception) -> ServiceError:
-    return ServiceError(
+def _refused(permission: str, error: Exception) -> RefusedError:
+    return RefusedError(
         f"{permission} is refused by Google Cloud, but is needed: {error}",
         allowed=f"It takes credentials that are valid now and have the permission {permission}",
         remedy="Renew them (gcloud auth application-default login), or grant the permission to their account",

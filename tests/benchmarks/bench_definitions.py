@@ -5,7 +5,6 @@ CPU seconds of fresh processes, side by side, printed against the goals and kept
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import shutil
@@ -16,8 +15,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from kept import keep
+
 ROOT = Path(__file__).parent.parent.parent
-KEPT = ROOT / "docs" / "bench.json"
 TABLES, SOURCES, COLUMNS, RUNS = 1000, 40, 12, 5
 GOALS = {"flights_to_dagster": 1.5, "thousand_tables_warm": 3.0, "thousand_tables_cold": 12.0}
 DAGSTER = "import dagster"
@@ -30,15 +30,10 @@ THOUSAND = (
 
 
 def main() -> None:
-    """Prints each figure against its goal and keeps them beside those of the other benchmarks."""
+    """Keeps each figure and its goal."""
     with tempfile.TemporaryDirectory() as scratch:
         found = measured(Path(scratch))
-    for name, goal in GOALS.items():
-        print(f"{name}: {found[name]}, goal {goal}")
-    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    ratios = kept.get("ratios", {}) | {"flights_to_dagster": found["flights_to_dagster"]}
-    kept |= {"definitions": {"goals": GOALS, **found}, "ratios": ratios}
-    KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+    keep("definitions", {"goals": GOALS, **found})
 
 
 def measured(scratch: Path) -> dict[str, float]:

@@ -3,17 +3,14 @@ seconds on two cores; the figures are printed and kept in docs/bench.json."""
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import resource
 import subprocess
 import tempfile
 import time
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
-KEPT = ROOT / "docs" / "bench.json"
+from kept import ROOT, keep
+
 GOALS = {"first": 240.0, "again": 30.0}
 
 
@@ -39,10 +36,7 @@ def main() -> None:
         finally:
             stop = ["make", "--no-print-directory", "stop"]
             subprocess.run(stop, env={**os.environ, "ML_PLATFORM_HOME": home}, check=False, cwd=ROOT)
-    for name, goal in GOALS.items():
-        print(f"{name}: {found[name]}, goal {goal:.0f} s")
-    kept = {"python": platform.python_version(), "cores": os.cpu_count(), "goals_seconds": GOALS, "make_run": found}
-    KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+    keep("make_run", {"goals_seconds": GOALS, **found})
 
 
 if __name__ == "__main__":

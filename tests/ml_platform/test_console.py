@@ -162,7 +162,7 @@ import dagster as dg
 
 @dg.asset(key=["landing", "shop"])
 def shop():
-    ranks = {"test_roc_auc": 0.75, "test_log_loss": 0.5}
+    ranks = {"test_roc_auc": 0.75000000000000011, "test_log_loss": 0.5}
     is_near = {"test_brier": 0.2, "test_expected_calibration_error": 0.0125}
     return dg.MaterializeResult(metadata={**ranks, **is_near, "ask": "curl -s http://127.0.0.1:1/v2"})
 """
@@ -173,6 +173,8 @@ def shop():
         "model on the test split: roc_auc 0.7500, log_loss 0.5000, brier 0.2000, expected_calibration_error 0.0125"
         in out
     )
+    assert 'in every digit: {"brier": 0.2, "expected_calibration_error": 0.0125, "log_loss": 0.5, ' in out
+    assert '"roc_auc": 0.7500000000000001}' in out
     assert "ask the endpoint:\n  curl -s http://127.0.0.1:1/v2" in out
     assert "open the UI: make ui" in out
 

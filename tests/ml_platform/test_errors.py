@@ -26,6 +26,7 @@ def test_empty_parts_and_closing_stops_leave_no_trace() -> None:
         (errors.NotFoundError, False),
         (errors.GateRefusedError, False),
         (errors.ServiceError, False),
+        (errors.RefusedError, False),
         (errors.TransientServiceError, True),
     ],
 )

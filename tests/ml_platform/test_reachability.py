@@ -51,6 +51,49 @@ def test_a_managed_endpoint_is_refused_a_local_store_and_a_local_log(monkeypatch
     require_reachable(bound(endpoint_host=asked, prediction_log=Binding("prediction_log", "gcp", {})))
 
 
+@pytest.mark.parametrize(
+    ("settings", "reached"),
+    [
+        ({"remote": "sc://127.0.0.1:15002"}, {"embedded", "aws", "gcp"}),
+        ({"remote": "sc://localhost:15002/;user_id=ann"}, {"embedded", "aws", "gcp"}),
+        ({"remote": "sc://[::1]:15002"}, {"embedded", "aws", "gcp"}),
+        ({"remote": "sc://spark.internal:15002"}, {"aws", "gcp"}),
+        ({"remote": "sc://10.0.0.7:15002"}, {"aws", "gcp"}),
+        ({"cluster_id": "0123-456789-abcdefgh"}, {"aws", "databricks"}),
+    ],
+)
+def test_what_spark_sees_depends_on_where_it_is(settings: dict[str, str], reached: set[str]) -> None:
+    compute = Binding("compute", "databricks", settings)
+    # tables are sent along to jobs, so that only the queries' own way is looked at
+    jobs = Binding("job_runner", "embedded", {"home": "", "stages": True})
+
+    def passes(service: str) -> bool:
+        try:
+            require_reachable(bound(compute=compute, job_runner=jobs, lakehouse=Binding("lakehouse", service, {})))
+        except BindingError:
+            return False
+        return True
+
+    assert {service for service in binding.players("lakehouse") if passes(service)} == reached
+
+
+def test_a_cluster_with_a_local_lakehouse_is_refused_by_the_lines_of_the_profile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(BindingError) as told:
+        require_reachable(bound(compute=Binding("compute", "databricks", {"cluster_id": "0123-456789-abcdefgh"})))
+    assert str(told.value) == (
+        "resources/profiles/local.yaml:3: the lakehouse is embedded, but the queries of the compute run in databricks "
+        "(resources/profiles/local.yaml:6) and cannot see it. What would work: lakehouse.service: aws; or "
+        "lakehouse.service: databricks."
+    )
+    # a server's place may be in a variable, and a Spark that is nowhere is told when definitions load
+    monkeypatch.setenv("ML_PLATFORM_COMPUTE__REMOTE", "sc://127.0.0.1:15002")
+    require_reachable(bound(compute=Binding("compute", "databricks", {"remote": "${ML_PLATFORM_COMPUTE__REMOTE}"})))
+    with pytest.raises(BindingError, match="one of them says where Spark is"):
+        require_reachable(bound(compute=Binding("compute", "databricks", {})))
+
+
 def test_a_service_that_a_variable_named_is_told_by_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ML_PLATFORM_JOB_RUNNER", "databricks")
     with pytest.raises(BindingError, match=r"run in databricks \(ML_PLATFORM_JOB_RUNNER\)"):

@@ -9,6 +9,7 @@ from threading import RLock
 from typing import Any
 
 from ml_platform.testing.faults import Faults
+from ml_platform.testing.told import Told
 from resources.aws.testing.service_model import Refusal
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -21,13 +22,15 @@ _PAGE = 100
 class Account:
     """One account in one region.
 
-    home: folder of its containers. s3_address: of the S3 that it and its containers talk to.
+    home: folder of its containers. s3_address: of the S3 that it and its containers talk to. told: what is asked of it,
+    and printed in it.
     """
 
-    def __init__(self, home: Path, s3_address: str) -> None:
+    def __init__(self, home: Path, s3_address: str, told: Told | None = None) -> None:
         import boto3
 
         self.home = home
+        self.told = told or Told(home / "told")
         self.faults = Faults()
         self.lock = RLock()
         self.logs: dict[str, dict[str, tuple[datetime, Callable[[], str]]]] = {}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
+from ml_platform.records.table import Location
 from ml_platform.testing.stand_in import Cloud, injector, running
 from resources.aws.testing import sagemaker
 from resources.aws.testing.account import ACCOUNT, KEYS, REGION, TRAP
@@ -16,7 +18,11 @@ BUCKET = "ml-platform"
 @contextmanager
 def cloud() -> Iterator[Cloud]:
     """An account with one empty bucket; everything has ended, and is forgotten, afterwards."""
-    with s3(BUCKET) as store, running(sagemaker.__name__, store.settings["endpoint_url"]) as address:
+    with (
+        TemporaryDirectory() as told,
+        s3(BUCKET) as store,
+        running(sagemaker.__name__, store.settings["endpoint_url"], told) as address,
+    ):
         environment = {
             **KEYS,
             "AWS_REGION": REGION,
@@ -37,4 +43,5 @@ def cloud() -> Iterator[Cloud]:
             "ML_PLATFORM_JOB_RUNNER__POLL_SECONDS": "0.2",
             "ML_PLATFORM_ENDPOINT_HOST__POLL_SECONDS": "0.2",
         }
-        yield Cloud(environment, injector(address), (KEYS["AWS_SECRET_ACCESS_KEY"],), (store.objects,))
+        inject = injector(address, store.settings["endpoint_url"])
+        yield Cloud(environment, inject, (KEYS["AWS_SECRET_ACCESS_KEY"],), (store.objects, Location("", told)))

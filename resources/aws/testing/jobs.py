@@ -147,7 +147,7 @@ class Jobs:
         """The container's exit code, and whether it ended before its time limit."""
         dies, hangs = self._account.faults.take("job_dies"), self._account.faults.take("job_hangs")
         if not hangs:
-            job.container = Container.start(program(job), job.folder, self._environment(job))
+            job.container = Container.start(program(job), job.folder, self._environment(job), self._account.told.log())
             stream = f"{job.name}/algo-1-{int(job.created.timestamp())}"
             self._account.print_to(f"/aws/sagemaker/{self._noun}s", stream, job.container.output)
         ends = time.monotonic() + job.seconds

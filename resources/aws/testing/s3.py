@@ -13,9 +13,16 @@ from threading import Lock
 from typing import Any
 
 from ml_platform.records.table import Location
+from ml_platform.testing.faults import PATH, Fault, Faults
 from ml_platform.testing.stand_in import end_with_caller, running
 
 _REGION = "us-east-1"
+_REFUSED: Mapping[Fault, tuple[str, str]] = {
+    "store_throttled": ("503 Slow Down", "SlowDown"),
+    "store_broken": ("500 Internal Server Error", "InternalError"),
+}
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,38 @@ def s3(bucket: str) -> Iterator[S3]:
         )
 
 
-def _one_at_a_time(app: Callable[..., Iterable[bytes]]) -> Callable[..., list[bytes]]:
+def faulty(app: Application, faults: Faults) -> Application:
+    """The application with the faults that it is told of."""
+
+    def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"].startswith(f"{PATH}/"):
+            *_, fault, times = environ["PATH_INFO"].split("/")
+            faults.set(fault, int(times))
+            start("204 No Content", [])
+            return [b""]
+        for fault, (status, code) in _REFUSED.items():
+            if faults.take(fault):
+                # What is left of a request would be read as the connection's next.
+                environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+                return _refusal(start, status, code)
+        said: list[Any] = []
+        content = list(app(environ, lambda *head: said.extend(head)))
+        created = environ["REQUEST_METHOD"] == "PUT" and "HTTP_IF_NONE_MATCH" in environ and said[0].startswith("200")
+        if created and faults.take("store_unanswered"):
+            return _refusal(start, *_REFUSED["store_broken"])
+        start(*said)
+        return content
+
+    return answer
+
+
+def _refusal(start: Callable[..., Any], status: str, code: str) -> list[bytes]:
+    content = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code></Error>'.encode()
+    start(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(content)))])
+    return [content]
+
+
+def _one_at_a_time(app: Application) -> Application:
     """The application with atomic requests: moto looks whether a key is there and writes it in two steps."""
     lock = Lock()
 
@@ -73,7 +111,7 @@ def _serve(bucket: str) -> None:
             """Says nothing."""
 
     s3_backends["123456789012"]["aws"].create_bucket(bucket, _REGION)
-    app = _one_at_a_time(create_backend_app("s3"))
+    app = faulty(_one_at_a_time(create_backend_app("s3")), Faults())
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
     end_with_caller(server.shutdown)
     print(f"http://127.0.0.1:{server.port}", flush=True)

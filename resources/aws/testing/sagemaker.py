@@ -1,6 +1,7 @@
 """A stand-in for Amazon SageMaker, its runtime and the logs of its containers, as one server on loopback.
 
-As a program, `python -m resources.aws.testing.sagemaker S3_ADDRESS` prints its address and serves until its input ends.
+As a program, `python -m resources.aws.testing.sagemaker S3_ADDRESS TOLD` prints its address and serves until its input
+ends; what it is told is kept in the folder TOLD.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from typing import TYPE_CHECKING, Any, cast
 from ml_platform.testing import faults
 from ml_platform.testing.faults import FAULTS, Fault
 from ml_platform.testing.stand_in import serve
-from resources.aws.testing.account import REGION, Account
+from ml_platform.testing.told import Told
+from resources.aws.testing.account import ACCOUNT, REGION, Account
 from resources.aws.testing.endpoints import Declared, Endpoints
 from resources.aws.testing.jobs import Jobs
 from resources.aws.testing.service_model import Refusal, check_answer, check_request, operation
@@ -35,6 +37,11 @@ _TROUBLE: Mapping[Fault, Refusal] = {
     "throttled": Refusal("ThrottlingException", "Rate exceeded"),
     "broken": Refusal("InternalFailure", "The request processing has failed because of an unknown error.", 500),
     "expired": Refusal("ExpiredTokenException", "The security token included in the request is expired"),
+    "denied": Refusal(
+        "AccessDeniedException",
+        f"User: arn:aws:sts::{ACCOUNT}:assumed-role/nobody/session is not authorized to perform this action because no "
+        "identity-based policy allows it",
+    ),
 }
 
 Operation = Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -170,6 +177,7 @@ def application(account: Account) -> Starlette:
 def _answered(plane: SageMaker, request: Request, body: bytes, work: Callable[..., Response]) -> Response:
     from starlette.responses import Response
 
+    plane.account.told.keep(request.headers.get("x-amz-target", request.url.path), body)
     try:
         if "Credential=" not in request.headers.get("authorization", ""):
             raise Refusal("MissingAuthenticationTokenException", "Missing Authentication Token", 403)
@@ -222,4 +230,4 @@ def _plain(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    serve(application(Account(Path(tempfile.mkdtemp(prefix="sagemaker-")), sys.argv[1])))
+    serve(application(Account(Path(tempfile.mkdtemp(prefix="sagemaker-")), sys.argv[1], Told(Path(sys.argv[2])))))

@@ -85,7 +85,8 @@ def _start(account: Account, endpoint: str, variant: Mapping[str, Any], model: M
     own = {"SAGEMAKER_BASE_DIR": str(base), "SAGEMAKER_BIND_TO_PORT": str(port)}
     given = model["PrimaryContainer"].get("Environment", {})
     # The service passes `serve` to the image, and nothing else.
-    container = Container.start(["resources.aws.edge", "serve"], folder, {**account.environment, **own, **given})
+    variables = {**account.environment, **own, **given}
+    container = Container.start(["resources.aws.edge", "serve"], folder, variables, account.told.log())
     name = variant["VariantName"]
     account.print_to(f"/aws/sagemaker/Endpoints/{endpoint}", f"{name}/i-{container.pid:017x}", container.output)
     return Server(name, variant["InitialVariantWeight"], container, f"http://127.0.0.1:{port}")

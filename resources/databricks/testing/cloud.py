@@ -29,7 +29,8 @@ def cloud() -> Iterator[Cloud]:
         _furnish(address)
         environment = _environment(address, store.settings["region"])
         secrets = (store.environment["AWS_SECRET_ACCESS_KEY"], state.USER_TOKEN, state.JOB_TOKEN, state.LENT)
-        yield Cloud(environment, injector(address), secrets, (store.objects, Location("", folder)))
+        inject = injector(address, store.settings["endpoint_url"])
+        yield Cloud(environment, inject, secrets, (store.objects, Location("", folder)))
 
 
 def _furnish(address: str) -> None:

@@ -172,7 +172,7 @@ class Runs:
         with self._starting:
             started = Container.start(command, machine, given)
             (machine / "container.log").rename(own / "container.log")
-        return Container(started.process, own)
+        return Container(started.process, own, own / "container.log")
 
     def _watched(self, run: OneTimeRun, container: Container | None, dies: bool) -> tuple[Result, str]:
         """How the run ended, once its process has or is to."""

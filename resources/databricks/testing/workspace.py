@@ -92,6 +92,8 @@ def _admit(state: State, request: Request) -> None:
         raise ApiError(401, "UNAUTHENTICATED", "Credential was not sent or was of an unsupported type for this API.")
     if token not in state.tokens or state.faults.take("expired"):
         raise ApiError(403, "PERMISSION_DENIED", "Invalid access token.")
+    if state.faults.take("denied"):
+        raise ApiError(403, "PERMISSION_DENIED", "User does not have permission to do this.")
     if state.faults.take("throttled"):
         raise ApiError(429, "REQUEST_LIMIT_EXCEEDED", "Current request has to be throttled. Please try again later.")
     if state.faults.take("broken"):

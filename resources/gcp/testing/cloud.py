@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
 from ml_platform.records.table import Location
 from ml_platform.testing.stand_in import Cloud, injector
@@ -19,7 +20,7 @@ _TOKEN = "nobodys-access-token"  # noqa: S105 - nobody's
 @contextmanager
 def cloud() -> Iterator[Cloud]:
     """A project with one empty bucket; everything has ended, and is forgotten, afterwards."""
-    with gcs(BUCKET) as store, vertex(store.address) as address:
+    with TemporaryDirectory() as told, gcs(BUCKET) as store, vertex(store.address, told) as address:
         environment = {
             **store.environment,
             # Google's SDK would look for the metadata server of a machine of Google's.
@@ -36,4 +37,9 @@ def cloud() -> Iterator[Cloud]:
             "ML_PLATFORM_ENDPOINT_HOST__API_ENDPOINT": address,
             "ML_PLATFORM_ENDPOINT_HOST__POLL_SECONDS": "0.2",
         }
-        yield Cloud(environment, injector(address), (_TOKEN, PRIVATE_KEY), (Location("", f"gs://{BUCKET}"),))
+        yield Cloud(
+            environment,
+            injector(address, store.address),
+            (_TOKEN, PRIVATE_KEY),
+            (Location("", f"gs://{BUCKET}"), Location("", told)),
+        )

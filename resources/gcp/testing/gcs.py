@@ -14,12 +14,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from ml_platform.testing.faults import PATH, Fault, Faults
 from ml_platform.testing.stand_in import running, serve
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+    from starlette.requests import Request
 
 PRIVATE_KEY = "nobodys-private-key"
+_REFUSED: Mapping[Fault, tuple[int, str, str]] = {
+    "store_throttled": (429, "SlowDown", "The rate of requests to the bucket is too high."),
+    "store_broken": (500, "InternalError", "We encountered an internal error. Please try again."),
+}
 _METHODS = ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"]
 
 
@@ -50,23 +56,40 @@ def write_key(path: Path, address: str) -> None:
 def application(bucket: str) -> Starlette:
     """The stand-in as an ASGI application; its event loop has one thread, which makes every change atomic."""
     from starlette.applications import Starlette
-    from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import Route
 
     from resources.gcp.testing import gcs_json, gcs_xml
     from resources.gcp.testing.gcs_objects import GcsError, Objects
 
-    objects = Objects({bucket: {}})
+    objects, faults = Objects({bucket: {}}), Faults()
+
+    async def inject(request: Request) -> Response:
+        faults.set(request.path_params["fault"], int(request.path_params["times"]))
+        return Response(status_code=204)
 
     async def answer(request: Request) -> Response:
         json_spoken = gcs_json.spoken(request)
+        await request.body()  # what is left of a request would be read as the connection's next
         try:
-            return await (gcs_json.answer if json_spoken else gcs_xml.answer)(request, objects)
+            for fault, refusal in _REFUSED.items():
+                if faults.take(fault):
+                    raise GcsError(*refusal)
+            answered = await (gcs_json.answer if json_spoken else gcs_xml.answer)(request, objects)
+            if _creates(request) and answered.status_code == 200 and faults.take("store_unanswered"):
+                raise GcsError(*_REFUSED["store_broken"])
+            return answered
         except GcsError as error:
             return (gcs_json.refusal if json_spoken else gcs_xml.refusal)(error)
 
-    return Starlette(routes=[Route("/{path:path}", answer, methods=_METHODS)])
+    told = Route(f"{PATH}/{{fault}}/{{times}}", inject, methods=["PUT"])
+    return Starlette(routes=[told, Route("/{path:path}", answer, methods=_METHODS)])
+
+
+def _creates(request: Request) -> bool:
+    """Whether a request makes an object that may not be there yet."""
+    asked = (request.headers.get("x-goog-if-generation-match"), request.query_params.get("ifGenerationMatch"))
+    return request.method in ("PUT", "POST") and "0" in asked
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A stand-in for Vertex AI on loopback: custom jobs, models, endpoints and predictions, all of them really run.
 
-As a program, `python -m resources.gcp.testing.vertex STORAGE` prints its address and serves until its input ends.
-STORAGE is the address of a Cloud Storage that its containers reach.
+As a program, `python -m resources.gcp.testing.vertex STORAGE TOLD` prints its address and serves until its input ends.
+STORAGE is the address of a Cloud Storage that its containers reach; what it is told is kept in the folder TOLD.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_platform.testing.faults import PATH, Faults
 from ml_platform.testing.stand_in import running, serve
+from ml_platform.testing.told import Told
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -27,17 +28,18 @@ _REFUSED = {
     "throttled": ("RESOURCE_EXHAUSTED", "Quota exceeded for quota metric 'Requests' of service aiplatform."),
     "broken": ("INTERNAL", "Internal error encountered."),
     "expired": ("UNAUTHENTICATED", "Request had invalid authentication credentials. Expected OAuth 2 access token."),
+    "denied": ("PERMISSION_DENIED", "Permission denied on resource (or it may not exist)."),
 }
 
 
 @contextmanager
-def vertex(storage: str) -> Iterator[str]:
-    """The address of the stand-in; it, its jobs and its servers have ended afterwards."""
-    with running(__name__, storage) as address:
+def vertex(storage: str, told: str) -> Iterator[str]:
+    """The address of the stand-in; it, its jobs and its servers have ended afterwards. told: what it heard."""
+    with running(__name__, storage, told) as address:
         yield address
 
 
-def application(home: Path, storage: str) -> Starlette:
+def application(home: Path, storage: str, told: Told) -> Starlette:
     """The stand-in as an ASGI application. home: folder of its containers."""
     from starlette.applications import Starlette
     from starlette.responses import JSONResponse, Response
@@ -46,7 +48,7 @@ def application(home: Path, storage: str) -> Starlette:
     from resources.gcp.testing.vertex_containers import Containers
     from resources.gcp.testing.vertex_error import VertexError
 
-    faults, containers = Faults(), Containers(home, storage)
+    faults, containers = Faults(), Containers(home, storage, told)
     methods = _methods(containers, faults)
 
     async def inject(request: Request) -> Response:
@@ -54,6 +56,7 @@ def application(home: Path, storage: str) -> Starlette:
         return Response(status_code=204)
 
     async def answer(request: Request) -> Response:
+        told.keep(request.url.path, await request.body())
         try:
             return Response(await _answer(request, methods, faults), media_type="application/json")
         except VertexError as error:
@@ -66,9 +69,9 @@ def application(home: Path, storage: str) -> Starlette:
         finally:
             containers.end()
 
-    told = Route(f"{PATH}/{{fault}}/{{times}}", inject, methods=["PUT"])
+    injected = Route(f"{PATH}/{{fault}}/{{times}}", inject, methods=["PUT"])
     called = Route("/{path:path}", answer, methods=["GET", "POST", "PATCH", "PUT", "DELETE"])
-    return Starlette(routes=[told, called], lifespan=ending)
+    return Starlette(routes=[injected, called], lifespan=ending)
 
 
 def _methods(containers: Any, faults: Faults) -> dict[str, Callable[[Any], Awaitable[Any]]]:
@@ -105,4 +108,4 @@ async def _answer(request: Request, methods: dict[str, Callable[[Any], Awaitable
 
 if __name__ == "__main__":
     with TemporaryDirectory() as folder:
-        serve(application(Path(folder), sys.argv[1]))
+        serve(application(Path(folder), sys.argv[1], Told(Path(sys.argv[2]))))

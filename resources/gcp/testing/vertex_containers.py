@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from ml_platform.testing.container import Container
+from ml_platform.testing.told import Told
 from resources.gcp.testing.gcs import write_key
 from resources.gcp.testing.vertex_error import VertexError
 
 
 class Containers:
-    """home: a folder for each. storage: address of the Cloud Storage that they reach by their service account."""
+    """home: a folder for each. storage: address of the Cloud Storage that they reach by their service account.
 
-    def __init__(self, home: Path, storage: str) -> None:
+    told: where they print to.
+    """
+
+    def __init__(self, home: Path, storage: str, told: Told) -> None:
         self._home = home
+        self._told = told
         self._storage = storage
         self._all: list[Container] = []
 
@@ -33,7 +38,7 @@ class Containers:
         write_key(key, self._storage)
         identity = {"GOOGLE_SERVICE_ACCOUNT": str(key), "STORAGE_EMULATOR_HOST": self._storage}
         given = {variable.name: variable.value for variable in variables}
-        container = Container.start(words[2:], folder, {**given, **own, **identity})
+        container = Container.start(words[2:], folder, {**given, **own, **identity}, self._told.log())
         self._all.append(container)
         return container
 

@@ -106,7 +106,7 @@ class CustomJobs:
         if code:
             shown = code if code > 0 else 128 - code
             said = f"The replica workerpool0-0 exited with a non-zero status of {shown}."
-            raise VertexError("INVALID_ARGUMENT", f"{said} Its log is {container.folder}/container.log")
+            raise VertexError("INVALID_ARGUMENT", f"{said} Its log is {container.log}")
         return _move(job, _State.JOB_STATE_SUCCEEDED)
 
 

@@ -23,7 +23,7 @@ _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 10.0
 _NOT_READY = (
     "Model server never became ready. Please validate that your model file or container configuration are valid. "
-    "Model server logs can be found at {}/container.log."
+    "Model server logs can be found at {}."
 )
 
 
@@ -61,7 +61,7 @@ class Server:
             if healthy and await self._answers():
                 return
         await self.end()
-        raise VertexError("FAILED_PRECONDITION", _NOT_READY.format(self._container.folder))
+        raise VertexError("FAILED_PRECONDITION", _NOT_READY.format(self._container.log))
 
     async def predict(self, request: Any) -> list[Any]:
         """The predictions. Raises VertexError with what the container said where it gave none."""

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from ml_platform.errors import DeclarationError
 from ml_platform.testing.project import Project
-from ml_platform.testing.shop import EVERYTHING, LANDING, MONTHS, STORES, Made, orders
+from ml_platform.testing.shop import EVERYTHING, LANDING, MONTHS, STORES, Made, declaration, orders, project
 
 
 def keys(found: object) -> set[str]:
@@ -106,7 +111,7 @@ def test_query_that_does_not_run_fails_with_the_engines_words(tables: Project) -
             "silver/orders/defs.yaml",
             "merge",
             "upsert",
-            "write is 'upsert', but that cannot be: .*'overwrite' or",
+            "write is 'upsert', but that cannot be: .*'overwrite', 'append', 'merge' or",
         ),
         ("silver/orders/defs.yaml", ".Table", ".Tabel", "no such component. Did you mean ml_platform.components.Table"),
         ("silver/orders/defs.yaml", "type:", "type: [", "the file is not YAML"),
@@ -116,3 +121,80 @@ def test_wrong_declaration_is_refused_by_file(shop: Project, path: str, old: str
     shop.change(path, old, new)
     with pytest.raises(DeclarationError, match=rf"{path}.*{message}"):
         _ = shop.definitions
+
+
+def test_back_dated_file_travels_down_and_only_what_it_touches_is_read_and_made(shop: Project) -> None:
+    tables = "group:bronze or group:silver or group:gold"
+    shop.run(tables, EVERYTHING)
+    # given one late order of February among 240
+    shop.land(LANDING, "orders/late.csv", orders("2024-02", 1, first=60))
+    ran = shop.run(tables, EVERYTHING)
+    # then the merge reads that row alone
+    silver, gold, totals = (ran.said[key] for key in ("silver/orders", "gold/store_month", "gold/totals"))
+    assert (silver["reading"], silver["rows_read"], silver["rows_in_inputs"]) == ("incremental", 1, 241)
+    assert silver["rows_added"] - silver["rows_removed"] == 1
+    # the partitioned table below reads February, with the stores that it looks up, and makes no other month
+    assert gold["rows_read"] == 61 + len(STORES)
+    outcomes = {month: said["partition_outcome"] for month, said in ran.partitions["gold/store_month"].items()}
+    assert outcomes == {month: "made" if month == "2024-02" else "unchanged" for month in MONTHS}
+    # and one row of all months says that it read everything
+    assert (totals["rows_read"], totals["reading"]) == (241, "full, because what is overwritten is made whole")
+    assert shop.rows("gold/totals")[0]["orders"] == 241
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from ml_platform.testing import shop
+
+project = shop.project(Path(sys.argv[1]))
+project.write("gold/totals/totals.sql", "")
+(project.root / "gold/totals/totals.sql").unlink()
+project.change("gold/totals/defs.yaml", "together.", "together.\\n  inputs: [gold/store_month]")
+project.write("gold/totals/totals.py", "import os\\n\\ndef totals(store_month):\\n    os.kill(os.getpid(), 9)\\n")
+project.run("group:bronze or group:silver or group:gold", shop.EVERYTHING)
+"""
+
+
+def test_backfill_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+    # given a run of all months that is killed at its last table
+    done = subprocess.run([sys.executable, "-P", "-c", KILLED, str(tmp_path)], capture_output=True, check=False)
+    assert done.returncode == -9
+    # when the same is asked again
+    ran = project(tmp_path).run("group:bronze or group:silver or group:gold", EVERYTHING)
+    # then what was committed is not done again
+    assert ran.success
+    made = {key: said["outcome"] == "unchanged" for key, said in ran.said.items()}
+    assert made == {
+        "bronze/orders": True,
+        "bronze/stores": True,
+        "silver/orders": True,
+        "gold/store_month": True,
+        "gold/totals": False,
+    }
+    assert ran.said["silver/orders"]["rows_read"] == 0
+
+
+def test_history_is_made_of_what_a_query_selects(shop: Project) -> None:
+    shop.write(
+        "silver/store_amounts/defs.yaml",
+        declaration(
+            "Table",
+            """
+            description: What each store sold last, and until when that was so.
+            key: [store]
+            write: history
+            newest: event_time
+            """,
+        ),
+    )
+    shop.write("silver/store_amounts/store_amounts.sql", "SELECT store, event_time, returned FROM bronze.orders\n")
+    shop.run("group:bronze", EVERYTHING)
+    shop.run('key:"silver/store_amounts"')
+    rows = shop.rows("silver/store_amounts")
+    assert {row["store"] for row in rows if row["is_current"]} == set(STORES)
+    for store in STORES:
+        mine = sorted((row for row in rows if row["store"] == store), key=lambda row: row["valid_from"])
+        assert [row["valid_to"] for row in mine[:-1]] == [row["valid_from"] for row in mine[1:]]
+        assert all(one["returned"] != other["returned"] for one, other in itertools.pairwise(mine))
+    assert shop.run('key:"silver/store_amounts"').said["silver/store_amounts"]["outcome"] == "unchanged"

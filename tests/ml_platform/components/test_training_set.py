@@ -62,14 +62,21 @@ def test_wrong_declaration_is_refused_by_its_own_file(shop: Project, old: str, n
             'validate: ["2024-02"',
             "the split train is 2024-01 to 2024-02, but it is empty or runs",
         ),
-        ("label: returned", "label: came_back", "silver/orders has no column came_back, but a training set is made"),
         ("  label:", "  where: retrned\n  label:", "retrned"),
     ],
 )
-def test_wrong_split_label_or_predicate_fails_the_run(tables: Project, old: str, new: str, message: str) -> None:
+def test_wrong_split_or_predicate_fails_the_run(tables: Project, old: str, new: str, message: str) -> None:
     tables.change("training_sets/returns/defs.yaml", old, new)
     ran = tables.run("group:training_sets")
     assert message in ran.failures["training_sets/returns"]
+
+
+def test_label_that_the_events_do_not_have_is_refused(shop: Project) -> None:
+    shop.change("training_sets/returns/defs.yaml", "label: returned", "label: came_back")
+    with pytest.raises(
+        DeclarationError, match=r"training_sets/returns/defs.yaml: it builds on a column came_back, but"
+    ):
+        _ = shop.definitions
 
 
 def test_views_that_give_one_column_twice_fail_the_run(tables: Project) -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -9,7 +12,7 @@ from deltalake import DeltaTable, Schema
 
 from ml_platform.engine import delta_log
 from ml_platform.engine.staging import stage
-from ml_platform.errors import ConflictError
+from ml_platform.errors import ConflictError, ServiceError
 from ml_platform.records.table import Location, StagedFiles
 
 
@@ -64,3 +67,81 @@ def test_credentials_do_not_reach_the_log(tmp_path: Path) -> None:
     log = (tmp_path / "table" / "_delta_log" / f"{0:020}.json").read_text()
     assert [json.loads(line) for line in log.splitlines()]
     assert "canary-1" not in log
+
+
+def broken(path: Path, kept: int) -> None:
+    path.write_bytes(path.read_bytes()[:kept])
+
+
+@pytest.mark.parametrize(
+    ("harm", "last"),
+    [
+        (lambda log: broken(log / f"{3:020}.json", 40), 2),
+        (lambda log: broken(log / f"{3:020}.json", 0), 2),
+        (lambda log: (log / f"{3:020}.json").write_bytes(b"\xff\x00garbage"), 2),
+        (lambda log: broken(log / f"{2:020}.json", 40), 1),
+        (lambda log: (log / f"{2:020}.json").unlink(), 1),
+        (lambda log: (log / f"{0:020}.json").unlink(), None),
+        (lambda log: checkpointed(log).write_bytes(b"garbage"), 2),
+        (lambda log: checkpointed(log).unlink(), 2),
+    ],
+    ids=["torn", "empty", "garbage", "torn within", "lost within", "lost first", "bad checkpoint", "lost checkpoint"],
+)
+def test_broken_log_is_told_with_the_last_version_that_reads(location: Location, harm: Any, last: int | None) -> None:
+    # given four versions of one row each
+    delta_log.create(staged(location, 0), adding(staged(location, 0)))
+    for number in (1, 2, 3):
+        delta_log.append(location, DeltaTable(location.uri), adding(staged(location, number)))
+    harm(Path(location.uri) / "_delta_log")
+    # then the newest is an error, and not an older table
+    said = f"Version {last} is the last" if last is not None else "No version of it"
+    with pytest.raises(
+        ServiceError, match=rf"the log of the table a/b cannot be read, .*{said} .*can be read|{said} can"
+    ):
+        delta_log.opened(location)
+    # and the last good one still reads
+    if last is not None:
+        table = delta_log.opened(location, last)
+        assert table is not None
+        assert len(table.file_uris()) == last + 1
+
+
+def checkpointed(log: Path) -> Path:
+    DeltaTable(log.parent).create_checkpoint()
+    return log / f"{3:020}.checkpoint.parquet"
+
+
+FULL_AT_THE_LOG = """
+import resource, sys
+import pyarrow as pa
+from ml_platform.engine import delta
+from ml_platform.engine.staging import present, stage, undone_on_failure
+from ml_platform.errors import ServiceError
+from ml_platform.records.table import Location
+
+location = Location("a/b", sys.argv[1])
+rows = pa.table({"n": [1, 2]})
+read, stood = delta.snapshot(location), present(location)
+staged = stage(rows.to_batches(), rows.schema, location)
+resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+try:
+    with undone_on_failure(staged, stood):
+        delta.commit(staged, read=read, replaced=(), transactions={"x": 2}, evidence={})
+except ServiceError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("stands", [True, False], ids=["standing", "new"])
+def test_disk_that_is_full_at_the_log_leaves_the_last_version_and_no_stray_file(
+    location: Location, stands: bool
+) -> None:
+    if stands:
+        delta_log.create(staged(location, 0), adding(staged(location, 0)))
+    before = {path for path in Path(location.uri).rglob("*") if path.is_file()}
+    command = [sys.executable, "-P", "-c", FULL_AT_THE_LOG, location.uri]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert "a/b could not be committed, but" in done.stdout
+    assert {path for path in Path(location.uri).rglob("*") if path.is_file()} == before
+    table = delta_log.opened(location)
+    assert (table is not None and table.version() == 0) if stands else table is None

@@ -192,3 +192,30 @@ def test_writers_of_the_same_rows_do_not_tear_each_others_file(location: Locatio
     assert len(found) == 4
     assert {file.path for files in found for file in files.files} == present(location)
     assert pq.read_table(tmp_path / "flights" / found[0].files[0].path).num_rows == 50_000
+
+
+def test_what_waits_in_memory_is_bounded_however_many_partitions_come(
+    location: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand rows of a hundred partitions, in turn: nobody fills a row group, so somebody has to make room."""
+    monkeypatch.setattr(staging, "_GROUP_ROWS", 50)
+    monkeypatch.setattr(staging, "_WAITING_ROWS", 120)
+    monkeypatch.setattr(staging, "_OPEN_BYTES", 9_000)
+    held: list[tuple[int, int]] = []
+    relieve = staging._relieve
+
+    def relieved(writers: dict[tuple[str, ...], staging._PartitionWriter]) -> None:
+        relieve(writers)
+        held.append((sum(w.waiting_rows for w in writers.values()), sum(w.open_bytes for w in writers.values())))
+
+    monkeypatch.setattr(staging, "_relieve", relieved)
+    table = pa.table({"n": range(1_000), "m": [f"{i % 100:02}" for i in range(1_000)]})
+
+    wholes = stage(table.to_batches(), table.schema, location, ("m",))
+    cut = stage(table.to_batches(max_chunksize=7), table.schema, location, ("m",))
+
+    assert held
+    assert all(rows <= 120 and size <= 9_000 for rows, size in held)
+    assert sorted(delta.read_rows(wholes)["n"].to_pylist()) == list(range(1_000))
+    assert sorted(file.path for file in cut.files) == sorted(file.path for file in wholes.files)
+    assert len(wholes.files) > 100

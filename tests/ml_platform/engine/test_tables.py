@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -473,3 +476,45 @@ def test_the_log_says_what_was_read_and_by_which_code(put: Any, making: Making, 
     log = Path(lakehouse.table("silver/events").uri) / "_delta_log" / f"{0:020}.json"
     said = json.loads(log.read_text().splitlines()[0])["commitInfo"]
     assert (json.loads(said["read"]), json.loads(said["code"])) == ({"bronze/events": 0}, "c0de")
+
+
+FULL = """
+import resource, sys
+from ml_platform.engine.plan import Shape
+from ml_platform.engine.recipe import Recipe
+from ml_platform.engine.tables import make
+from ml_platform.errors import ServiceError
+from resources.embedded.compute import EmbeddedCompute
+from resources.embedded.lakehouse import EmbeddedLakehouse
+
+shape = Shape(("id",), "month", sys.argv[2], "known")
+recipe = Recipe("silver/events", ("bronze/events",), shape, "1", "SELECT * FROM bronze.events")
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    make(recipe, ["2013-01"], ["2013-01"], EmbeddedLakehouse(sys.argv[1]), EmbeddedCompute(threads=1))
+except ServiceError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("write", ["overwrite", "append", "merge"])
+def test_a_disk_that_fills_is_told_and_leaves_the_table_and_no_stray_file(
+    put: Any, making: Making, content: Any, lakehouse: EmbeddedLakehouse, tmp_path: Path, write: Any
+) -> None:
+    # given a table, and then more rows than the disk has room for
+    shape = Shape(key=("id",), partition="month", write=write, newest="known")
+    put("bronze/events", rows(("a", 1, "x", 1)), "month")
+    making(recipe(shape=shape), 1)
+    standing, before = content(), files(lakehouse.table("silver/events"))
+    more = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(2_000)]
+    put("bronze/events", rows(("a", 1, "x", 1), *((text, 1, text, 1) for text in more)), "month")
+    # when it is made
+    command = [sys.executable, "-c", FULL, str(tmp_path / "lakehouse"), write]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    # then the error says so, nothing is left of it, and once there is room it is made
+    assert "but there is no room for it" in done.stdout
+    assert content() == standing
+    assert files(lakehouse.table("silver/events")) == before
+    assert incoming(lakehouse) == []
+    making(recipe(shape=shape), 1)
+    assert len(content()) == 2_001 + (write == "append")

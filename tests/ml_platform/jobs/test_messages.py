@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,44 @@ def test_an_error_on_the_way_is_the_jobs_last_word(tmp_path: Path) -> None:
     closed = lines(tmp_path)[-1]
     assert closed["method"] == "closed"
     assert closed["params"]["exception"]["message"] == "no disk"
+
+
+def said(text: str) -> dict[str, object]:
+    return {"kind": "log", "text": text, "value": None}
+
+
+def test_a_chunk_that_cannot_be_written_is_written_later_and_what_follows_it_after_it(tmp_path: Path) -> None:
+    # given a store that takes no second chunk: a folder stands where it is to be
+    with Messages(Location("events", str(tmp_path))) as messages:
+        messages.say(said("first"))
+        wait_for(lambda: (tmp_path / "1.json").exists())
+        (tmp_path / "2.json" / "in the way").mkdir(parents=True)
+        messages.say(said("second"))
+        wait_for(lambda: list(tmp_path.glob("2.json.*.writing")) != [])
+        # when more is said meanwhile, and the store then takes it
+        messages.say(said("third"))
+        (tmp_path / "2.json" / "in the way").rmdir()
+        (tmp_path / "2.json").rmdir()
+        messages.close("why it failed")
+    # then everything is there, in its order, in chunks without a gap
+    numbers = sorted(int(path.stem) for path in tmp_path.glob("*.json"))
+    assert numbers == list(range(1, len(numbers) + 1))
+    texts = [line["params"]["payload"]["text"] for line in lines(tmp_path) if "custom" in str(line["method"])]
+    assert texts == ["first", "second", "third"]
+    assert lines(tmp_path)[-1]["params"]["exception"]["message"] == "why it failed"
+
+
+def test_a_job_does_not_fail_of_messages_that_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Messages(Location("events", str(tmp_path))) as messages:
+        (tmp_path / "1.json" / "in the way").mkdir(parents=True)
+        messages.close("")
+    assert "what the job said is lost from chunk 1 on" in capsys.readouterr().err
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

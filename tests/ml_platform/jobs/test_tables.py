@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deltalake import write_deltalake
+from deltalake import DeltaTable, Field, Schema, write_deltalake
 
 from ml_platform.errors import DeclarationError, PlatformError
 from ml_platform.jobs.tables import as_columns, parquet_files, pinned_table, require_columns, row_filter
@@ -25,6 +25,14 @@ def test_absent_table_or_version_is_an_error(tmp_path):
     write_deltalake(tmp_path, pa.table({"a": [1]}))
     with pytest.raises(PlatformError, match="is pinned at version 7, but cannot be opened"):
         pinned_table(str(tmp_path), 7)
+
+
+def test_a_table_whose_columns_are_mapped_is_refused_and_not_read_as_null(tmp_path):
+    schema = Schema([Field("a", "long")])
+    DeltaTable.create(tmp_path, schema, configuration={"delta.columnMapping.mode": "name"})
+    write_deltalake(tmp_path, pa.table({"a": [1]}), mode="append")
+    with pytest.raises(PlatformError, match="at version 1 uses columnMapping, but reading its files would misread it"):
+        pinned_table(str(tmp_path), 1)
 
 
 def test_credentials_come_from_the_environment_and_are_not_told(tmp_path, monkeypatch):

@@ -5,13 +5,10 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+from accounts import account, places
 
-from ml_platform.testing.cloud_slice import variables_of
 from ml_platform.testing.stand_in import Cloud
 from resources.aws.testing import cloud as stand_ins
-
-# Taken before the tests' own fixtures take every setting away.
-REAL = variables_of("AWS_ ML_PLATFORM_AWS_ ML_PLATFORM_IMAGE")
 
 
 @pytest.fixture(scope="session")
@@ -21,12 +18,12 @@ def stand_in() -> Iterator[Cloud]:
         yield cloud
 
 
-@pytest.fixture(scope="session", params=["stand-in", pytest.param("account", marks=pytest.mark.aws_account)])
+@pytest.fixture(scope="session", params=places("aws"))
 def aws(request: pytest.FixtureRequest) -> Cloud:
     """The account under test, the stand-ins' or that of whoever runs the tests; each test has a prefix of its own."""
     if request.param == "stand-in":
         return request.getfixturevalue("stand_in")
-    return Cloud(REAL, lambda _, times: pytest.skip("a real account has no faults on demand") if times else None)
+    return account("aws")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
+from accounts import stand_ins_only
 
 from ml_platform.engine.package import digest
 from ml_platform.errors import ServiceError
@@ -110,6 +111,7 @@ def test_current_and_previous_configuration_are_kept_and_no_older_one(
     assert standing(place) == []
 
 
+@stand_ins_only("aws")
 def test_silent_roll_back_is_told_and_deletes_nothing_that_serves(
     host: AwsEndpointHost, spec: EndpointSpec, both: EndpointSpec, place: dict[str, str], cloud: Cloud
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from accounts import stand_ins_only
 
 from ml_platform.errors import ServiceError
 from ml_platform.jobs.serving import bundle
@@ -68,6 +69,7 @@ def test_change_that_does_not_settle_is_told(
     assert "may stand still" in found.value.__notes__[0]
 
 
+@stand_ins_only("aws")
 def test_failed_endpoint_is_made_anew(
     endpoint: HostedEndpoint, variants: list[Variant], machine: Machine, cloud: Cloud
 ) -> None:

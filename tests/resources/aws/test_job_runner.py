@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import pyarrow.parquet as pq
 import pytest
+from accounts import stand_ins_only
 
 from ml_platform.errors import PlatformError, ServiceError
 from ml_platform.jobs.contract import JobOrder
@@ -90,6 +91,7 @@ def test_score_is_a_processing_job_that_hands_over_its_rows(
     assert rows.column("id").to_pylist() == list(range(4000, 5000))
 
 
+@stand_ins_only("aws")
 def test_hanging_score_is_failed_at_its_time_limit(place: dict[str, str], cloud: Cloud) -> None:
     runner = runner_in(place, max_seconds=1)
     cloud.inject("job_hangs", 1)

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -13,21 +11,12 @@ from ml_platform.testing.compute import ComputeContract
 from ml_platform.testing.concurrent_writers import ConcurrentWritersContract
 from ml_platform.testing.lakehouse import LakehouseContract
 from resources.aws.lakehouse import AwsLakehouse
-from resources.aws.testing.s3 import S3, s3
 from resources.embedded.compute import EmbeddedCompute
 
 
-@pytest.fixture(scope="module")
-def store() -> Iterator[S3]:
-    with s3("lakehouse") as running:
-        yield running
-
-
 @pytest.fixture
-def lakehouse(store: S3, monkeypatch: pytest.MonkeyPatch) -> AwsLakehouse:
-    for name, value in store.environment.items():
-        monkeypatch.setenv(name, value)
-    return AwsLakehouse(prefix=uuid4().hex, **store.settings)
+def lakehouse(place: dict[str, str]) -> AwsLakehouse:
+    return AwsLakehouse(**place)
 
 
 class TestAwsLakehouse(LakehouseContract):
@@ -47,9 +36,9 @@ class TestEmbeddedComputeOverAwsLakehouse(ComputeContract):
 
 
 @pytest.fixture
-def bound(store: S3, lakehouse: AwsLakehouse, monkeypatch: pytest.MonkeyPatch) -> Binding:
+def bound(place: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Binding:
     monkeypatch.setenv("ML_PLATFORM_LAKEHOUSE", "aws")
-    for name, value in {**store.settings, "prefix": uuid4().hex}.items():
+    for name, value in place.items():
         monkeypatch.setenv(f"ML_PLATFORM_LAKEHOUSE__{name.upper()}", value)
     return binding.binding("lakehouse")
 

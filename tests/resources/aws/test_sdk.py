@@ -5,7 +5,14 @@ import sys
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
-from ml_platform.errors import BindingError, NotFoundError, PlatformError, ServiceError, TransientServiceError
+from ml_platform.errors import (
+    BindingError,
+    NotFoundError,
+    PlatformError,
+    RefusedError,
+    ServiceError,
+    TransientServiceError,
+)
 from resources.aws import sdk
 from resources.aws.sdk import TakenError
 
@@ -29,9 +36,9 @@ def told(error: Exception) -> PlatformError:
         (refused("InternalFailure", status=500), TransientServiceError),
         (refused("SlowDown", status=503), TransientServiceError),
         (EndpointConnectionError(endpoint_url="https://nowhere"), TransientServiceError),
-        (refused("ExpiredTokenException"), ServiceError),
-        (refused("AccessDeniedException"), ServiceError),
-        (NoCredentialsError(), ServiceError),
+        (refused("ExpiredTokenException"), RefusedError),
+        (refused("AccessDeniedException"), RefusedError),
+        (NoCredentialsError(), RefusedError),
         (refused("ValidationException", "Requested resource not found."), NotFoundError),
         (refused("ValidationException", 'Could not find endpoint "arn:…".'), NotFoundError),
         (refused("NoSuchKey", status=404), NotFoundError),

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from uuid import uuid4
 
 import httpx
 import pytest
+from accounts import account, places
 
 from ml_platform.testing.stand_in import Cloud
 from resources.databricks.job_runner import DatabricksJobRunner
@@ -14,14 +14,11 @@ from resources.databricks.lakehouse import DatabricksLakehouse
 from resources.databricks.testing import cloud as stand_in
 from resources.databricks.testing.workspace import LIFETIME
 
-ON_AN_ACCOUNT = pytest.param("account", marks=pytest.mark.databricks_account)
 
-
-@pytest.fixture(scope="session", params=["stand-in", ON_AN_ACCOUNT])
+@pytest.fixture(scope="session", params=places("databricks"))
 def databricks(request: pytest.FixtureRequest) -> Iterator[Cloud]:
     """One workspace for every test; each test has a prefix of its own in it."""
-    account = Cloud(dict(os.environ), lambda fault, _: pytest.skip(f"an account is not told to have {fault}"))
-    with nullcontext(account) if request.param == "account" else stand_in.cloud() as cloud:
+    with nullcontext(account("databricks")) if request.param == "account" else stand_in.cloud() as cloud:
         yield cloud
 
 

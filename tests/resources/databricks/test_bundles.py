@@ -7,7 +7,6 @@ import pytest
 from ml_platform.jobs.serving import bundle
 from ml_platform.records.endpoint import ServiceBinding
 from ml_platform.testing.endpoint_host import endpoint_spec, write_package
-from ml_platform.testing.stand_in import Cloud
 from resources.databricks.bundles import Bundles
 
 
@@ -19,8 +18,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "bundle"
 
 
-def test_a_bundle_is_a_version_that_knows_its_revision(workspace: Cloud, prefix: str, folder: Path) -> None:
-    bundles = Bundles(f"ml.ml_platform.{prefix}-late__served", prefix)
+def test_a_bundle_is_a_version_that_knows_its_revision(catalog: str, prefix: str, folder: Path) -> None:
+    bundles = Bundles(f"{catalog}.ml_platform.{prefix}-late__served", prefix)
     assert bundles.revisions() == {}
     first, second = bundles.add(folder, 3), bundles.add(folder, 4)
     assert bundles.revisions() == {first: 3, second: 4}

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from accounts import stand_ins_only
 
 from ml_platform.errors import DeclarationError, PlatformError, ServiceError
 from ml_platform.testing import training_set
@@ -59,6 +60,7 @@ def test_what_is_lent_to_a_job_is_for_the_table_that_it_reads(cloud: Cloud, pref
         edge.credentials([uri, f"{uri}b"])
 
 
+@stand_ins_only("databricks")
 def test_a_service_that_refuses_twice_is_asked_again(cloud: Cloud, prefix: str) -> None:
     uri = f"{cloud.environment['ML_PLATFORM_DATABRICKS_LOCATION']}/{prefix}/tables/a"
     cloud.inject("throttled", 1)

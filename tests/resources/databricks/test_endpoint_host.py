@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from accounts import stand_ins_only
 
 from ml_platform.errors import BindingError, ServiceError
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding, TrafficSplit
@@ -23,22 +24,22 @@ from resources.embedded.feature_store import EmbeddedFeatureStore
 
 
 @pytest.fixture
-def host(workspace: Cloud, prefix: str) -> Iterator[DatabricksEndpointHost]:
+def host(workspace: Cloud, catalog: str, prefix: str) -> Iterator[DatabricksEndpointHost]:
     environment = {"DATABRICKS_HOST": workspace.environment["DATABRICKS_HOST"], "DATABRICKS_TOKEN": SECRET}
-    host = DatabricksEndpointHost("ml", prefix, environment=environment, poll_seconds=0.2)
+    host = DatabricksEndpointHost(catalog, prefix, environment=environment, poll_seconds=0.2)
     yield host
     host.retire("arrival_delay")
 
 
 @pytest.fixture
-def spec(prefix: str, tmp_path: Path) -> EndpointSpec:
+def spec(catalog: str, prefix: str, tmp_path: Path) -> EndpointSpec:
     store = {"path": str(tmp_path / "features.sqlite")}
     publish_views(EmbeddedFeatureStore(**store))
     return endpoint_spec(
         {1: write_package(tmp_path / "package", rate=0.25)},
         ServiceBinding("resources.embedded.feature_store", "EmbeddedFeatureStore", store),
         ServiceBinding(
-            "resources.databricks.prediction_log", "DatabricksPredictionLog", {"catalog": "ml", "prefix": prefix}
+            "resources.databricks.prediction_log", "DatabricksPredictionLog", {"catalog": catalog, "prefix": prefix}
         ),
     )
 
@@ -53,6 +54,7 @@ class TestDatabricksEndpointHost(EndpointHostContract):
         return spec
 
 
+@stand_ins_only("databricks")
 def test_server_that_never_becomes_healthy_leaves_nothing_and_the_next_try_serves(
     host: DatabricksEndpointHost, spec: EndpointSpec, workspace: Cloud
 ) -> None:
@@ -63,6 +65,7 @@ def test_server_that_never_becomes_healthy_leaves_nothing_and_the_next_try_serve
     assert host.deploy(spec).number == 1
 
 
+@stand_ins_only("databricks")
 def test_change_that_is_rolled_back_in_silence_is_an_error_and_what_served_serves_on(
     host: DatabricksEndpointHost, spec: EndpointSpec, workspace: Cloud, tmp_path: Path
 ) -> None:
@@ -83,11 +86,11 @@ def test_change_that_is_rolled_back_in_silence_is_an_error_and_what_served_serve
 
 
 def test_served_predictions_are_in_the_log_with_the_callers_features(
-    host: DatabricksEndpointHost, spec: EndpointSpec, prefix: str
+    host: DatabricksEndpointHost, spec: EndpointSpec, catalog: str, prefix: str
 ) -> None:
     host.deploy(spec)
     host.invoke(spec.name, infer_request("UA1"))
-    records, _ = DatabricksPredictionLog("ml", prefix).since(spec.name, 0, 10)
+    records, _ = DatabricksPredictionLog(catalog, prefix).since(spec.name, 0, 10)
     (record,) = records
     assert record.features == {"carrier": "UA", "wind": 10.0}
     assert (record.revision, record.model_version) == (1, 1)
@@ -95,9 +98,11 @@ def test_served_predictions_are_in_the_log_with_the_callers_features(
     assert record.views["weather_v1"] == "2013-12-30T20:00:00+00:00"
 
 
-def test_environments_do_not_see_each_other(host: DatabricksEndpointHost, spec: EndpointSpec, workspace: Cloud) -> None:
+def test_environments_do_not_see_each_other(
+    host: DatabricksEndpointHost, spec: EndpointSpec, catalog: str, prefix: str
+) -> None:
     host.deploy(spec)
-    other = DatabricksEndpointHost("ml", "another", poll_seconds=0.2)
+    other = DatabricksEndpointHost(catalog, f"{prefix}-another", poll_seconds=0.2)
     assert other.describe(spec.name) is None
     other.retire(spec.name)
     assert host.describe(spec.name) is not None

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from accounts import stand_ins_only
 
 from ml_platform.engine import delta
 from ml_platform.engine.staging import stage
@@ -63,6 +64,24 @@ def test_a_submission_that_nobody_wrote_down_is_found_again(
     assert runner.status(str(run.run_id)).state == "succeeded"
 
 
+def test_a_job_whose_run_is_forgotten_is_started_anew(
+    runner: DatabricksJobRunner, spec: JobSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a run that is written down, but that the workspace does not know any more
+    with monkeypatch.context() as patched:
+        patched.setattr(DatabricksJobRunner, "_submitted", lambda *_: 10**9)
+        forgotten = runner.submit(spec)
+    with pytest.raises(NotFoundError):
+        runner.status(forgotten)
+    # then it stands in nobody's way, and what is started now is found from then on
+    assert runner.find(spec) is None
+    job = runner.submit(spec)
+    assert job != forgotten
+    assert runner.find(spec) == job
+    list(runner.events(job))
+    assert runner.submit(spec) == job
+
+
 def test_a_changed_spec_is_a_new_run(runner: DatabricksJobRunner, spec: JobSpec) -> None:
     first = runner.submit(JobSpec(spec.name, spec.program, {**spec.arguments, "estimator": "linear"}))
     second = runner.submit(spec)
@@ -96,6 +115,7 @@ def test_needs_that_no_machine_meets_are_refused_before_anything_is_sent(runner:
         runner.submit(JobSpec("late@1", "fit", {}, needs=Needs(cpu=128)))
 
 
+@stand_ins_only("databricks")
 @pytest.mark.parametrize("fault", ["throttled", "broken"])
 def test_a_service_that_refuses_twice_is_asked_again(
     fault: Any, runner: DatabricksJobRunner, cloud: Cloud, spec: JobSpec
@@ -107,12 +127,14 @@ def test_a_service_that_refuses_twice_is_asked_again(
     assert runner.status(job).state == "succeeded"
 
 
+@stand_ins_only("databricks")
 def test_an_expired_token_is_told(runner: DatabricksJobRunner, cloud: Cloud, spec: JobSpec) -> None:
     cloud.inject("expired", 1)
     with pytest.raises(ServiceError, match="credentials that have not expired and READ VOLUME"):
         runner.submit(spec)
 
 
+@stand_ins_only("databricks")
 def test_a_run_that_is_killed_is_failed_with_the_services_words(
     runner: DatabricksJobRunner, cloud: Cloud, spec: JobSpec
 ) -> None:
@@ -123,6 +145,7 @@ def test_a_run_that_is_killed_is_failed_with_the_services_words(
     assert (status.state, status.reason) == ("failed", "The driver was lost")
 
 
+@stand_ins_only("databricks")
 def test_a_run_that_hangs_is_ended_by_the_service(runner_in: Runs, prefix: str, cloud: Cloud, spec: JobSpec) -> None:
     runner = runner_in(prefix, max_seconds=1)
     cloud.inject("job_hangs", 1)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pyarrow as pa
 import pytest
+from accounts import stand_ins_only
 from deltalake import DeltaTable
 
 from ml_platform import binding
@@ -68,6 +69,7 @@ def test_what_is_lent_is_not_printed_and_does_not_travel(lakehouse_in: Opens, pr
     assert not [value for value in lent.values() if value in pinned]
 
 
+@stand_ins_only("databricks")
 def test_an_expired_credential_is_renewed_in_the_middle_of_a_long_run(
     lakehouse_in: Opens, prefix: str, lifetime: Callable[[float], None]
 ) -> None:
@@ -83,6 +85,7 @@ def test_an_expired_credential_is_renewed_in_the_middle_of_a_long_run(
     assert delta.existing(location).version == 1
 
 
+@stand_ins_only("databricks")
 def test_a_credential_that_lasts_is_asked_for_once(
     lakehouse_in: Opens, prefix: str, lifetime: Callable[[float], None]
 ) -> None:

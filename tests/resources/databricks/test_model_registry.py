@@ -3,18 +3,18 @@ from __future__ import annotations
 import json
 
 import pytest
+from accounts import stand_ins_only
 
 from ml_platform.errors import ServiceError
 from ml_platform.testing.model_registry import ModelRegistryContract
-from ml_platform.testing.stand_in import Cloud
 from resources.databricks.mlflow_client import mlflow_client
 from resources.databricks.model_registry import DatabricksModelRegistry
 
 
 class TestDatabricksModelRegistry(ModelRegistryContract):
     @pytest.fixture
-    def registry(self, workspace: Cloud, prefix: str) -> DatabricksModelRegistry:
-        return DatabricksModelRegistry("ml", prefix)
+    def registry(self, catalog: str, prefix: str) -> DatabricksModelRegistry:
+        return DatabricksModelRegistry(catalog, prefix)
 
     def test_nothing_is_a_pickle_and_nothing_is_printed(self, registry, package, tmp_path, capfd):
         registry.register("late", package, {})
@@ -28,13 +28,13 @@ class TestDatabricksModelRegistry(ModelRegistryContract):
         registry.record("late", 1, evidence)
         assert registry.versions("late")[0].tags == {"asset": "models/late", **evidence}
 
-    def test_environments_do_not_see_each_other(self, registry, package):
+    def test_environments_do_not_see_each_other(self, registry, package, catalog, prefix):
         registry.register("late", package, {})
-        assert DatabricksModelRegistry("ml", "another").versions("late") == []
+        assert DatabricksModelRegistry(catalog, f"{prefix}-another").versions("late") == []
 
-    def test_model_of_somebody_else_is_not_touched(self, registry, package, prefix):
+    def test_model_of_somebody_else_is_not_touched(self, registry, package, catalog, prefix):
         with mlflow_client("a model") as client:
-            client.create_registered_model(f"ml.ml_platform.{prefix}-late")
+            client.create_registered_model(f"{catalog}.ml_platform.{prefix}-late")
         with pytest.raises(ServiceError, match="is there, but it is somebody else's"):
             registry.register("late", package, {})
 
@@ -50,12 +50,14 @@ class TestDatabricksModelRegistry(ModelRegistryContract):
                 registry.register("late", package, {"fingerprint": "a"})
         assert registry.versions("late") == []
 
+    @stand_ins_only("databricks")
     def test_expired_credentials_are_told_with_what_it_takes(self, registry, workspace):
         workspace.inject("expired", 1)
         with pytest.raises(ServiceError, match="credentials that have not expired"):
             registry.versions("late")
         assert registry.versions("late") == []
 
+    @stand_ins_only("databricks")
     def test_throttling_is_sat_out(self, registry, workspace):
         workspace.inject("throttled", 1)
         assert registry.versions("late") == []

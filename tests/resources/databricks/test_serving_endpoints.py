@@ -4,7 +4,6 @@ import pytest
 
 from ml_platform.errors import BindingError, ServiceError
 from ml_platform.records.job import Needs
-from ml_platform.testing.stand_in import Cloud
 from resources.databricks.serving_endpoints import Entity, ServingEndpoints, workload_size
 from resources.databricks.workspace import Workspace
 
@@ -29,15 +28,17 @@ def test_a_secret_is_a_reference() -> None:
         ServingEndpoints(Workspace(), "test", {"API_KEY": "canary"}, 1, 1)
 
 
-def test_a_name_that_is_too_long_is_told_before_anything_is_made(workspace: Cloud) -> None:
+def test_a_name_that_is_too_long_is_told_before_anything_is_made(catalog: str) -> None:
     endpoints = ServingEndpoints(Workspace(), "test", {}, 1, 0.1)
     with pytest.raises(ServiceError, match="64 characters, but Databricks takes 63"):
-        endpoints.configure("e" * 64, [Entity("v1", "ml.ml_platform.none", "1", 100, "Small", scale_to_zero=False)])
+        endpoints.configure(
+            "e" * 64, [Entity("v1", f"{catalog}.ml_platform.none", "1", 100, "Small", scale_to_zero=False)]
+        )
 
 
-def test_a_model_that_is_not_there_is_the_services_own_error(workspace: Cloud, prefix: str) -> None:
+def test_a_model_that_is_not_there_is_the_services_own_error(catalog: str, prefix: str) -> None:
     endpoints = ServingEndpoints(Workspace(), prefix, {}, 1, 0.1)
     with pytest.raises(Exception, match="does not exist"):
-        endpoints.configure(f"{prefix}-late", [Entity("v1", "ml.ml_platform.none", "1", 100, "Small", False)])
+        endpoints.configure(f"{prefix}-late", [Entity("v1", f"{catalog}.ml_platform.none", "1", 100, "Small", False)])
     assert endpoints.find(f"{prefix}-late") is None
     endpoints.delete(f"{prefix}-late")

@@ -4,8 +4,9 @@ import sys
 from typing import Any
 
 import pytest
+from accounts import stand_ins_only
 
-from ml_platform.errors import BindingError, NotFoundError, ServiceError, TransientServiceError
+from ml_platform.errors import BindingError, NotFoundError, RefusedError, ServiceError, TransientServiceError
 from ml_platform.testing.stand_in import Cloud
 from resources.databricks import workspace
 from resources.databricks.workspace import Workspace
@@ -16,12 +17,14 @@ def catalogs(of: Workspace) -> list[str]:
     return [str(one.name) for one in found]
 
 
+@stand_ins_only("databricks")
 @pytest.mark.parametrize("fault", ["throttled", "broken"])
 def test_a_short_outage_is_sat_out(fault: Any, cloud: Cloud, catalog: str) -> None:
     cloud.inject(fault, 2)
     assert catalog in catalogs(Workspace())
 
 
+@stand_ins_only("databricks")
 def test_a_long_outage_is_told_as_one_that_passes(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workspace, "_FIRST_PAUSE_SECONDS", 0.0)
     cloud.inject("broken", 4)
@@ -29,9 +32,10 @@ def test_a_long_outage_is_told_as_one_that_passes(cloud: Cloud, monkeypatch: pyt
         catalogs(Workspace())
 
 
+@stand_ins_only("databricks")
 def test_refused_credentials_name_the_call_and_the_permission(cloud: Cloud) -> None:
     cloud.inject("expired", 1)
-    with pytest.raises(ServiceError, match="catalogs/list is refused") as refused:
+    with pytest.raises(RefusedError, match="catalogs/list is refused") as refused:
         catalogs(Workspace())
     assert "It takes credentials that have not expired and USE CATALOG" in str(refused.value)
     assert cloud.environment["DATABRICKS_TOKEN"] not in str(refused.value)

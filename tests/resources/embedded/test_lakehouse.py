@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ml_platform.testing.concurrent_modes import ConcurrentModesContract
+from ml_platform.testing.concurrent_writers import ConcurrentWritersContract
 from ml_platform.testing.lakehouse import LakehouseContract
 from resources.embedded.lakehouse import EmbeddedLakehouse
 
@@ -12,6 +14,22 @@ class TestEmbeddedLakehouse(LakehouseContract):
     @pytest.fixture
     def lakehouse(self, tmp_path: Path) -> EmbeddedLakehouse:
         return EmbeddedLakehouse(str(tmp_path / "lakehouse"))
+
+
+@pytest.fixture
+def bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ML_PLATFORM_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ML_PLATFORM_ENV", "test")
+
+
+@pytest.mark.usefixtures("bound")
+class TestConcurrentWritersOverEmbeddedLakehouse(ConcurrentWritersContract):
+    pass
+
+
+@pytest.mark.usefixtures("bound")
+class TestConcurrentModesOverEmbeddedLakehouse(ConcurrentModesContract):
+    pass
 
 
 def test_asking_where_something_lives_makes_no_folder(tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from accounts import account as account_of
+from accounts import places
 
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding
 from ml_platform.testing import training_set
-from ml_platform.testing.cloud_slice import variables_of
 from ml_platform.testing.endpoint_host import endpoint_spec, publish_views, write_package
 from ml_platform.testing.stand_in import Cloud
 from resources.embedded.feature_store import EmbeddedFeatureStore
@@ -56,10 +57,6 @@ class Account:
         return [found.name for found in (*jobs, *endpoints, *self.vertex.models.list_models(request=mine))]
 
 
-# Taken before the tests' own fixtures take every setting away.
-REAL = variables_of("ML_PLATFORM_GCP_ ML_PLATFORM_IMAGE")
-
-
 @pytest.fixture(scope="session")
 def stand_in() -> Iterator[Cloud]:
     """The stand-ins, one project for every test."""
@@ -67,17 +64,12 @@ def stand_in() -> Iterator[Cloud]:
         yield cloud
 
 
-@pytest.fixture(scope="session", params=["stand-in", pytest.param("account", marks=pytest.mark.gcp_account)])
+@pytest.fixture(scope="session", params=places("gcp"))
 def gcp(request: pytest.FixtureRequest) -> Cloud:
     """The project under test: the stand-ins, or whoever runs the tests has one."""
     if request.param == "account":
-        return Cloud(REAL, _no_fault)
+        return account_of("gcp")
     return request.getfixturevalue("stand_in")
-
-
-def _no_fault(fault: str, times: int) -> None:
-    if times:
-        pytest.skip(f"a real account is not {fault} on demand")
 
 
 @pytest.fixture

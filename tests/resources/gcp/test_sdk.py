@@ -4,8 +4,9 @@ import sys
 from typing import Any
 
 import pytest
+from accounts import stand_ins_only
 
-from ml_platform.errors import BindingError, NotFoundError, ServiceError, TransientServiceError
+from ml_platform.errors import BindingError, NotFoundError, RefusedError, ServiceError, TransientServiceError
 from resources.gcp import sdk
 
 LIST = "aiplatform.customJobs.list"
@@ -16,12 +17,14 @@ def listed(account: Any) -> list[Any]:
     return list(sdk.call(LIST, vertex.jobs.list_custom_jobs, parent=vertex.parent))
 
 
+@stand_ins_only("gcp")
 def test_a_call_is_made_again_while_the_service_is_busy(account: Any) -> None:
     account.cloud.inject("throttled", 1)
     account.cloud.inject("broken", 1)
     assert isinstance(listed(account), list)
 
 
+@stand_ins_only("gcp")
 def test_a_service_that_stays_busy_is_told_as_passing(account: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sdk, "_TRY_SECONDS", 0.5)
     account.cloud.inject("throttled", 1000)
@@ -30,9 +33,10 @@ def test_a_service_that_stays_busy_is_told_as_passing(account: Any, monkeypatch:
     account.cloud.inject("throttled", 0)
 
 
+@stand_ins_only("gcp")
 def test_expired_credentials_are_told_with_the_permission_that_is_needed(account: Any) -> None:
     account.cloud.inject("expired", 1000)
-    with pytest.raises(ServiceError, match=rf"credentials that are valid now and have the permission {LIST}"):
+    with pytest.raises(RefusedError, match=rf"credentials that are valid now and have the permission {LIST}"):
         listed(account)
     account.cloud.inject("expired", 0)
 

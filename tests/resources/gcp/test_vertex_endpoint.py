@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from accounts import stand_ins_only
 
 from ml_platform.errors import ServiceError
 from ml_platform.records.endpoint import EndpointSpec
@@ -25,6 +26,7 @@ def deployed(account: Any, gcp_spec: EndpointSpec) -> Served:
     return Served(account.settings["image"], bundle, {"machine_type": "e2-standard-4"}, "")
 
 
+@stand_ins_only("gcp")
 def test_a_deployment_that_fails_leaves_no_endpoint_and_no_model(
     account: Any, endpoint: VertexEndpoint, gcp_spec: EndpointSpec
 ) -> None:

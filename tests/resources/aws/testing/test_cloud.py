@@ -14,8 +14,11 @@ from ml_platform.testing import training_set
 from ml_platform.testing.cloud_faults import CloudFaultsContract
 from ml_platform.testing.endpoint_host import endpoint_spec, publish_views, write_package
 from ml_platform.testing.stand_in import Cloud
+from ml_platform.testing.store_faults import StoreFaultsContract
 from resources.aws.endpoint_host import AwsEndpointHost
 from resources.aws.lakehouse import AwsLakehouse
+from resources.aws.prediction_log import AwsPredictionLog
+from resources.embedded.compute import EmbeddedCompute
 from resources.embedded.feature_store import EmbeddedFeatureStore
 
 
@@ -61,12 +64,35 @@ class TestFaultsOfAws(CloudFaultsContract):
         def names() -> list[str]:
             client = boto3.client("sagemaker")
             mine = {"NameContains": place["prefix"]}
-            jobs = client.list_training_jobs(StatusEquals="InProgress", **mine)["TrainingJobSummaries"]
-            endpoints = client.list_endpoints(**mine)["Endpoints"]
+            found = [
+                *client.list_training_jobs(StatusEquals="InProgress", **mine)["TrainingJobSummaries"],
+                *client.list_processing_jobs(StatusEquals="InProgress", **mine)["ProcessingJobSummaries"],
+                *client.list_endpoints(**mine)["Endpoints"],
+                *client.list_endpoint_configs(**mine)["EndpointConfigs"],
+                *client.list_models(**mine)["Models"],
+            ]
             client.close()
-            return [*(job["TrainingJobName"] for job in jobs), *(found["EndpointName"] for found in endpoints)]
+            return [value for each in found for name, value in each.items() if name.endswith("Name")]
 
         return names
+
+
+class TestStoreFaultsOfAws(StoreFaultsContract):
+    @pytest.fixture
+    def cloud(self, cloud: Cloud) -> Cloud:
+        return cloud
+
+    @pytest.fixture
+    def lakehouse(self, place: dict[str, str]) -> AwsLakehouse:
+        return AwsLakehouse(**place)
+
+    @pytest.fixture
+    def compute(self, tmp_path: Path) -> EmbeddedCompute:
+        return EmbeddedCompute(cache=str(tmp_path / "cache"))
+
+    @pytest.fixture
+    def opened(self, place: dict[str, str]) -> Callable[[], AwsPredictionLog]:
+        return lambda: AwsPredictionLog(**place)
 
 
 def test_service_that_is_not_stood_in_for_is_asked_nowhere(cloud: Cloud) -> None:

@@ -10,6 +10,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from ml_platform.testing.stand_in import injector
 from resources.aws.testing.s3 import S3, s3
 
 
@@ -67,4 +68,19 @@ def test_stand_in_has_ended_and_forgotten_everything_afterwards() -> None:
     with s3("shelf") as store:
         client = client_of(store)
         assert client.list_objects_v2(Bucket="shelf")["KeyCount"] == 0
+        client.close()
+
+
+def test_faults_come_as_often_as_they_were_told_and_only_an_unanswered_write_is_done() -> None:
+    with s3("shelf") as store:
+        inject, client = injector("", store.settings["endpoint_url"]), client_of(store)
+        for fault, code in (("store_throttled", "SlowDown"), ("store_broken", "InternalError")):
+            inject(fault, 1)  # type: ignore[arg-type]
+            with pytest.raises(ClientError, match=code):
+                client.put_object(Bucket="shelf", Key="refused", Body=b"book", IfNoneMatch="*")
+        inject("store_unanswered", 1)
+        with pytest.raises(ClientError, match="InternalError"):
+            client.put_object(Bucket="shelf", Key="written", Body=b"book", IfNoneMatch="*")
+        listed = client.list_objects_v2(Bucket="shelf")["Contents"]
+        assert [found["Key"] for found in listed] == ["written"]
         client.close()

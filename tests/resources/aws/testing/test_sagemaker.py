@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -84,8 +85,8 @@ def test_log_that_is_not_there_is_not_found(logs: Any) -> None:
         logs.filter_log_events(logGroupName="/aws/sagemaker/Endpoints/nobodys")
 
 
-def test_stand_in_ends_and_nothing_of_it_runs(cloud: Cloud) -> None:
-    with running(stand_in.__name__, cloud.environment["AWS_ENDPOINT_URL_S3"]) as address:
+def test_stand_in_ends_and_nothing_of_it_runs(cloud: Cloud, tmp_path: Path) -> None:
+    with running(stand_in.__name__, cloud.environment["AWS_ENDPOINT_URL_S3"], str(tmp_path)) as address:
         assert httpx.post(address, trust_env=False).status_code == 403
     with pytest.raises(httpx.ConnectError):
         httpx.post(address, trust_env=False)

@@ -14,9 +14,12 @@ from ml_platform.testing import training_set
 from ml_platform.testing.cloud_faults import CloudFaultsContract
 from ml_platform.testing.endpoint_host import endpoint_spec, publish_views, write_package
 from ml_platform.testing.stand_in import Cloud
+from ml_platform.testing.store_faults import StoreFaultsContract
 from resources.databricks.endpoint_host import DatabricksEndpointHost
 from resources.databricks.lakehouse import DatabricksLakehouse
+from resources.databricks.prediction_log import DatabricksPredictionLog
 from resources.databricks.testing.state import SECRET
+from resources.embedded.compute import EmbeddedCompute
 from resources.embedded.feature_store import EmbeddedFeatureStore
 
 
@@ -62,6 +65,24 @@ class TestFaultsOfDatabricks(CloudFaultsContract):
             return [name for name in (*runs, *endpoints) if name.startswith(f"{prefix}-")]
 
         return names
+
+
+class TestStoreFaultsOfDatabricks(StoreFaultsContract):
+    @pytest.fixture
+    def cloud(self, cloud: Cloud) -> Cloud:
+        return cloud
+
+    @pytest.fixture
+    def lakehouse(self, lakehouse_in: Callable[[str], DatabricksLakehouse], prefix: str) -> DatabricksLakehouse:
+        return lakehouse_in(prefix)
+
+    @pytest.fixture
+    def compute(self, tmp_path: Path) -> EmbeddedCompute:
+        return EmbeddedCompute(cache=str(tmp_path / "cache"))
+
+    @pytest.fixture
+    def opened(self, catalog: str, prefix: str) -> Callable[[], DatabricksPredictionLog]:
+        return lambda: DatabricksPredictionLog(catalog, prefix)
 
 
 def test_what_is_told_of_the_cloud_is_nobodys(cloud: Cloud) -> None:

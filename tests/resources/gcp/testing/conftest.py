@@ -18,6 +18,12 @@ def client() -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def gcp(stand_in: Cloud) -> Cloud:
+    """The stand-ins, and never an account."""
+    return stand_in
+
+
 @pytest.fixture
 def stood_in(stand_in: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     """The stand-ins, where the SDKs of this process find them."""

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from ml_platform.testing.stand_in import injector
 from resources.gcp.testing.gcs import gcs
 
 
@@ -31,3 +32,15 @@ def test_stand_in_has_ended_and_forgotten_everything_afterwards() -> None:
         httpx.get(store.address)
     with gcs("shelf") as store:
         assert httpx.get(f"{store.address}/shelf/a").status_code == 404
+
+
+def test_faults_come_as_often_as_they_were_told_and_only_an_unanswered_write_is_done() -> None:
+    with gcs("shelf") as store:
+        inject, new = injector("", store.address), {"x-goog-if-generation-match": "0"}
+        for fault, status in (("store_throttled", 429), ("store_broken", 500)):
+            inject(fault, 1)  # type: ignore[arg-type]
+            assert httpx.put(f"{store.address}/shelf/refused", content=b"book", headers=new).status_code == status
+        inject("store_unanswered", 1)
+        assert httpx.put(f"{store.address}/shelf/written", content=b"book", headers=new).status_code == 500
+        found = [httpx.get(f"{store.address}/shelf/{name}").status_code for name in ("refused", "written")]
+        assert found == [404, 200]

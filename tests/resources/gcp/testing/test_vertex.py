@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -69,8 +70,10 @@ def test_the_sdks_own_models_and_endpoints_work_unpatched(sdk: Any) -> None:
     assert sdk.Endpoint.list(filter="labels.owner=me") == []
 
 
-def test_the_stand_in_has_ended_afterwards() -> None:
-    with stand_in_of("http://127.0.0.1:9") as address:
+def test_the_stand_in_has_ended_afterwards_and_what_it_was_told_is_kept(tmp_path: Path) -> None:
+    with stand_in_of("http://127.0.0.1:9", str(tmp_path)) as address:
         assert httpx.get(f"{address}/v1/projects/p/locations/l/endpoints").status_code == 200
+    (heard,) = tmp_path.iterdir()
+    assert heard.name == "000001-.v1.projects.p.locations.l.endpoints"
     with pytest.raises(httpx.ConnectError):
         httpx.get(address)

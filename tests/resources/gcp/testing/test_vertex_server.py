@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 from google.cloud import aiplatform_v1
 
+from ml_platform.testing.told import Told
 from resources.gcp.testing.vertex_containers import Containers
 from resources.gcp.testing.vertex_error import VertexError
 from resources.gcp.testing.vertex_server import Server
 
 
 def started(home: Path, *words: str) -> tuple[Server, Containers]:
-    containers = Containers(home, "http://127.0.0.1:9")
+    containers = Containers(home, "http://127.0.0.1:9", Told(home / "told"))
     spec = {"image_uri": "image", "command": ["python", "-m", *words], "health_route": "/", "predict_route": "/"}
     model = aiplatform_v1.Model.pb(aiplatform_v1.Model(container_spec=spec))
     return Server.start(containers, model, "projects/p/locations/l/endpoints/1", "7"), containers

@@ -1,0 +1,42 @@
+"""Delete markers: the keys that were deleted and when, as a table beside their own, `<key>__deleted`.
+
+It is committed before the rows: a marker that stands there and was not applied yet is applied when its batch is made
+again, and a row that arrives after its deletion and is older finds it.
+"""
+
+from __future__ import annotations
+
+from ml_platform.engine import delta
+from ml_platform.engine.merge_plan import DELETED, DELETED_AT, markers
+from ml_platform.engine.plan import INCOMING, Shape
+from ml_platform.records.table import Location, StagedFiles
+from ml_platform.roles.compute import Compute
+from ml_platform.roles.lakehouse import Lakehouse
+
+SUFFIX = "__deleted"
+
+
+def recorded(key: str, incoming: StagedFiles, shape: Shape, lakehouse: Lakehouse, compute: Compute) -> StagedFiles:
+    """The markers of a table, those among the incoming rows included, all of them committed. Idempotent.
+
+    Raises ConflictError where somebody else records markers meanwhile.
+    """
+    location = lakehouse.table(f"{key}{SUFFIX}")
+    before = delta.snapshot(location)
+    stands = before or _nothing(location, incoming, shape)
+    added = compute.stage(markers(shape), {INCOMING: incoming, DELETED: stands}, location, ())
+    if not added.files:
+        return stands
+    delta.commit(added, read=before, replaced=(), transactions={}, evidence={})
+    return delta.existing(location)
+
+
+def _nothing(location: Location, incoming: StagedFiles, shape: Shape) -> StagedFiles:
+    import pyarrow as pa
+
+    if shape.newest is None:
+        raise AssertionError("a delete marker has an event time")
+    columns = dict.fromkeys([*([shape.partition] if shape.partition else []), *shape.key])
+    fields = [incoming.schema.field(column) for column in columns]
+    schema = pa.schema([*fields, incoming.schema.field(shape.newest).with_name(DELETED_AT)])
+    return StagedFiles(location, schema, (), ())

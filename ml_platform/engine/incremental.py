@@ -1,0 +1,163 @@
+"""Incremental reading: of an input that drives a table row by row, only what commits added since it was last read.
+
+With its data a table keeps the version of that input under `seen:<partition>:<the input's table id>`. That this is
+what was seen is proven by the number that was kept with it (`made:<partition>`), made again from that version: it
+stands only where code and all other inputs are what they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ml_platform.engine import delta, delta_log
+from ml_platform.engine.changes import Changes, between, readable
+from ml_platform.engine.recipe import Recipe
+from ml_platform.engine.row_wise import driven
+from ml_platform.errors import NotFoundError, ServiceError
+from ml_platform.records.table import DataFile, StagedFiles, TableSnapshot
+
+Number = Callable[[Mapping[str, TableSnapshot], str], int]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What of its inputs a table is made from.
+
+    inputs: input → the files to read. rows: in these files, of `offered` in all files of the inputs.
+    how: `incremental`, or `full, because …`. exact: whether nothing is read that was read before.
+    seen: what the table has to keep, name → version.
+    """
+
+    inputs: Mapping[str, StagedFiles]
+    rows: int
+    offered: int
+    how: str
+    exact: bool
+    seen: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a table.
+
+    todo: partitions to make. windows: partition → the partitions of the inputs that it is made from.
+    inputs: as they were pinned. before: the table as it stands. number: a partition's number, of given inputs.
+    app_id: the name that such a number is kept under.
+    """
+
+    recipe: Recipe
+    todo: Sequence[str]
+    windows: Mapping[str, Sequence[str]]
+    inputs: Mapping[str, TableSnapshot]
+    before: TableSnapshot | None
+    number: Number
+    app_id: Callable[[str, int], str]
+
+    def window(self, key: str, partition: str) -> TableSnapshot:
+        """An input's files that a partition is made from."""
+        snap, column = self.inputs[key], self.recipe.shape.partition
+        return snap if column is None else delta.restrict(snap, column, self.windows[partition])
+
+
+def reading(asked: Asked) -> Reading:
+    """What to read. Raises ServiceError where an append cannot tell which rows it has appended already."""
+    key, because = _driver(asked)
+    if key is None:
+        return _reading(asked, {}, f"full, because {because}", exact=False, seen={})
+    table = delta_log.opened(asked.inputs[key].location, asked.inputs[key].version)
+    if table is None:
+        raise NotFoundError(f"the table {key} is gone, but it was read a moment ago")
+    ids = {p: f"seen:{p}:{table.metadata().id}" for p in asked.todo}
+    seen = dict.fromkeys(ids.values(), asked.inputs[key].version)
+    stand = delta.transactions(asked.before.location, ids.values(), asked.before.version) if asked.before else {}
+    found = {p: _since(asked, key, p, stand.get(ids[p])) for p in asked.todo}
+    whole = {p: why for p, why in found.items() if isinstance(why, str)}
+    only = {p: files for p, files in found.items() if not isinstance(files, str)}
+    if whole and asked.recipe.shape.write == "append":
+        _require_unread(asked, key, whole)
+    how = "incremental" if not whole else f"full, because {'; '.join(sorted(set(whole.values())))}"
+    if whole and only:
+        how = f"incremental, but for {', '.join(sorted(whole))}: {'; '.join(sorted(set(whole.values())))}"
+    return _reading(asked, {key: only}, how, exact=not whole, seen=seen)
+
+
+def _driver(asked: Asked) -> tuple[str | None, str]:
+    """The input that is read by what came to it, or why none is."""
+    recipe = asked.recipe
+    if recipe.shape.write == "overwrite":
+        return None, "what is overwritten is made whole"
+    if recipe.expects.quarantine and recipe.shape.write != "append":
+        return None, "its quarantine is made whole"
+    if recipe.query is None:
+        return None, "a Python function may look at more than a row"
+    found = driven(recipe.query)
+    return found.key, found.because
+
+
+def _since(asked: Asked, key: str, partition: str, version: int | None) -> tuple[DataFile, ...] | str:
+    """The files that came for a partition since a version; or why they are not enough."""
+    snap, append = asked.inputs[key], asked.recipe.shape.write == "append"
+    if version is None:
+        return f"{key} was not read before"
+    then = None if append else _then(snap, version)
+    if not append and (then is None or not _proven(asked, {**asked.inputs, key: then}, partition)):
+        lost = f"version {version} of {key} cannot be read any more"
+        return lost if then is None else "the code or another input is not what it was"
+    changes = between(snap.location, version, snap.version)
+    if changes is None:
+        return f"the log of {key} has lost commits since version {version}"
+    column = asked.recipe.shape.partition
+    if column in snap.partition_by:
+        window = set(asked.windows[partition])
+        changes = Changes(
+            *(tuple(f for f in of if f.partition[column or ""] in window) for of in (changes.came, changes.went))
+        )
+    if changes.went and not append:
+        return f"rows of {key} were removed or replaced"
+    return changes.came if readable(snap.location, changes) else f"files of {key} since version {version} are gone"
+
+
+def _then(snap: TableSnapshot, version: int) -> TableSnapshot | None:
+    try:
+        return delta.snapshot(snap.location, version) if version <= snap.version else None
+    except (NotFoundError, ServiceError):
+        return None
+
+
+def _proven(asked: Asked, inputs: Mapping[str, TableSnapshot], partition: str) -> bool:
+    if asked.before is None:
+        return False
+    number = asked.number(inputs, partition)
+    return delta.transaction(asked.before.location, asked.app_id(partition, number), asked.before.version) == number
+
+
+def _require_unread(asked: Asked, key: str, whole: Mapping[str, str]) -> None:
+    lost = sorted(partition for partition, why in whole.items() if "was not read before" not in why)
+    if lost:
+        raise ServiceError(
+            f"{asked.recipe.key} appends what comes to {key}, but {whole[lost[0]]}, so nobody knows what it has",
+            remedy="Give the table a new name, and it is appended to from the start",
+        )
+
+
+def _reading(
+    asked: Asked,
+    only: Mapping[str, Mapping[str, Sequence[DataFile]]],
+    how: str,
+    *,
+    exact: bool,
+    seen: Mapping[str, int],
+) -> Reading:
+    inputs = {}
+    for key, snap in asked.inputs.items():
+        those = only.get(key, {})
+        files = (file for p in asked.todo for file in (those[p] if p in those else asked.window(key, p).files))
+        inputs[key] = StagedFiles(snap.location, snap.schema, snap.partition_by, _each(files))
+    rows, offered = (sum(of.rows for of in those.values()) for those in (inputs, asked.inputs))
+    return Reading(inputs, rows, offered, how, exact, seen)
+
+
+def _each(files: Iterable[DataFile]) -> tuple[DataFile, ...]:
+    """Each file once."""
+    return tuple({file.path: file for file in files}.values())

@@ -1,0 +1,102 @@
+"""The integrity of a table: whether every file of its latest and its pinned versions holds what it held when written.
+
+Files are named by the digest of their content, so that one byte is enough to be found out. A file of another writer
+cannot be verified, and is told as such: nothing passes in silence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from ml_platform.engine import delta
+from ml_platform.engine.file_name import digest_in
+from ml_platform.engine.files import filesystem
+from ml_platform.engine.table_log import TableLog, read_log, stands
+from ml_platform.errors import NotFoundError, PlatformError
+from ml_platform.records.table import DataFile, Location
+
+_CHUNK_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    path: of the data file; empty where it is the log or a version that is at fault. told: the rest of the sentence.
+    versions: those that hold the file, or that cannot be opened, in order.
+    """
+
+    kind: Literal["missing", "altered", "unverifiable", "log"]
+    path: str
+    told: str
+    versions: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What became of a table's audit. files, size_bytes: what was read; findings: nothing where it is intact."""
+
+    key: str
+    files: int
+    size_bytes: int
+    findings: tuple[Finding, ...]
+
+
+def audit(location: Location, pinned: Collection[int]) -> Audited:
+    """What is wrong with the table's log, and with the files of its latest version and of those that models pin.
+
+    Nothing is raised for what is damaged; raises NotFoundError where there is no table, and no model that pins it.
+    """
+    if not stands(location) and not pinned:
+        raise NotFoundError(f"the table {location.key} is not there, but it is to be audited")
+    log = read_log(location)
+    findings = [Finding("log", "", fault) for fault in log.faults]
+    files: dict[str, DataFile] = {}
+    for version in sorted({log.latest, *pinned} - {-1}):
+        try:
+            found = delta.snapshot(location, version)
+        except PlatformError as error:
+            findings.append(Finding("log", "", f"version {version} cannot be opened: {error}", (version,)))
+            continue
+        files.update({file.path: file for file in found.files} if found else {})
+    holders = versions_of(log)
+    size = 0
+    for path, file in sorted(files.items()):
+        told = _wrong_with(location, file)
+        size += file.size_bytes
+        if told is not None:
+            kind, why = told
+            findings.append(Finding(kind, path, why, tuple(sorted(holders.get(path, {log.latest})))))
+    return Audited(location.key, len(files), size, tuple(findings))
+
+
+def versions_of(log: TableLog) -> Mapping[str, Collection[int]]:
+    """Data file → the versions that hold it, of all that can be opened; empty where the log has a gap."""
+    if log.first is None or log.faults:
+        return {}
+    first = delta.snapshot(log.location, log.first)
+    standing = {file.path for file in first.files} if first else set()
+    holders: dict[str, list[int]] = {path: [log.first] for path in standing}
+    for version in range(log.first + 1, log.latest + 1):
+        entry = log.entries[version]
+        standing = (standing - entry.removes) | entry.adds
+        for path in standing:
+            holders.setdefault(path, []).append(version)
+    return holders
+
+
+def _wrong_with(location: Location, file: DataFile) -> tuple[Literal["missing", "altered", "unverifiable"], str] | None:
+    expected = digest_in(file.path)
+    digest = hashlib.sha256()
+    try:
+        with filesystem(location).open_input_stream(file.path) as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    except FileNotFoundError:
+        return "missing", "is missing"
+    if expected is None:
+        return "unverifiable", "is of another writer, which left no digest: it cannot be verified"
+    return None if digest.hexdigest() == expected else ("altered", "does not hold what was written")

@@ -1,0 +1,164 @@
+"""The log of a Delta table, read as the files that it is made of: what each commit added, removed and recorded.
+
+For questions that are about all versions at once, or about the log itself; one version is opened by `engine.delta_log`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from ml_platform.engine.files import filesystem
+from ml_platform.errors import ServiceError
+from ml_platform.records.table import Location
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileInfo, FileSystem
+
+FOLDER = "_delta_log"
+_ENTRY = re.compile(r"(\d{20})\.json")
+_CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(\.\d{10}\.\d{10})?\.parquet")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One commit.
+
+    at: its moment, seconds since 1970. adds, removes: paths of data files. transactions: name → number.
+    evidence: what the commit says of itself, for people; a value that is JSON is decoded.
+    """
+
+    version: int
+    at: float
+    adds: frozenset[str]
+    removes: frozenset[str]
+    transactions: Mapping[str, int]
+    evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TableLog:
+    """Everything that a log's folder holds.
+
+    entries: version → commit, of those that were not cleaned up. checkpoints: version → its files' names.
+    faults: what is wrong with it, a sentence each; what is wrong is left out of the entries.
+    """
+
+    location: Location
+    entries: Mapping[int, Entry]
+    checkpoints: Mapping[int, Sequence[str]]
+    faults: Sequence[str]
+
+    @property
+    def latest(self) -> int:
+        """The last version; -1 where there is none."""
+        return max((*self.entries, *self.checkpoints), default=-1)
+
+    @cached_property
+    def first(self) -> int | None:
+        """The oldest version that can be opened; None where none can."""
+        if 0 in self.entries:
+            return 0
+        return min(self.checkpoints, default=None)
+
+    def transaction_names(self) -> frozenset[str]:
+        """Every name that the table ever kept a number under."""
+        import pyarrow.parquet as pq
+
+        names = {name for entry in self.entries.values() for name in entry.transactions}
+        files = filesystem(self.location)
+        for name in self.checkpoints.get(max(self.checkpoints, default=-1), ()):
+            with files.open_input_file(f"{FOLDER}/{name}") as stream:
+                kept = pq.read_table(stream, columns=["txn"])["txn"].to_pylist()
+            names |= {transaction["appId"] for transaction in kept if transaction}
+        return frozenset(names)
+
+
+def read_log(location: Location) -> TableLog:
+    """The log of a table that stands; without entries where there is none. Nothing is raised for what is damaged."""
+    from pyarrow.fs import FileSelector
+
+    files = filesystem(location)
+    found: Sequence[FileInfo] = files.get_file_info(FileSelector(FOLDER, allow_not_found=True))
+    entries: dict[int, Entry] = {}
+    checkpoints: dict[int, list[str]] = {}
+    faults: list[str] = []
+    named: set[int] = set()
+    for info in sorted(found, key=lambda info: str(info.path)):
+        name = str(info.path).rpartition("/")[2]
+        if entry := _ENTRY.fullmatch(name):
+            version = int(entry[1])
+            named.add(version)
+            try:
+                entries[version] = _entry(version, files, info)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                faults.append(f"commit {version} cannot be parsed: {error}")
+        elif checkpoint := _CHECKPOINT.fullmatch(name):
+            checkpoints.setdefault(int(checkpoint[1]), []).append(name)
+    return TableLog(location, entries, checkpoints, [*faults, *_gaps(named, checkpoints)])
+
+
+def stands(location: Location) -> bool:
+    """Whether there is a table, its log sound or not; nothing is made where there is none."""
+    from pyarrow.fs import FileSelector, FileType
+
+    if "://" not in location.uri and not Path(location.uri).exists():
+        return False
+    files = filesystem(location)
+    if files.get_file_info(FOLDER).type == FileType.Directory:
+        return True
+    return bool(files.get_file_info(FileSelector(FOLDER, allow_not_found=True)))
+
+
+def require_whole(log: TableLog) -> None:
+    """Returns where the log has no fault; else raises ServiceError."""
+    if log.faults:
+        raise ServiceError(
+            f"the log of the table {log.location.key} is damaged, but what it names is decided by it: "
+            + "; ".join(log.faults),
+            remedy="Put the missing entries back; nothing was touched",
+        )
+
+
+def _gaps(named: set[int], checkpoints: Mapping[int, Sequence[str]]) -> list[str]:
+    """Commits that are not there, though older and newer ones are, or a checkpoint that is older."""
+    if not named:
+        return [] if checkpoints else ["there is no commit in it"]
+    # Clean-up leaves entries from some checkpoint on; what stands before the newest one can be whole without them.
+    first = min(named) if min(named) == 0 or not checkpoints else min(*named, *(v + 1 for v in checkpoints))
+    faults = [f"commit {version} is missing" for version in range(first, max(named)) if version not in named]
+    if first and not checkpoints:
+        faults.insert(0, f"commits before {first} are missing, and there is no checkpoint")
+    return faults
+
+
+def _entry(version: int, files: FileSystem, info: FileInfo) -> Entry:
+    with files.open_input_stream(info.path) as stream:
+        lines = [json.loads(line) for line in stream.read().splitlines() if line.strip()]
+    said: dict[str, list[Any]] = {}
+    for line in lines:
+        for kind, action in line.items():
+            said.setdefault(kind, []).append(action)
+    about = said.get("commitInfo", [{}])[0]
+    at = about["timestamp"] / 1000 if "timestamp" in about else info.mtime.timestamp()
+    return Entry(
+        version=version,
+        at=at,
+        adds=frozenset(unquote(action["path"]) for action in said.get("add", ())),
+        removes=frozenset(unquote(action["path"]) for action in said.get("remove", ())),
+        transactions={action["appId"]: action["version"] for action in said.get("txn", ())},
+        evidence={name: _decoded(value) for name, value in about.items()},
+    )
+
+
+def _decoded(value: Any) -> Any:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return value

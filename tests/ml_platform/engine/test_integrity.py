@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from ml_platform.engine import delta
+from ml_platform.engine.compaction import compact
+from ml_platform.engine.integrity import Finding, audit, versions_of
+from ml_platform.engine.staging import stage
+from ml_platform.engine.table_log import read_log
+from ml_platform.errors import NotFoundError
+from ml_platform.records.table import Location
+from resources.embedded.compute import EmbeddedCompute
+from resources.embedded.lakehouse import EmbeddedLakehouse
+
+Files = list[Path]
+
+
+@pytest.fixture
+def location(lakehouse: EmbeddedLakehouse) -> Location:
+    return lakehouse.table("silver/orders")
+
+
+@pytest.fixture
+def files(put: Callable[..., Any], location: Location) -> Files:
+    """The data files of three versions, each of which replaces one of two partitions."""
+    found = []
+    for number, month in enumerate(("2024-01", "2024-02", "2024-01")):
+        snap = put("silver/orders", {"id": [number], "month": [month]}, "month")
+        (file,) = (file for file in snap.files if file.partition["month"] == month)
+        found.append(Path(location.uri) / file.path)
+    return found
+
+
+def flipped(path: Path, at: int) -> None:
+    """One byte is another."""
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+def test_an_intact_table_has_no_finding(files: Files, location: Location) -> None:
+    audited = audit(location, [])
+    assert audited.findings == ()
+    assert audited.files == 2
+    assert audited.size_bytes == sum(path.stat().st_size for path in files[1:])
+
+
+@pytest.mark.parametrize("at", [4, -5, 200])
+def test_one_altered_byte_is_found_wherever_it_is(files: Files, location: Location, at: int) -> None:
+    flipped(files[1], at)
+    path = files[1].relative_to(location.uri).as_posix()
+    assert audit(location, []).findings == (Finding("altered", path, "does not hold what was written", (1, 2)),)
+
+
+def test_a_missing_file_is_found_with_the_versions_that_hold_it(files: Files, location: Location) -> None:
+    files[2].unlink()
+    path = files[2].relative_to(location.uri).as_posix()
+    assert audit(location, []).findings == (Finding("missing", path, "is missing", (2,)),)
+
+
+def test_a_file_of_an_older_version_is_read_where_a_model_pins_it(files: Files, location: Location) -> None:
+    flipped(files[0], 10)
+    assert audit(location, []).findings == ()
+    (finding,) = audit(location, [1]).findings
+    assert (finding.kind, finding.versions) == ("altered", (0, 1))
+
+
+def test_a_compacted_file_is_verified_too(location: Location, compute: EmbeddedCompute) -> None:
+    for number in range(2):
+        rows = pa.table({"id": [number]})
+        staged = stage(rows.to_batches(), rows.schema, location)
+        delta.commit(staged, read=delta.snapshot(location), replaced=(), transactions={}, evidence={})
+    (file,) = compact(delta.existing(location), (), compute).after.files
+    assert audit(location, []).findings == ()
+    flipped(Path(location.uri) / file.path, 10)
+    assert [finding.kind for finding in audit(location, []).findings] == ["altered"]
+
+
+def test_a_file_of_another_writer_does_not_pass_in_silence(location: Location) -> None:
+    write_deltalake(location.uri, pa.table({"n": [1]}))
+    (finding,) = audit(location, []).findings
+    assert finding.kind == "unverifiable"
+    assert finding.told == "is of another writer, which left no digest: it cannot be verified"
+
+
+def test_a_damaged_log_is_told_and_what_can_be_read_is_read(files: Files, location: Location) -> None:
+    DeltaTable(location.uri).create_checkpoint()
+    log = Path(location.uri) / "_delta_log"
+    (log / f"{1:020}.json").write_text("{")
+    flipped(files[2], 10)
+    found = audit(location, [])
+    assert [finding.kind for finding in found.findings] == ["log", "altered"]
+    assert found.findings[0].told.startswith("commit 1 cannot be parsed")
+
+
+def test_a_missing_commit_is_told(files: Files, location: Location) -> None:
+    (Path(location.uri) / "_delta_log" / f"{1:020}.json").unlink()
+    found = audit(location, []).findings
+    assert found[0] == Finding("log", "", "commit 1 is missing")
+    assert found[1].told.startswith("version 2 cannot be opened: ")
+
+
+def test_a_pinned_version_that_is_not_there_is_told(files: Files, location: Location) -> None:
+    (finding,) = audit(location, [7]).findings
+    assert finding.told == "version 7 cannot be opened: the table silver/orders has no version 7."
+    assert finding.versions == (7,)
+
+
+def test_versions_of_files_begin_where_the_log_does(files: Files, location: Location) -> None:
+    names = [path.relative_to(location.uri).as_posix() for path in files]
+    assert {path: list(found) for path, found in versions_of(read_log(location)).items()} == {
+        names[0]: [0, 1],
+        names[1]: [1, 2],
+        names[2]: [2],
+    }
+
+
+def test_a_table_that_is_not_there_cannot_be_audited(lakehouse: EmbeddedLakehouse) -> None:
+    with pytest.raises(NotFoundError, match="the table silver/nothing is not there, but it is to be audited"):
+        audit(lakehouse.table("silver/nothing"), [])

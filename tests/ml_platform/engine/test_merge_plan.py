@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from ml_platform.engine import merge_plan
+from ml_platform.engine.plan import Shape
+
+SHAPE = Shape(key=("id",), write="merge", newest="moment", delete_when="v = 'gone'")
+NAMES = ["id", "moment", "v"]
+
+
+def table(*rows: tuple[Any, ...]) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) if rows else [(), (), ()]
+    kinds = (pa.string(), pa.int64(), pa.string())
+    return pa.table({n: pa.array(list(c), k) for n, c, k in zip(NAMES, columns, kinds, strict=True)})
+
+
+def run(query: str, **tables: pa.Table) -> list[tuple[Any, ...]]:
+    with duckdb.connect() as connection:
+        for name, rows in tables.items():
+            connection.execute(f"CREATE SCHEMA {name}")
+            connection.register("given", rows)
+            connection.execute(f"CREATE TABLE {name}.rows AS SELECT * FROM given")
+        found: list[tuple[Any, ...]] = connection.execute(query).fetchall()
+        return found
+
+
+@pytest.mark.parametrize(
+    ("rows", "stand"),
+    [
+        ([("a", 1, "x"), ("a", 2, "y")], {("a", 2, "y")}),
+        ([("a", None, "x"), ("a", 1, "y")], {("a", 1, "y")}),
+        ([("a", 1, "x"), ("a", 1, "x")], {("a", 1, "x")}),
+        ([("a", 1, "x"), ("a", 1, "y")], {("a", 1, "x"), ("a", 1, "y")}),
+        ([("a", 1, "x"), ("a", 1, "gone")], {("a", 1, "gone")}),
+    ],
+    ids=["newest", "null is oldest", "equal", "tie", "marker wins a tie"],
+)
+def test_newest_row_of_a_key_is_what_comes(rows: list[tuple[Any, ...]], stand: set[tuple[Any, ...]]) -> None:
+    assert set(run(merge_plan.newest(SHAPE, NAMES), incoming=table(*rows))) == stand
+
+
+def test_rows_and_keys_are_counted_and_incomplete_keys_told() -> None:
+    query = merge_plan.counted(SHAPE)
+    assert run(query, incoming=table(("a", 1, "x"), ("a", 2, "x"), ("b", 1, "x"))) == [(3, 2, False)]
+    assert run(query, incoming=table((None, 1, "x"))) == [(1, 1, True)]
+
+
+def test_row_that_is_older_than_its_deletion_does_not_come() -> None:
+    deleted = pa.table({"id": ["a", "b", "c"], merge_plan.DELETED_AT: [5, 5, 5]})
+    rows = table(("a", 4, "x"), ("b", 5, "x"), ("c", 6, "x"), ("a", 5, "gone"))
+    found = run(merge_plan.alive(SHAPE), incoming=rows, deleted=deleted)
+    assert set(found) == {("c", 6, "x"), ("a", 5, "gone")}
+
+
+def test_collisions_tell_newer_and_tied_standing_rows() -> None:
+    standing = table(("a", 1, "x"), ("b", 2, "x"), ("c", 3, "x"), ("d", 1, "x"), ("e", None, "x"))
+    incoming = table(("a", 2, "y"), ("b", 2, "y"), ("c", 2, "y"), ("e", None, "y"))
+    found = run(merge_plan.collisions(SHAPE, "0"), standing=standing, incoming=incoming)
+    assert found == [("", 0, 4, 1, 2)]
+
+
+@pytest.mark.parametrize("contested", [True, False])
+def test_layer_is_what_stays_and_then_what_comes(contested: bool) -> None:
+    standing = table(("a", 1, "x"), ("b", 1, "x"), ("c", 9 if contested else 1, "x"), ("d", 1, "x"))
+    incoming = table(("a", 2, "y"), ("b", 2, "gone"), ("c", 2, "y"), ("n", 1, "y"), ("z", 1, "elsewhere"))
+    query = merge_plan.layer(SHAPE, NAMES, "standing.rows", "i.id < 'y'", contested=contested)
+    stays = ("c", 9, "x") if contested else ("c", 2, "y")
+    assert set(run(query, standing=standing, incoming=incoming)) == {("a", 2, "y"), stays, ("d", 1, "x"), ("n", 1, "y")}
