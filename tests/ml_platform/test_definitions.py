@@ -45,7 +45,7 @@ def test_definitions_are_what_is_declared_with_a_resource_a_role(shop: Project) 
     names = {job.name for job in definitions.jobs}
     assert {"everything", "refresh", "ingest"} <= names
     assert {sensor.name for sensor in definitions.sensors} == {"landed_files", "following"}
-    assert [schedule.name for schedule in definitions.schedules] == ["daily"]
+    assert [schedule.name for schedule in definitions.schedules] == ["daily", "maintenance", "audit"]
 
 
 def test_declared_is_bound_to_nothing(shop: Project) -> None:

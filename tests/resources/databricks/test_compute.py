@@ -130,7 +130,7 @@ def test_a_months_rows_are_those_of_duckdb_one_for_one(
 
 @pytest.mark.parametrize("write", ["overwrite", "merge"])
 def test_a_table_is_sifted_as_duckdb_sifts_it(
-    compute: DatabricksCompute, tmp_path: Path, write: Literal["overwrite", "merge"]
+    sail: DatabricksCompute, tmp_path: Path, write: Literal["overwrite", "merge"]
 ) -> None:
     # given rows of which each breaks another rule, and one none
     landed = pa.table(
@@ -159,7 +159,7 @@ def test_a_table_is_sifted_as_duckdb_sifts_it(
     shape = Shape(("id",), "month", write, "n" if write == "merge" else None)
     made = Recipe("silver/orders", ("bronze/orders",), shape, "1", query, expects=Expectations(rules))
     found = []
-    for service in (compute, EmbeddedCompute(threads=1)):
+    for service in (sail, EmbeddedCompute(threads=1)):
         lakehouse = EmbeddedLakehouse(str(tmp_path / type(service).__name__))
         committed(landed, lakehouse.table("bronze/orders"), ("month",))
         committed(pa.table({"store": ["x", "x"]}), lakehouse.table("silver/stores"))
@@ -188,7 +188,7 @@ def test_one_place_for_spark_has_to_be_named(settings: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("write", ["append", "merge"])
-def test_a_table_is_kept_as_duckdb_keeps_it(compute: DatabricksCompute, tmp_path: Path, write: Any) -> None:
+def test_a_table_is_kept_as_duckdb_keeps_it(sail: DatabricksCompute, tmp_path: Path, write: Any) -> None:
     # given orders of three arrivals: with corrections, late, deleted and offered twice
     shape = Shape(
         () if write == "append" else ("id",), None, write, "moment", None if write == "append" else "city = 'gone'"
@@ -199,7 +199,7 @@ def test_a_table_is_kept_as_duckdb_keeps_it(compute: DatabricksCompute, tmp_path
         [("a", 5, "Rome"), ("d", 2, "Lima"), ("b", 5, "Bonn")],
     ]
     kept = []
-    for service in (compute, EmbeddedCompute()):
+    for service in (sail, EmbeddedCompute()):
         lakehouse = EmbeddedLakehouse(str(tmp_path / type(service).__name__))
         for number, arrived in enumerate(arrivals):
             ids, moments, cities = zip(*arrived, strict=True)

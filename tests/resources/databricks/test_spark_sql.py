@@ -2,11 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from ml_platform.engine.plan import Shape, merged, rows
+from ml_platform.engine.merge_plan import joined
+from ml_platform.engine.plan import Shape, rows
 from ml_platform.errors import ServiceError
 from resources.databricks.spark_sql import spark_sql
 
-COLUMNS = {"bronze.delays": ["flight", "delay", "month"], "standing.rows": ["flight", "month", "old"]}
+COLUMNS = {
+    "bronze.delays": ["flight", "delay", "month"],
+    "incoming.rows": ["flight", "delay", "month"],
+    "standing.rows": ["flight", "month", "old"],
+}
 
 
 def test_a_table_is_read_as_a_view_that_no_other_query_has() -> None:
@@ -29,13 +34,12 @@ def test_a_distinct_is_ordered_by_its_own_columns() -> None:
     assert query.endswith("ORDER BY `month` NULLS LAST, `flight` NULLS LAST")
 
 
-def test_a_merge_is_a_union_by_position_that_is_sorted_last() -> None:
+def test_a_union_by_name_is_one_by_position() -> None:
     shape = Shape(("flight",), "month", write="merge")
-    columns = ["flight", "delay", "month"]
-    query = spark_sql(merged("SELECT * FROM bronze.delays", shape, ["2013-01"], columns), COLUMNS)
+    query = spark_sql(joined(shape, ["flight", "delay", "month"]), COLUMNS)
+    assert "UNION ALL" in query
     assert "BY NAME" not in query
     assert "NULL AS `delay`" in query  # the standing rows have no such column
-    assert query.endswith("AS kept ORDER BY `month` NULLS LAST, `flight` NULLS LAST")
 
 
 def test_what_is_no_sql_is_a_service_error() -> None:
