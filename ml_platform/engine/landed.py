@@ -20,6 +20,8 @@ from ml_platform.errors import SourceError
 if TYPE_CHECKING:
     from ml_platform.engine.ingest import Source
 
+# What the name of a local file ends in until it stands whole.
+WRITING = ".writing"
 _CHUNK_BYTES = 2**20
 
 
@@ -113,9 +115,9 @@ def counted(parts: Iterator[Part], source: Source) -> dict[str, int]:
 
 
 def paths(files: FileSystem) -> list[str]:
-    """The paths of all files there are, sorted."""
+    """The paths of all files there are, sorted; a file that is being written is not there yet."""
     found = files.get_file_info(FileSelector("", recursive=True, allow_not_found=True))
-    return sorted(info.path for info in found if info.type == FileType.File)
+    return sorted(it.path for it in found if it.type == FileType.File and not it.path.endswith(WRITING))
 
 
 def _present(source: Source, file: LandedFile, files: FileSystem, added: Mapping[str, str]) -> Mapping[str, str]:

@@ -41,6 +41,7 @@ def test_a_source_is_offered_what_matches_its_pattern_in_order(tmp_path: Path, f
     for path in ("weather/b.csv", "weather/a.csv", "weather/a.csv.writing", "planes/a.csv", "Weather/c.csv"):
         land(tmp_path, path, "")
     assert offered(NEW_YORK, files) == ["weather/a.csv", "weather/b.csv"]
+    assert offered(replace(NEW_YORK, pattern="weather/*"), files) == ["weather/a.csv", "weather/b.csv"]
 
 
 def test_a_source_without_files_names_its_pattern_and_what_there_is(tmp_path: Path, files: FileSystem) -> None:
