@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ml_platform.engine.fitting import Fitted
     from ml_platform.engine.ingest import Ingested
     from ml_platform.engine.promotion import Promoted
-    from ml_platform.engine.rejected import Told
+    from ml_platform.engine.rejected import Shown
     from ml_platform.engine.tables import Made
     from ml_platform.records.endpoint import Revision
     from ml_platform.records.feature import PublishedView
@@ -60,7 +60,7 @@ def of_ingest(done: Ingested) -> dict[str, Any]:
     }
 
 
-def of_rejected(told: Told) -> dict[str, Any]:
+def of_rejected(told: Shown) -> dict[str, Any]:
     """What the materialization of a source's quarantine says: what stands, rows by rule, and a few of them."""
     by_rule = [{"rule": rule, "rows": rows} for rule, rows in sorted(told.by_rule.items())]
     shown = ("rule", "reason", "source_file", "source_offset", "row")

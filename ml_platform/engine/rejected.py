@@ -32,7 +32,7 @@ _SAMPLE = 10
 
 
 @dataclass(frozen=True)
-class Told:
+class Shown:
     """What a quarantine shows: its version, how many rows there are and by which rule, and the first of them."""
 
     snapshot: TableSnapshot
@@ -124,7 +124,7 @@ class Rejected:
             yield from standing(self._snapshot, _SCHEMA)
 
 
-def told(key: str, lakehouse: Lakehouse) -> Told:
+def told(key: str, lakehouse: Lakehouse) -> Shown:
     """What stands in the quarantine of a source. Raises NotFoundError where it was never made."""
     snapshot = delta.existing(lakehouse.table(key_of(key)))
     by_rule: dict[str, int] = {}
@@ -133,7 +133,7 @@ def told(key: str, lakehouse: Lakehouse) -> Told:
         for row in pc.value_counts(batch["rule"]).to_pylist():
             by_rule[row["values"]] = by_rule.get(row["values"], 0) + row["counts"]
         sample += batch.slice(0, _SAMPLE - len(sample)).to_pylist()
-    return Told(snapshot, snapshot.rows, by_rule, sample)
+    return Shown(snapshot, snapshot.rows, by_rule, sample)
 
 
 class _Spill:
