@@ -14,8 +14,10 @@ from ml_platform.records.table import Commit, StagedFiles, TableSnapshot, TableV
 
 if TYPE_CHECKING:
     from ml_platform.engine.fitting import Fitted
+    from ml_platform.engine.ingest import Ingested
     from ml_platform.engine.promotion import Promoted
     from ml_platform.engine.quarantine import Told
+    from ml_platform.engine.rejected import Shown
     from ml_platform.engine.tables import Made
     from ml_platform.records.endpoint import Revision
     from ml_platform.records.feature import PublishedView
@@ -54,6 +56,36 @@ def of_snapshot(snapshot: TableSnapshot) -> dict[str, Any]:
         "dagster/table_name": snapshot.location.key.replace("/", "."),
         "dagster/uri": snapshot.location.uri,
         "dagster/column_schema": columns(snapshot),
+    }
+
+
+def of_ingest(done: Ingested) -> dict[str, Any]:
+    """What a source's materialization says besides: its rows in, out and quarantined, and what has changed."""
+    came = done.read - done.passed
+    return {
+        "rows_in": came,
+        "rows_out": came - done.quarantined,
+        "rows_quarantined": done.quarantined,
+        "rows_passed": done.passed,
+        "column_changes": as_json(done.changes),
+        "files_changed": as_json(done.changed),
+    }
+
+
+def of_rejected(told: Shown) -> dict[str, Any]:
+    """What the materialization of a source's quarantine says: what stands, rows by rule, and a few of them."""
+    by_rule = [{"rule": rule, "rows": rows} for rule, rows in sorted(told.by_rule.items())]
+    shown = ("rule", "reason", "source_file", "source_offset", "row")
+    sample = [{name: row[name] for name in shown} for row in told.sample]
+    return {
+        "table_version": told.snapshot.version,
+        "size_bytes": sum(file.size_bytes for file in told.snapshot.files),
+        "dagster/row_count": told.rows,
+        "dagster/table_name": told.snapshot.location.key.replace("/", "."),
+        "dagster/uri": told.snapshot.location.uri,
+        "dagster/column_schema": columns(told.snapshot),
+        "by_rule": _table(("rule", "rows"), by_rule),
+        "sample": _table(shown, sample),
     }
 
 

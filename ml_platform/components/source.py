@@ -11,6 +11,7 @@ from ml_platform.automation import SOURCE
 from ml_platform.components.asset import asset, digest, key_of, place, selected
 from ml_platform.components.columns import Derivation
 from ml_platform.components.domain import domain_of, partition_keys
+from ml_platform.components.rejected import rejected
 from ml_platform.engine.lineage import Columns
 from ml_platform.errors import DeclarationError, nearest
 from ml_platform.roles.lakehouse import Lakehouse
@@ -27,6 +28,27 @@ class Source(dg.Component, dg.Resolvable, dg.Model):
     description: str = Field(description="What one row is, for people.")
     landing: str = Field(description="Asset key of the folder that its files land in, for instance landing/flights.")
     files: str = Field(description="Which of the landed files are its own, for instance departures/*.csv.")
+    format: Literal["csv", "jsonl", "parquet"] | None = Field(
+        default=None, description="The format of its files; without it each file's name says it, before .gz or .zst."
+    )
+    on_change: Literal["refuse", "ingest"] = Field(
+        default="refuse",
+        description="A file that holds other bytes under its old name: refused, or taken as a further version of it.",
+    )
+    new_columns: Literal["fail", "add", "quarantine"] = Field(
+        default="fail",
+        description="A column of a file that is not declared: the run fails, the table gets it, or the rows that have "
+        "it are quarantined.",
+    )
+    misfits: Literal["fail", "quarantine"] = Field(
+        default="fail",
+        description="A row that the declared types or partitions do not hold: the run fails, or it is quarantined.",
+    )
+    type_changes: Literal["fail", "widen"] = Field(
+        default="fail",
+        description="A column that is declared wider than its table holds it: the run fails, or every row is written "
+        "again as declared. Nothing ever narrows.",
+    )
     columns: dict[str, ColumnType] = Field(description="Every column of the files with its type; times are UTC.")
     event_time: str = Field(description="The column that says when a row is about.")
     known_at: str = Field(description="The column that says when a row could be known.")
@@ -48,10 +70,11 @@ class Source(dg.Component, dg.Resolvable, dg.Model):
         partition = domain_of(context.defs_module_path / key).partitions.column
         names = {name: name for name in self.columns} | ({partition: self.partition_of} if self.partition_of else {})
         landed = {name: ((self.landing, f"{self.files}: {of}"),) for name, of in names.items()}
-        return Derivation((), lambda _: Columns({**landed, **dict.fromkeys(PROVENANCE, ())}))
+        found = Columns({**landed, **dict.fromkeys(PROVENANCE, ())}, complete=self.new_columns != "add")
+        return Derivation((), lambda _: found)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The bronze asset."""
+        """The bronze asset, and that of its quarantine where rows may go there."""
         self._check(context)
         domain = domain_of(context.path)
         every = partition_keys(context.path)
@@ -87,11 +110,16 @@ class Source(dg.Component, dg.Resolvable, dg.Model):
                     **metadata.of_table(done.snapshot, done.commit, done.seconds, lineage),
                     "files_ingested": done.files,
                     "files_offered": done.offered,
+                    **metadata.of_ingest(done),
                     "rows_waiting": metadata.as_json(done.waiting),
                 },
             )
 
-        return dg.Definitions(assets=[bronze])
+        return dg.Definitions(assets=[bronze, *([rejected(context)] if "quarantine" in self._policy else [])])
+
+    @property
+    def _policy(self) -> tuple[str, str]:
+        return self.new_columns, self.misfits
 
     def _source(self, key: str, column: str | None, timezone: str) -> dict[str, Any]:
         """The arguments of `engine.ingest.Source`, which the sensor on landed files reads as well."""
@@ -103,6 +131,11 @@ class Source(dg.Component, dg.Resolvable, dg.Model):
             "partition": column,
             "partition_of": self.partition_of or "",
             "timezone": timezone,
+            "format": self.format,
+            "on_change": self.on_change,
+            "new_columns": self.new_columns,
+            "misfits": self.misfits,
+            "type_changes": self.type_changes,
         }
 
     def _check(self, context: dg.ComponentLoadContext) -> None:

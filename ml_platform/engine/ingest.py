@@ -2,42 +2,35 @@
 
 A batch is an application transaction of the table (`ingest` → its sequence). Which files it held is kept in a second
 table, `<key>__manifest`, written after the rows; what a crash kept out of it is known from the rows themselves, which
-carry their file, its digest and their batch's sequence. A file is known by its content, whatever it is called.
+carry their file, its digest and their batch's sequence. A file is known by its content, whatever it is called. Rows
+that the source does not take stand in a third table, `<key>__quarantine`, written between the two.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
+from typing import Literal
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from ml_platform.engine import delta
+from ml_platform.engine.batch import Batch
+from ml_platform.engine.evolution import Evolution, evolved, standing
 from ml_platform.engine.files import filesystem
-from ml_platform.engine.landed import LandedFile, counted, identified, nothing_offered, offered, rows_of
-from ml_platform.engine.manifest import APP_ID, Entry, Manifest
+from ml_platform.engine.landed import LandedFile, counted, identified, nothing_offered, offered, rows_of, strange
+from ml_platform.engine.manifest import APP_ID, Manifest
+from ml_platform.engine.rejected import Rejected
 from ml_platform.engine.retry import until_undisputed
-from ml_platform.engine.source_files import arrow_schema
 from ml_platform.engine.staging import present, stage, undone_on_failure
 from ml_platform.errors import ConflictError, SourceError
-from ml_platform.records.table import Commit, StagedFiles, TableSnapshot
+from ml_platform.records.table import Commit, TableSnapshot
 from ml_platform.roles.lakehouse import Lakehouse
-
-_PROVENANCE = pa.schema(
-    [
-        pa.field("_source_file", pa.string()),
-        pa.field("_source_digest", pa.string()),
-        pa.field("_source_offset", pa.int64()),
-        pa.field("_ingested_at", pa.timestamp("us", tz="UTC")),
-        pa.field("_sequence", pa.int64()),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -47,6 +40,10 @@ class Source:
     landing: asset key of the folder that files land in; pattern: which of them, for instance `departures/*.csv`.
     columns: name → type, in the file's order.
     partition: the partition column that rows get, taken from `partition_of` (a date, or a timestamp in `timezone`).
+    format: of its files, where their names do not say it.
+    on_change: what a file that holds other bytes than before under its name is: refused, or a further version of it.
+    new_columns: what a column that is not declared does. misfits: what a row does that a declared type cannot hold.
+    type_changes: whether a column's type may widen.
     """
 
     key: str
@@ -56,6 +53,25 @@ class Source:
     partition: str | None = None
     partition_of: str = ""
     timezone: str = "UTC"
+    format: str | None = None
+    on_change: Literal["refuse", "ingest"] = "refuse"
+    new_columns: Literal["fail", "add", "quarantine"] = "fail"
+    misfits: Literal["fail", "quarantine"] = "fail"
+    type_changes: Literal["fail", "widen"] = "fail"
+
+    @property
+    def quarantines(self) -> bool:
+        """Whether rows of it can be quarantined."""
+        return "quarantine" in (self.misfits, self.new_columns)
+
+    def declaration(self, every: Sequence[str]) -> str:
+        """A digest of what decides which rows are taken; rows that another one refused are tried again.
+
+        every: all partitions there are.
+        """
+        columns, months = sorted(self.columns.items()), list(every) if self.partition else []
+        said = (columns, self.partition_of, self.timezone, self.format, self.new_columns, self.misfits, months)
+        return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -64,6 +80,9 @@ class Ingested:
 
     files: how many files gave rows in this batch; offered: how many matched.
     waiting: partition → rows that landed files hold of it, and that no run has asked for.
+    read: rows of the files that were read, each of them taken (rows_added), passed, because it is in the table already
+    or waits for its partition, or quarantined.
+    changes: what changed of the table's columns. changed: files that came with other bytes under an old name.
     """
 
     commit: Commit
@@ -72,6 +91,11 @@ class Ingested:
     offered: int
     waiting: Mapping[str, int]
     seconds: float
+    read: int = 0
+    passed: int = 0
+    quarantined: int = 0
+    changes: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
 
 
 def ingest(source: Source, partitions: Sequence[str], every: Sequence[str], lakehouse: Lakehouse) -> Ingested:
@@ -108,44 +132,43 @@ def waiting(source: Source, every: Sequence[str], lakehouse: Lakehouse) -> set[s
     found: set[str] = set()
     for path in offered(source, files):
         try:
-            file = _known(path, files, manifest)
+            file = _known(path, files, manifest, source)
             if manifest.lacks(file.digest, selectable):
-                counts = counted(source, rows_of(source, file, files), every, path)
+                added = strange(source, path, files) if source.new_columns == "add" else {}
+                counts = counted(rows_of(source, file, files, every, added), source)
                 found |= {partition for partition in counts if not manifest.holds(file.digest, partition)}
         except SourceError:
             found.add(selectable[-1])
     return found
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """One batch in the making. sequence: its number; at: its moment, UTC; entries: what it teaches the manifest."""
-
-    source: Source
-    partitions: Sequence[str]
-    every: Sequence[str]
-    files: FileSystem
-    manifest: Manifest
-    sequence: int
-    at: datetime
-    entries: list[Entry]
-
-
 def _ingest(source: Source, partitions: Sequence[str], every: Sequence[str], lakehouse: Lakehouse) -> Ingested:
+    at = datetime.now(UTC)
+    with closing(Rejected(source.key, lakehouse, source.declaration(every), at)) as rejected:
+        return _taken(source, partitions, every, lakehouse, rejected, at)
+
+
+def _taken(
+    source: Source,
+    partitions: Sequence[str],
+    every: Sequence[str],
+    lakehouse: Lakehouse,
+    rejected: Rejected,
+    at: datetime,
+) -> Ingested:
     started = time.monotonic()
     location = lakehouse.table(source.key)
     before = delta.snapshot(location)
     manifest = _manifest(source, before, lakehouse)
     files = filesystem(lakehouse.files(source.landing))
-    found = [_known(path, files, manifest) for path in offered(source, files)]
+    found = [_known(path, files, manifest, source) for path in offered(source, files)]
     if not found:
         raise nothing_offered(source, files)
-    last = (delta.transaction(location, APP_ID, before.version) if before else None) or 0
-    batch = _Batch(source, partitions, every, files, manifest, last + 1, datetime.now(UTC), [])
-    stood = present(location)
-    staged = stage(_rows(batch, found), _schema(source), location, (source.partition,) if source.partition else ())
-    with undone_on_failure(staged, stood):
-        done = _commit(batch, staged, before)
+    last = max(0, (delta.transaction(location, APP_ID, before.version) if before else None) or 0)
+    batch = Batch(source, partitions, every, files, manifest, rejected, location, before, last + 1, at)
+    evolution = evolved(source, before, [file for file in found if batch.reads(file)], files)
+    done = _written(batch, found, evolution)
+    rejected.commit(made=source.quarantines)
     with suppress(ConflictError):  # somebody else has read them from our rows meanwhile, and written them down
         manifest.append(batch.entries, last if done.unchanged else batch.sequence)
     after = delta.snapshot(location, done.version)
@@ -154,92 +177,61 @@ def _ingest(source: Source, partitions: Sequence[str], every: Sequence[str], lak
     if source.partition:
         after = delta.restrict(after, source.partition, partitions)
     taken = len({entry.path for entry in batch.entries if entry.sequence is not None})
-    waits = manifest.waiting(batch.entries)
-    return Ingested(done, after, taken, len(found), waits, time.monotonic() - started)
+    changed = tuple(file.path for file in found if _changed(file, manifest))
+    counts = batch.counts
+    return Ingested(
+        done,
+        after,
+        taken,
+        len(found),
+        manifest.waiting(batch.entries),
+        time.monotonic() - started,
+        counts.read,
+        counts.passed,
+        counts.quarantined,
+        evolution.changes,
+        changed,
+    )
 
 
-def _commit(batch: _Batch, staged: StagedFiles, before: TableSnapshot | None) -> Commit:
-    _require_rows(batch, before, staged)
-    if before is not None and not staged.rows:
-        return Commit(before.version, 0, 0, (), unchanged=True)
-    return delta.commit(staged, read=before, replaced=(), transactions={APP_ID: batch.sequence}, evidence={})
+def _written(batch: Batch, found: Sequence[LandedFile], evolution: Evolution) -> Commit:
+    """The commit that holds the batch's rows; the table's other rows too, where these have to be written again."""
+    source, before, location = batch.source, batch.before, batch.location
+    stands = standing(before, evolution.schema) if before and evolution.rewrites else iter(())
+    stood = present(location)
+    rows = chain(stands, batch.rows(found, evolution))
+    staged = stage(rows, evolution.schema, location, (source.partition,) if source.partition else ())
+    with undone_on_failure(staged, stood):
+        written = before.rows if before and evolution.rewrites else 0
+        batch.require_accounted(staged.rows - written)
+        batch.require_asked(staged)
+        if before is not None and not staged.rows and not evolution.rewrites:
+            return Commit(before.version, 0, 0, (), unchanged=True)
+        return delta.commit(
+            staged,
+            read=before,
+            replaced=before.files if before and evolution.rewrites else (),
+            transactions={APP_ID: batch.sequence},
+            evidence={"columns": list(evolution.changes), "quarantined": batch.counts.quarantined},
+        )
 
 
 def _manifest(source: Source, rows: TableSnapshot | None, lakehouse: Lakehouse) -> Manifest:
     return Manifest.load(lakehouse.table(f"{source.key}__manifest"), source.partition, rows)
 
 
-def _schema(source: Source) -> pa.Schema:
-    partition = [pa.field(source.partition, pa.string())] if source.partition else []
-    return pa.schema([*arrow_schema(source.columns), *partition, *_PROVENANCE])
-
-
-def _known(path: str, files: FileSystem, manifest: Manifest) -> LandedFile:
-    """The file; refuses one that was seen with another content."""
+def _known(path: str, files: FileSystem, manifest: Manifest, source: Source) -> LandedFile:
+    """The file; refuses one that was seen with another content, where the source does."""
     file = identified(path, files)
-    seen = manifest.digests_of(path)
-    if seen and file.digest not in seen:
+    if source.on_change == "refuse" and _changed(file, manifest):
         raise SourceError(
             f"{path} holds other rows than when it was ingested, but a landed file never changes",
+            allowed="Its source takes it as a further version where it says on_change: ingest",
             remedy="Land the correction under a new name",
         )
     return file
 
 
-def _rows(batch: _Batch, found: Sequence[LandedFile]) -> Iterator[pa.RecordBatch]:
-    """The rows to append, a file at a time, and in the batch's entries what the manifest has to know of each file."""
-    taken: set[tuple[str, str]] = set()
-    for file in found:
-        if not batch.manifest.lacks(file.digest, batch.partitions):
-            if file.digest not in batch.manifest.digests_of(file.path):
-                batch.entries.append(_entry(batch, file, "", 0, taking=False))  # it has got a second name
-            continue
-        table = rows_of(batch.source, file, batch.files)
-        counts = counted(batch.source, table, batch.every, file.path)
-        table = _with_provenance(table, file, batch)
-        for partition, count in (counts or {"": 0}).items():
-            wanted = partition in batch.partitions and not batch.manifest.holds(file.digest, partition)
-            taking = wanted and (file.digest, partition) not in taken
-            taken.add((file.digest, partition))
-            batch.entries.append(_entry(batch, file, partition, count, taking=taking))
-            if taking:
-                yield from _of_partition(table, batch.source.partition, partition).to_batches()
-
-
-def _entry(batch: _Batch, file: LandedFile, partition: str, rows: int, *, taking: bool) -> Entry:
-    sequence = batch.sequence if taking else None
-    return Entry(file.path, file.digest, file.size_bytes, partition, rows, sequence, batch.at)
-
-
-def _of_partition(table: pa.Table, column: str | None, partition: str) -> pa.Table:
-    return table.filter(pc.equal(table[column], partition)) if column else table
-
-
-def _with_provenance(table: pa.Table, file: LandedFile, batch: _Batch) -> pa.Table:
-    import numpy as np
-
-    count = table.num_rows
-    values = [
-        pa.repeat(pa.scalar(file.path), count),
-        pa.repeat(pa.scalar(file.digest), count),
-        pa.array(np.arange(count)),
-        pa.repeat(pa.scalar(batch.at, pa.timestamp("us", tz="UTC")), count),
-        pa.repeat(pa.scalar(batch.sequence, pa.int64()), count),
-    ]
-    for field, column in zip(_PROVENANCE, values, strict=True):
-        table = table.append_column(field, column)
-    return table
-
-
-def _require_rows(batch: _Batch, before: TableSnapshot | None, staged: StagedFiles) -> None:
-    source, column = batch.source, batch.source.partition
-    if not column:
-        return
-    held = {file.partition[column] for file in (*staged.files, *(before.files if before else ()))}
-    absent = sorted(set(batch.partitions) - held)
-    if absent:
-        raise SourceError(
-            f"{source.key} has no rows for {', '.join(absent)}, but these partitions were asked for",
-            allowed=f"Rows come from {source.landing}, files {source.pattern}",
-            remedy="Land the missing files, or select other partitions",
-        )
+def _changed(file: LandedFile, manifest: Manifest) -> bool:
+    seen = manifest.digests_of(file.path)
+    return bool(seen) and file.digest not in seen

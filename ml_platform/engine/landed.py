@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
-from ml_platform.engine.source_files import content_of, gone, parse
+from ml_platform.engine.column_types import arrow_type
+from ml_platform.engine.source_files import format_of, gone, kinds, parts
+from ml_platform.engine.source_rows import COLUMNS, PARTITION, TYPE, Misfit, Part, shown
 from ml_platform.errors import SourceError
 
 if TYPE_CHECKING:
     from ml_platform.engine.ingest import Source
 
+# What the name of a local file ends in until it stands whole.
+WRITING = ".writing"
 _CHUNK_BYTES = 2**20
 
 
@@ -32,15 +36,15 @@ class LandedFile:
 
 def offered(source: Source, files: FileSystem) -> list[str]:
     """The paths that match the source's pattern, sorted."""
-    return [path for path in _paths(files) if fnmatch.fnmatchcase(path, source.pattern)]
+    return [path for path in paths(files) if fnmatch.fnmatchcase(path, source.pattern)]
 
 
 def nothing_offered(source: Source, files: FileSystem) -> SourceError:
     """The error for a source that no landed file matches."""
-    paths = _paths(files)
+    landed = paths(files)
     return SourceError(
         f"{source.key} reads {source.pattern}, but no landed file of {source.landing} matches it",
-        allowed=f"Landed are {', '.join(paths[:5])} and {max(0, len(paths) - 5)} more" if paths else "",
+        allowed=f"Landed are {', '.join(landed[:5])} and {max(0, len(landed) - 5)} more" if landed else "",
         remedy=f"Materialize {source.landing}, or mend files in its defs.yaml",
     )
 
@@ -58,49 +62,113 @@ def identified(path: str, files: FileSystem) -> LandedFile:
     return LandedFile(path, digest.hexdigest()[:32], size)
 
 
-def rows_of(source: Source, file: LandedFile, files: FileSystem) -> pa.Table:
+def rows_of(
+    source: Source, file: LandedFile, files: FileSystem, every: Sequence[str], added: Mapping[str, str] | None = None
+) -> Iterator[Part]:
     """The file's rows in its order, with their partition where the source has one.
 
-    Raises SourceError for a file that is gone, damaged, not as declared, or no longer the one that was identified.
+    every: all partitions there are. added: columns beyond the declared ones, NULL where the file does not have them.
+    Raises SourceError for a file that is gone, damaged, not as declared, or no longer the one that was identified, and
+    for a row outside all partitions; rows that the source quarantines are misfits instead.
     """
-    content = content_of(files, file.path)
-    if hashlib.sha256(content).hexdigest()[:32] != file.digest:
+    columns = {**source.columns, **_present(source, file, files, added or {})}
+    for part in parts(files, file.path, columns, source.format, refused=refused(source)):
+        rows = _padded(part.rows, added or {})
+        yield _in_partitions(source, Part(rows, part.offsets, part.misfits), every, file.path)
+    if identified(file.path, files).digest != file.digest:
         raise SourceError(
             f"{file.path} was written to while it was read, but a landed file never changes",
             remedy="Land files whole, for instance by renaming them into place; then run again",
         )
-    table = parse(file.path, content, source.columns)
-    return table.append_column(source.partition, _months(source, table)) if source.partition else table
 
 
-def counted(source: Source, table: pa.Table, every: Sequence[str], path: str) -> dict[str, int]:
-    """Partition → rows of one file; an unpartitioned source has the one partition of an empty name.
+def refused(source: Source) -> set[str]:
+    """The rules of which a row that breaks one fails the whole; a row that breaks another is quarantined."""
+    types = {TYPE, PARTITION} if source.misfits == "fail" else set()
+    return types | (set() if source.new_columns == "quarantine" else {COLUMNS})
 
-    every: all partitions there are. Raises SourceError, naming the file, for a row outside them.
+
+def strange(source: Source, path: str, files: FileSystem) -> dict[str, str]:
+    """The columns of a file that its source does not declare, each with its type.
+
+    Raises SourceError for one whose type tables do not hold.
     """
+    found = {name: kind for name, kind in kinds(files, path, source.format).items() if name not in source.columns}
+    for name, kind in found.items():
+        if kind is None:
+            raise SourceError(
+                f"{path} has a new column {name} of a type that no column has, but it is to be added",
+                remedy="Land the file without it, or with plain values in it",
+            )
+    return {name: kind for name, kind in found.items() if kind is not None}
+
+
+def counted(parts: Iterator[Part], source: Source) -> dict[str, int]:
+    """Partition → rows of one file; an unpartitioned source has the one partition of an empty name."""
     if not source.partition:
-        return {"": table.num_rows}
-    counts = {row["values"]: row["counts"] for row in pc.value_counts(table[source.partition]).to_pylist()}
-    outside = sorted("NULL" if value is None else value for value in counts if value not in every)
-    if outside:
-        raise SourceError(
-            f"{path} has rows whose {source.partition} is {', '.join(outside)}, but there is no such partition",
-            allowed=f"Partitions go from {every[0]} to {every[-1]}, by {source.partition_of}",
-            remedy="Mend the file, or widen partitions in domain.yaml",
-        )
+        return {"": sum(part.rows.num_rows for part in parts)}
+    counts: dict[str, int] = {}
+    for part in parts:
+        for row in pc.value_counts(part.rows[source.partition]).to_pylist():
+            counts[row["values"]] = counts.get(row["values"], 0) + row["counts"]
     return counts
 
 
-def _paths(files: FileSystem) -> list[str]:
+def paths(files: FileSystem) -> list[str]:
+    """The paths of all files there are, sorted; a file that is being written is not there yet."""
     found = files.get_file_info(FileSelector("", recursive=True, allow_not_found=True))
-    return sorted(info.path for info in found if info.type == FileType.File)
+    return sorted(it.path for it in found if it.type == FileType.File and not it.path.endswith(WRITING))
 
 
-def _months(source: Source, table: pa.Table) -> pa.Array:
+def _present(source: Source, file: LandedFile, files: FileSystem, added: Mapping[str, str]) -> Mapping[str, str]:
+    """The added columns that the file may have; of JSON lines each may have its own."""
+    if not added or format_of(file.path, source.format) == "jsonl":
+        return added
+    header = kinds(files, file.path, source.format)
+    return {name: kind for name, kind in added.items() if name in header}
+
+
+def _padded(rows: pa.RecordBatch, added: Mapping[str, str]) -> pa.RecordBatch:
+    for name, kind in added.items():
+        if name not in rows.schema.names:
+            rows = rows.append_column(name, pa.nulls(rows.num_rows, arrow_type(kind)))
+    return rows
+
+
+def _in_partitions(source: Source, part: Part, every: Sequence[str], path: str) -> Part:
+    if not source.partition:
+        return part
+    rows = part.rows.append_column(source.partition, _months(source, part.rows[source.partition_of]))
+    months = rows[source.partition]
+    outside = sorted("NULL" if it is None else it for it in pc.unique(months).to_pylist() if it not in every)
+    if not outside:
+        return Part(rows, part.offsets, part.misfits)
+    why = f"{path} has rows whose {source.partition} is {', '.join(outside)}, but there is no such partition"
+    if PARTITION in refused(source):
+        raise SourceError(
+            why,
+            allowed=f"Partitions go from {every[0]} to {every[-1]}, by {source.partition_of}",
+            remedy="Mend the file, or widen partitions in domain.yaml",
+        )
+    inside = pc.is_in(months, pa.array(every, pa.string()))
+    misfits = [
+        Misfit(
+            part.offsets[at].as_py(),
+            PARTITION,
+            f"{source.partition} is {months[at].as_py() or 'NULL'}, but there is no such partition",
+            shown(part.rows.slice(at, 1)),
+        )
+        for at in pc.indices_nonzero(pc.invert(inside)).to_pylist()
+    ]
+    misfits = sorted((*part.misfits, *misfits), key=lambda it: it.offset)
+    return Part(rows.filter(inside), part.offsets.filter(inside), tuple(misfits))
+
+
+def _months(source: Source, column: pa.Array) -> pa.Array:
     """The month of each row, `2013-01`, in the source's time zone."""
     import polars as pl
 
-    column = pl.Series(table[source.partition_of])
-    if isinstance(column.dtype, pl.Datetime):
-        column = column.dt.convert_time_zone(source.timezone)
-    return column.dt.strftime("%Y-%m").to_arrow().cast(pa.string())
+    moments = pl.Series(column)
+    if isinstance(moments.dtype, pl.Datetime):
+        moments = moments.dt.convert_time_zone(source.timezone)
+    return moments.dt.strftime("%Y-%m").to_arrow().cast(pa.string())

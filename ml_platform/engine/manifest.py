@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml_platform.engine import delta
-from ml_platform.engine.staging import stage
+from ml_platform.engine import delta, delta_log
+from ml_platform.engine.staging import present, stage, undone_on_failure
 from ml_platform.records.table import Location, TableSnapshot
 
 APP_ID = "ingest"
@@ -23,6 +25,7 @@ _SCHEMA = pa.schema(
         pa.field("rows", pa.int64()),
         pa.field("sequence", pa.int64()),
         pa.field("at", pa.timestamp("us", tz="UTC")),
+        pa.field("replayed", pa.bool_()),
     ]
 )
 
@@ -34,6 +37,7 @@ class Entry:
     digest: of the file's bytes. rows: how many there are; 0 under an empty partition for a file that is only known.
     size_bytes: None for an entry that was read back from the table's rows, which do not say what else the file holds.
     sequence: the batch that ingested them, None while they wait for a run that selects the partition. at: UTC.
+    replayed: whether they stood in quarantine before; they come on top of what else the file has of the partition.
     """
 
     path: str
@@ -43,6 +47,7 @@ class Entry:
     rows: int
     sequence: int | None
     at: datetime
+    replayed: bool | None = False
 
 
 class Manifest:
@@ -59,12 +64,15 @@ class Manifest:
         accounted: int,
         entries: Sequence[Entry],
         unwritten: Sequence[Entry],
+        *,
+        amended: bool = False,
     ) -> None:
         self._location = location
         self._snapshot = snapshot
         self._accounted = accounted
         self._unwritten = unwritten
         self._entries = (*entries, *unwritten)
+        self._amended = amended
         self._paths: dict[str, set[str]] = {}
         self._held: set[tuple[str, str]] = set()
         self._known: dict[str, set[str]] = {}
@@ -77,20 +85,29 @@ class Manifest:
 
     @classmethod
     def load(cls, location: Location, partition: str | None, rows: TableSnapshot | None) -> Manifest:
-        """The manifest, with what a crash kept out of it read back from the table's own rows. Nothing is written.
+        """The manifest as far as the table's own rows bear it out. Nothing is written.
 
+        What a crash kept out of it is read back from the rows; what it has of batches that are not in the table any
+        more, because the table was restored, is open again.
         rows: the source's table; None where it does not exist.
         """
         snapshot = delta.snapshot(location)
         entries = [] if snapshot is None else [Entry(**row) for row in delta.read_rows(snapshot).to_pylist()]
         accounted = 0 if snapshot is None else delta.transaction(location, APP_ID, snapshot.version) or 0
         committed = 0 if rows is None else delta.transaction(rows.location, APP_ID, rows.version) or 0
-        lost = _entries_in(rows, partition, after=accounted) if rows is not None and committed > accounted else []
-        return cls(location, snapshot, accounted, entries, lost)
+        claimed = max((entry.sequence for entry in entries if entry.sequence is not None and entry.rows), default=0)
+        if committed == accounted and claimed <= _highest(rows):
+            return cls(location, snapshot, accounted, entries, [])
+        kept, lost = _borne_out(entries, [] if rows is None else _entries_in(rows, partition))
+        return cls(location, snapshot, accounted, kept, lost, amended=kept != entries)
 
     def digests_of(self, path: str) -> Collection[str]:
         """The contents that a path was seen with."""
         return self._paths.get(path, set())
+
+    def knows(self, digest: str) -> bool:
+        """Whether a file of that content was ever seen."""
+        return digest in self._known or any(digest == held for held, _ in self._held)
 
     def holds(self, digest: str, partition: str) -> bool:
         """Whether the rows that a file has of a partition are in the table."""
@@ -118,20 +135,76 @@ class Manifest:
 
     def append(self, entries: Sequence[Entry], sequence: int) -> None:
         """The entries stand in the manifest's table, which then accounts for every batch up to the sequence."""
-        added = [*self._unwritten, *entries]
+        whole = self._amended and self._snapshot is not None
+        added = [*(self._entries if whole else self._unwritten), *entries]
         if not added and sequence == self._accounted:
             return
         table = pa.Table.from_pylist([asdict(entry) for entry in added], schema=_SCHEMA)
+        stood = present(self._location)
         staged = stage(table.to_batches(), _SCHEMA, self._location)
-        delta.commit(staged, read=self._snapshot, replaced=(), transactions={APP_ID: sequence}, evidence={})
+        replaced = self._snapshot.files if whole and self._snapshot else ()
+        with undone_on_failure(staged, stood):
+            delta.commit(staged, read=self._snapshot, replaced=replaced, transactions={APP_ID: sequence}, evidence={})
 
 
-def _entries_in(rows: TableSnapshot, partition: str | None, after: int) -> list[Entry]:
-    """The entries of the batches after a sequence, read back from the rows that they left."""
+def _highest(rows: TableSnapshot | None) -> int:
+    """The last batch of which the table has rows, by the statistics in its log; 0 where that is not known."""
+    table = None if rows is None else delta_log.opened(rows.location, rows.version)
+    if table is None:
+        return 0
+    actions = pa.table(table.get_add_actions(flatten=True))
+    if "max._sequence" not in actions.column_names:
+        return 0
+    return pc.max(actions["max._sequence"]).as_py() or 0
+
+
+def _borne_out(entries: Sequence[Entry], stand: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """The entries, open again where the table does not have their rows; and what of the table's rows no entry says.
+
+    stand: what the table's rows say by themselves.
+    """
+    rows: Counter[tuple[str, str]] = Counter()
+    for entry in stand:
+        rows[entry.digest, entry.partition] += entry.rows
+    due = _due(entries)
+    undone = {
+        pair
+        for pair, count in due.items()
+        if rows[pair] == 0 < count or (rows[pair] < count and _replays(entries, pair))
+    }
+    kept = [
+        replace(entry, sequence=None) if (entry.digest, entry.partition) in undone else entry
+        for entry in entries
+        if not (entry.replayed and (entry.digest, entry.partition) in undone)
+    ]
+    said = {(entry.digest, entry.partition) for entry in kept if entry.sequence is not None} | undone
+    return kept, [entry for entry in stand if (entry.digest, entry.partition) not in said]
+
+
+def _due(entries: Sequence[Entry]) -> dict[tuple[str, str], int]:
+    """Digest and partition → the rows that the table has of them, by these entries."""
+    whole: dict[tuple[str, str], int] = {}
+    replayed: Counter[tuple[str, str]] = Counter()
+    for entry in entries:
+        pair = (entry.digest, entry.partition)
+        if entry.replayed:
+            replayed[pair] += entry.rows
+        else:
+            whole[pair] = max(whole.get(pair, 0), entry.rows)
+    return {pair: whole.get(pair, 0) + replayed[pair] for pair in {*whole, *replayed}}
+
+
+def _replays(entries: Sequence[Entry], pair: tuple[str, str]) -> bool:
+    return any(entry.replayed and (entry.digest, entry.partition) == pair for entry in entries)
+
+
+def _entries_in(rows: TableSnapshot, partition: str | None) -> list[Entry]:
+    """The entries of the batches in a table, read back from the rows that they left, a file at a time."""
     columns = ["_source_file", "_source_digest", "_sequence", "_ingested_at", *([partition] if partition else [])]
-    table = delta.read_rows(rows, columns)
-    table = table.filter(pc.greater(table["_sequence"], after))
-    grouped = table.group_by(columns).aggregate([([], "count_all")]).to_pylist()
+    grouped: list[dict[str, Any]] = []
+    for file in rows.files:
+        one = TableSnapshot(rows.location, rows.schema, rows.partition_by, (file,), rows.version)
+        grouped += delta.read_rows(one, columns).group_by(columns).aggregate([([], "count_all")]).to_pylist()
     return [
         Entry(
             path=row["_source_file"],

@@ -1,51 +1,90 @@
-"""Source files: landed CSV read strictly as its source declares it.
+"""Source files: landed CSV, JSON lines and Parquet, plain or compressed, read strictly as their source declares them.
 
-A file is UTF-8, with or without a byte order mark, its lines ending in LF or CRLF; a quoted field may hold commas, line
-breaks and doubled quotes. One whose name ends in `.gz` is compressed.
+A file's format is what its name ends in, before `.gz`, `.bz2` or `.zst`, unless the source declares one. Whatever its
+size, some megabytes of it are held.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
-import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import pyarrow as pa
-from pyarrow import csv as arrow_csv
 from pyarrow.fs import FileSystem
 
+from ml_platform.engine import csv_rows, json_rows, parquet_rows
+from ml_platform.engine.column_types import arrow_schema, kind_of, no_rows, takes
+from ml_platform.engine.source_rows import COLUMNS, TYPE, Misfit, Part, shown, strict, unreadable
 from ml_platform.errors import SourceError, nearest
 
-TYPES = {
-    "string": pa.string(),
-    "int32": pa.int32(),
-    "int64": pa.int64(),
-    "float64": pa.float64(),
-    "boolean": pa.bool_(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us", tz="UTC"),
-}
-
-
-def arrow_schema(columns: Mapping[str, str]) -> pa.Schema:
-    """The declared columns as an Arrow schema."""
-    return pa.schema([pa.field(name, TYPES[kind]) for name, kind in columns.items()])
+FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
+_COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 
 
 def read_csv(files: FileSystem, path: str, columns: Mapping[str, str]) -> pa.Table:
-    """The rows of one file, as `parse` gives them. Raises SourceError also for a file that is not there."""
-    return parse(path, content_of(files, path), columns)
+    """The rows of one CSV file, all of them."""
+    return pa.Table.from_batches([part.rows for part in parts(files, path, columns, "csv")], arrow_schema(columns))
 
 
-def content_of(files: FileSystem, path: str) -> bytes:
-    """The bytes of one file as they landed, compressed or not. Raises SourceError where it is not there."""
-    try:
-        with files.open_input_stream(path, compression=None) as stream:
-            return bytes(stream.read())
-    except FileNotFoundError as error:
-        raise gone(path) from error
+def parts(
+    files: FileSystem,
+    path: str,
+    columns: Mapping[str, str],
+    declared: str | None = None,
+    *,
+    refused: Collection[str] = (TYPE, COLUMNS),
+) -> Iterator[Part]:
+    """The rows of one file, in its order, a part at a time.
+
+    columns: name → declared type; the table's, in this order. declared: the file's format, where its name does not say.
+    refused: the rules of which a row that breaks one is an error; a row that breaks another is a misfit.
+    Raises SourceError, naming the file, for one that is gone, empty, damaged or cut off, for a column that is gone or
+    there twice, and for rows that break a rule which is refused.
+    """
+    kind = format_of(path, declared)
+    if kind == "parquet":
+        read = _parquet(files, path, columns, refused)
+    elif kind == "jsonl":
+        read = _jsonl(files, path, columns)
+    else:
+        read = _csv(files, path, columns, refused)
+    yield from strict(read, path, columns, tuple(refused))
+
+
+def kinds(files: FileSystem, path: str, declared: str | None = None) -> dict[str, str | None]:
+    """The columns of one file, each with the declared type that takes all of its values; None where there is none.
+
+    A CSV file's are texts. Of JSON lines every line is read.
+    """
+    kind = format_of(path, declared)
+    if kind == "parquet":
+        with _parquet_file(files, path) as file:
+            return {field.name: kind_of(field.type) for field in file.schema_arrow}
+    with _text(files, path) as stream:
+        if kind == "jsonl":
+            return dict(json_rows.kinds(stream, path))
+        return dict.fromkeys(csv_rows.Text(path, stream).header(), "string")
+
+
+def format_of(path: str, declared: str | None = None) -> str:
+    """The format of a file: csv, jsonl or parquet. Raises SourceError for a name that says none.
+
+    >>> format_of("orders/2024-01.jsonl.gz")
+    'jsonl'
+    """
+    if declared:
+        return declared
+    name = next((path.removesuffix(it) for it in _COMPRESSIONS if path.endswith(it)), path)
+    for ending, kind in FORMATS.items():
+        if name.endswith(ending):
+            return kind
+    raise SourceError(
+        f"{path} has a name that says no format, but it has to be read in one",
+        allowed=f"Names end in {', '.join(FORMATS)}, and in {', '.join(_COMPRESSIONS)} where they are compressed",
+        remedy="Declare format in the source's defs.yaml",
+    )
 
 
 def gone(path: str) -> SourceError:
@@ -53,71 +92,95 @@ def gone(path: str) -> SourceError:
     return SourceError(f"{path} was listed, but it is gone", remedy="Land it again, or run again")
 
 
-def parse(path: str, content: bytes, columns: Mapping[str, str]) -> pa.Table:
-    """The rows of one file's bytes, in its order; an empty field is NULL, an empty line is no row.
+def _csv(files: FileSystem, path: str, columns: Mapping[str, str], refused: Collection[str]) -> Iterator[Part]:
+    with _text(files, path) as stream:
+        text = csv_rows.Text(path, stream)
+        header = text.header()
+        strange = _require_columns(path, header, columns, refused)
+        if not strange:
+            yield from csv_rows.rows(text, path, columns, lenient=TYPE not in refused)
+            return
+        for part in csv_rows.rows(text, path, dict.fromkeys(header, "string"), lenient=True):
+            yield _refused(part, COLUMNS, _strange(path, strange), columns)
 
-    path: the file's name. columns: name → declared type; the table's, in this order. Where there is only one column,
-    an empty line is a row. Raises SourceError, naming the file, for one that is empty or cut off, for a column that is
-    gone or was never declared, and for a field that its column's type cannot hold.
-    """
-    text = _inflated(path, content) if path.endswith(".gz") else content
-    _require_whole(path, text)
-    _require_columns(path, _header(path, text), columns)
+
+def _jsonl(files: FileSystem, path: str, columns: Mapping[str, str]) -> Iterator[Part]:
+    with _text(files, path) as stream:
+        empty = True
+        for part in json_rows.rows(stream, path, columns):
+            empty = False
+            yield part
+        if empty:
+            raise SourceError(f"{path} is empty, but a whole file has a line", remedy="Land it again")
+
+
+def _parquet(files: FileSystem, path: str, columns: Mapping[str, str], refused: Collection[str]) -> Iterator[Part]:
+    with _parquet_file(files, path) as file:
+        header = file.schema_arrow
+        strange = _require_columns(path, header.names, columns, refused)
+        wrong = [name for name, kind in columns.items() if not takes(kind, header.field(name).type)]
+        if not strange and not wrong:
+            yield from parquet_rows.rows(file, columns)
+            return
+        rule, why = (COLUMNS, _strange(path, strange)) if strange else (TYPE, _wrong(header, columns, wrong))
+        start = 0
+        for batch in file.iter_batches():
+            part = Part(batch, pa.array(range(start, start + batch.num_rows), pa.int64()))
+            yield _refused(part, rule, why, columns)
+            start += batch.num_rows
+        if not start and rule == TYPE:
+            raise unreadable(path, why, columns)
+
+
+def _refused(part: Part, rule: str, why: str, columns: Mapping[str, str]) -> Part:
+    """None of the rows, each a misfit."""
+    whole = zip(part.offsets.to_pylist(), range(part.rows.num_rows), strict=True)
+    misfits = [Misfit(offset, rule, why, shown(part.rows.slice(at, 1))) for offset, at in whole]
+    misfits = sorted((*misfits, *part.misfits), key=lambda it: it.offset)
+    return Part(no_rows(columns), pa.array([], pa.int64()), tuple(misfits))
+
+
+def _wrong(header: pa.Schema, columns: Mapping[str, str], wrong: Sequence[str]) -> str:
+    said = (f"{name} is {header.field(name).type}, but it is declared as {columns[name]}" for name in wrong)
+    return "; ".join(said)
+
+
+@contextmanager
+def _text(files: FileSystem, path: str) -> Iterator[Any]:
+    compression = next((name for ending, name in _COMPRESSIONS.items() if path.endswith(ending)), None)
     try:
-        table = arrow_csv.read_csv(
-            pa.BufferReader(text),
-            # One thread: only then does a fault come with the number of its row.
-            read_options=arrow_csv.ReadOptions(use_threads=False),
-            parse_options=arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(columns) > 1),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types=arrow_schema(columns),
-                strings_can_be_null=True,
-                null_values=[""],
-                true_values=["true"],
-                false_values=["false"],
-            ),
-        )
-    except pa.ArrowInvalid as error:
+        with files.open_input_stream(path, compression=compression) as stream:
+            yield stream
+    except FileNotFoundError as error:
+        raise gone(path) from error
+    except OSError as error:
+        if compression is None:
+            raise
+        raise csv_rows.damaged(path, f"no whole {compression} file ({error})") from error
+
+
+@contextmanager
+def _parquet_file(files: FileSystem, path: str) -> Iterator[Any]:
+    try:
+        with files.open_input_file(path) as stream:
+            yield parquet_rows.opened(stream)
+    except FileNotFoundError as error:
+        raise gone(path) from error
+    except (pa.ArrowInvalid, OSError) as error:
         raise SourceError(
-            f"{path} cannot be read as declared: {error}",
-            allowed=f"Its columns are {', '.join(f'{name} {kind}' for name, kind in columns.items())}",
-            remedy="Mend the file and land it again; nothing of it was taken",
+            f"{path} is no whole Parquet file, but it has to be one: {str(error).splitlines()[0]}",
+            remedy="Land it again; nothing of it was taken",
         ) from error
-    return table.select(list(columns))
 
 
-def _inflated(path: str, content: bytes) -> bytes:
-    try:
-        return gzip.decompress(content)
-    except (EOFError, OSError, zlib.error) as error:
-        raise _damaged(path, f"no whole gzip file ({error})") from error
+def _strange(path: str, strange: Sequence[str]) -> str:
+    return f"{path} has a column {', '.join(strange)} that its source does not declare, but it would be lost"
 
 
-def _header(path: str, text: bytes) -> Sequence[str]:
-    line, _, _ = text.partition(b"\n")
-    try:
-        return next(csv.reader([line.decode("utf-8-sig")]), [])
-    except UnicodeDecodeError as error:
-        raise _damaged(path, "not UTF-8") from error
-
-
-def _require_whole(path: str, text: bytes) -> None:
-    if not text:
-        raise _damaged(path, "empty")
-    if not text.endswith(b"\n"):
-        raise _damaged(path, "cut off in its last line")
-    if text.count(b'"') % 2:
-        raise _damaged(path, "cut off inside a quoted field, or has a quote that is not doubled")
-
-
-def _damaged(path: str, what: str) -> SourceError:
-    return SourceError(
-        f"{path} is {what}, but a whole file has a header and ends with a line break",
-        remedy="Land it again; nothing of it was taken",
-    )
-
-
-def _require_columns(path: str, header: Sequence[str], columns: Mapping[str, str]) -> None:
+def _require_columns(
+    path: str, header: Sequence[str], columns: Mapping[str, str], refused: Collection[str]
+) -> list[str]:
+    """The columns that are strange, where these are not refused. Raises SourceError."""
     gone = [name for name in columns if name not in header]
     strange = [name for name in header if name not in columns]
     twice = [name for name, count in Counter(header).items() if count > 1]
@@ -127,9 +190,9 @@ def _require_columns(path: str, header: Sequence[str], columns: Mapping[str, str
             allowed=nearest(gone[0], header),
             remedy="Land the file with the column, or change columns in the source's defs.yaml",
         )
-    if strange:
+    if strange and COLUMNS in refused:
         raise SourceError(
-            f"{path} has a column {', '.join(strange)} that its source does not declare, but it would be lost",
+            _strange(path, strange),
             allowed=nearest(strange[0], columns),
             remedy="Declare it in columns in the source's defs.yaml",
         )
@@ -138,3 +201,4 @@ def _require_columns(path: str, header: Sequence[str], columns: Mapping[str, str
             f"{path} has the column {', '.join(twice)} twice, but only one of them could be taken",
             remedy="Land the file with each column once",
         )
+    return strange

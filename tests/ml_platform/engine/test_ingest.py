@@ -3,17 +3,24 @@ from __future__ import annotations
 import gzip
 import hashlib
 import itertools
+import json
 import os
+import random
+import signal
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import CommitProperties, DeltaTable, Transaction
 
-from ml_platform.engine import delta
+from ml_platform.engine import batch, delta
 from ml_platform.engine import ingest as module
 from ml_platform.engine.ingest import Ingested, Source, ingest, listing, waiting
 from ml_platform.engine.manifest import Manifest
@@ -194,13 +201,13 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-@pytest.mark.parametrize("batch", [1, 2], ids=["first batch", "later batch"])
+@pytest.mark.parametrize("number", [1, 2], ids=["first batch", "later batch"])
 def test_a_crash_between_the_rows_and_the_manifest_is_mended(
-    land: Any, ingesting: Ingesting, numbers: Any, monkeypatch: pytest.MonkeyPatch, batch: int
+    land: Any, ingesting: Ingesting, numbers: Any, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     # given a file of two months, of which one was being ingested as the process was killed
     land("a.csv", "02-15 20")
-    if batch == 2:
+    if number == 2:
         ingesting(2)
     land("b.csv", "01-31 1", "02-01 2", "01-30 10")
 
@@ -383,14 +390,14 @@ def test_a_file_that_vanishes_after_it_was_listed_is_named(
 ) -> None:
     land("a.csv", "01-01 1")
     land("b.csv", "01-02 2")
-    real = module.rows_of
+    real = batch.rows_of
 
     def vanishing(*arguments: Any) -> Any:
         (landing / "events" / "b.csv").unlink(missing_ok=True)
         return real(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "rows_of", vanishing)
+        patched.setattr(batch, "rows_of", vanishing)
         with pytest.raises(SourceError, match=r"events/b\.csv was listed, but it is gone"):
             ingesting(1)
     assert numbers() == []
@@ -487,3 +494,146 @@ def test_a_listing_changes_when_a_file_lands_moves_or_changes(
     seen.append(listing({"landing/events"}, lakehouse))
     assert len(set(seen)) == 4
     assert listing({"landing/events"}, lakehouse) == seen[-1]
+
+
+PROGRAM = """
+import json, os, signal, sys
+from dataclasses import replace
+from ml_platform.engine.ingest import Source, ingest
+from resources.embedded.lakehouse import EmbeddedLakehouse
+
+home, source, every, at = sys.argv[1], Source(**json.loads(sys.argv[2])), json.loads(sys.argv[3]), int(sys.argv[4])
+seen, commits = 0, []
+
+def watch(frame, event, _):
+    global seen
+    code = frame.f_code
+    if "/ml_platform/engine/" not in code.co_filename:
+        return
+    if seen == at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if code.co_name == "commit" and code.co_filename.endswith("/delta.py") and event in ("call", "return"):
+        commits.append(seen)
+    seen += 1
+
+lakehouse = EmbeddedLakehouse(home)
+sys.setprofile(watch)
+ingest(source, every, every, lakehouse)
+sys.setprofile(None)
+print(json.dumps([seen, commits]))
+"""
+LENIENT = replace(EVENTS, misfits="quarantine", new_columns="quarantine")
+
+
+def in_a_process(home: Path, killed_at: int) -> subprocess.CompletedProcess[str]:
+    """An ingest in a process of its own, which is killed at its so many-th step; -1 for one that ends."""
+    arguments = [str(home), json.dumps(vars(LENIENT)), json.dumps(EVERY), str(killed_at)]
+    return subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, check=False)
+
+
+def land_mixed(home: Path) -> None:
+    """Two files, of which each third row does not fit."""
+    folder = Path(EmbeddedLakehouse(str(home)).files("landing/events").uri)
+    for name in "ab":
+        rows = [f"2013-0{n % 3 + 1}-05,{f'{name}{n}' if n % 3 == 2 else n}\n" for n in range(12)]
+        write(folder / "events" / f"{name}.csv", "day,n\n" + "".join(rows) + f"2013-01-09,{ord(name)}\n")
+
+
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, list[int]]:
+    """How many steps an ingest takes, and which of them stand right before and right behind a commit."""
+    home = tmp_path_factory.mktemp("counted") / "lakehouse"
+    land_mixed(home)
+    total, commits = json.loads(in_a_process(home, -1).stdout)
+    assert len(commits) == 6  # the table, its quarantine, its manifest
+    return total, commits
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_process_that_is_killed_at_any_moment_loses_and_doubles_nothing(
+    tmp_path: Path, steps: tuple[int, list[int]], seed: int
+) -> None:
+    # given runs that are killed, before and behind each commit and anywhere
+    home = tmp_path / "lakehouse"
+    land_mixed(home)
+    total, commits = steps
+    moments = random.Random(seed)  # noqa: S311 - a test's moments
+    for at in ([commits[seed]] if seed < len(commits) else []) + [moments.randrange(total)]:
+        assert in_a_process(home, at).returncode in (0, -signal.SIGKILL)
+    # when one ends
+    lakehouse = EmbeddedLakehouse(str(home))
+    ingest(LENIENT, EVERY, EVERY, lakehouse)
+    # then each row stands in the table or in quarantine, once
+    rows, refused = (
+        delta.read_rows(delta.existing(lakehouse.table(key))) for key in ("bronze/events", "bronze/events__quarantine")
+    )
+    table = Counter(zip(rows["_source_file"].to_pylist(), rows["_source_offset"].to_pylist(), strict=True))
+    quarantine = Counter(zip(refused["source_file"].to_pylist(), refused["source_offset"].to_pylist(), strict=True))
+    bad = {(f"events/{name}.csv", n) for name in "ab" for n in range(12) if n % 3 == 2}
+    every = {(f"events/{name}.csv", n) for name in "ab" for n in range(13)}
+    assert quarantine == Counter(bad)
+    assert table == Counter(every - bad)
+    assert ingest(LENIENT, EVERY, EVERY, lakehouse).commit.unchanged
+
+
+@pytest.mark.parametrize("numbers_go_back", [False, True], ids=["by delta's restore", "by ours"])
+def test_what_a_restore_undid_is_taken_again_exactly_once(
+    land: Any, ingesting: Ingesting, numbers: Any, lakehouse: EmbeddedLakehouse, numbers_go_back: bool
+) -> None:
+    # given a batch that stays, one that is undone, and misfits of either
+    for name, number in (("a.csv", 1), ("b.csv", 2)):
+        land(name, f"01-01 {number}", f"02-01 {number * 10}", "01-02 x")
+        ingesting(1, source=LENIENT)
+    location = lakehouse.table("bronze/events")
+    table = DeltaTable(location.uri)
+    table.restore(0)
+    if numbers_go_back:
+        back = CommitProperties(app_transactions=[Transaction("ingest", 1)])
+        table = DeltaTable(location.uri)
+        table.create_write_transaction([], "append", table.schema(), ["month"], commit_properties=back)
+    assert numbers() == [1]
+    # then it waits, and comes once, also for the month that was never asked for
+    assert waiting(LENIENT, EVERY, lakehouse) == {"2013-01", "2013-02"}
+    ingesting(1, source=LENIENT)
+    assert numbers() == [1, 2]
+    ingesting(1, 2, source=LENIENT)
+    assert numbers() == [1, 2, 10, 20]
+    assert ingesting(1, 2, source=LENIENT).commit.unchanged
+    assert delta.existing(lakehouse.table("bronze/events__quarantine")).rows == 2
+
+
+def test_rows_that_left_quarantine_and_were_undone_are_taken_again_alone(
+    land: Any, ingesting: Ingesting, numbers: Any, lakehouse: EmbeddedLakehouse
+) -> None:
+    # given a row that a mended declaration has taken, under a policy that quarantines nothing any more
+    land("a.csv", "01-01 1", "01-02 3000000000")
+    ingesting(1, source=LENIENT)
+    mended = replace(EVENTS, columns={"day": "date", "n": "int64"}, type_changes="widen")
+    ingesting(1, source=mended)
+    assert numbers() == [1, 3_000_000_000]
+    # when that is undone, then the file's other row is not taken with it
+    DeltaTable(lakehouse.table("bronze/events").uri).restore(0)
+    ingesting(1, source=mended)
+    assert numbers() == [1, 3_000_000_000]
+    assert ingesting(1, source=mended).commit.unchanged
+
+
+def test_batches_are_known_when_the_log_has_been_cleaned_up(
+    land: Any, ingesting: Ingesting, numbers: Any, lakehouse: EmbeddedLakehouse
+) -> None:
+    # given four batches, of whose commits only the last is left in each table's log
+    for number in range(1, 5):
+        land(f"{number}.csv", f"01-0{number} {number}", f"02-0{number} x")
+        ingesting(1, source=LENIENT)
+    tables = [lakehouse.table(f"bronze/events{suffix}") for suffix in ("", "__manifest", "__quarantine")]
+    for location in tables:
+        DeltaTable(location.uri).create_checkpoint()
+        *older, _ = sorted((Path(location.uri) / "_delta_log").glob("*.json"))
+        for path in older:
+            path.unlink()
+    # then nothing is new, and what is new is taken once
+    assert ingesting(1, source=LENIENT).commit.unchanged
+    land("5.csv", "01-05 5")
+    land("6.csv", "01-04 4", "02-04 x")
+    assert ingesting(1, source=LENIENT).files == 1
+    assert numbers() == [1, 2, 3, 4, 5]

