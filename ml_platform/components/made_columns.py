@@ -100,7 +100,7 @@ def _origin(written: str, known: Mapping[str, Columns], at: str) -> Origin:
 def _require_types(schema: pa.Schema, declared: Made, key: str) -> None:
     import pyarrow as pa
 
-    from ml_platform.engine.source_files import arrow_schema
+    from ml_platform.engine.column_types import arrow_schema
 
     wanted = arrow_schema({name: of.type for name, of in declared.items()})
     if sorted(schema.names) != sorted(wanted.names):
