@@ -78,6 +78,16 @@ def follow(copy: Copy, text: str) -> None:
                 copy.type(line)
 
 
+def test_bringing_data_works_as_shown(copy: Copy) -> None:
+    follow(copy, section("### Data"))
+
+    stands, apart = (
+        delta.existing(service("lakehouse").table(f"bronze/runways{suffix}")) for suffix in ("", "__quarantine")
+    )
+    assert delta.read_rows(stands)["metres"].to_pylist() == [3460]
+    assert delta.read_rows(apart)["source_offset"].to_pylist() == [1]
+
+
 def test_adding_a_table_works_as_shown(copy: Copy) -> None:
     follow(copy, section("### A table"))
 
