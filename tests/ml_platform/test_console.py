@@ -88,7 +88,7 @@ def test_failure_is_one_line_one_error_and_names_what_was_skipped(
 
 
 def test_error_that_was_translated_is_told_in_our_words(shop: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    shop.write("gold/totals/totals.sql", "SELECT amuont")
+    shop.write("gold/totals/totals.sql", "SELECT no_such_function(1) AS n")
     assert not run_graph(shop.definitions, 'key:"gold/totals"', None)
     assert capsys.readouterr().err.startswith("error: gold/totals: the query of gold/totals does not run")
 
