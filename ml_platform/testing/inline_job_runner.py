@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ class InlineJobRunner:
     def __init__(self, *, stages: bool = False) -> None:
         self.stages = stages
         self._home = Path(tempfile.mkdtemp(prefix="jobs-"))
+        weakref.finalize(self, shutil.rmtree, self._home, ignore_errors=True)
         self._status: dict[str, JobStatus] = {}
         self.submitted: list[JobSpec] = []
         self.cancelled: list[str] = []

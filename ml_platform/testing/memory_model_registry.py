@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ class MemoryModelRegistry:
 
     def __init__(self) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="registry-"))
+        weakref.finalize(self, shutil.rmtree, self._home, ignore_errors=True)
         self._versions: dict[str, list[ModelVersion]] = {}
         self._aliases: dict[tuple[str, str], int] = {}
         self.calls: list[str] = []

@@ -230,4 +230,5 @@ def _plain(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    serve(application(Account(Path(tempfile.mkdtemp(prefix="sagemaker-")), sys.argv[1], Told(Path(sys.argv[2])))))
+    with tempfile.TemporaryDirectory() as home:
+        serve(application(Account(Path(home), sys.argv[1], Told(Path(sys.argv[2])))))
