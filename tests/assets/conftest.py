@@ -57,7 +57,7 @@ class SmallLake:
             self._duckdb.register("plans", plans.to_arrow())
             self._do(f"CREATE TABLE {name} AS SELECT DISTINCT * FROM plans")
         else:
-            self._do(f"CREATE TABLE {name} AS SELECT DISTINCT * FROM ({_query(key)}) AS made")
+            self._do(f"CREATE TABLE {name} AS SELECT DISTINCT * {_as_kept(key)} FROM ({_query(key)}) AS made")
 
     def load(self, table: str, rows: pl.DataFrame) -> None:
         """The frame's rows stand in the table too, their text read as the table's types."""
@@ -77,6 +77,15 @@ class SmallLake:
 
     def _do(self, statement: str, values: list[Any] | None = None) -> None:
         self._duckdb.execute(statement, values).fetchall()
+
+
+def _as_kept(key: str) -> str:
+    """What a history adds to the columns of its query, and the one that it turns into them."""
+    attributes = yaml.safe_load((ASSETS / key / "defs.yaml").read_text())["attributes"]
+    if attributes.get("write") != "history":
+        return ""
+    newest = attributes["newest"]
+    return f"EXCLUDE {newest}, {newest} AS valid_from, {newest} AS valid_to, true AS is_current"
 
 
 def _query(key: str) -> str:

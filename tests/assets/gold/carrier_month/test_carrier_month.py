@@ -38,14 +38,21 @@ def test_a_carriers_month_is_counted_and_averaged(lake: Any):
     assert month["median_arrival_delay_minutes"] == pytest.approx(15)
 
 
-def test_seats_are_of_the_aircraft_that_flew_and_are_registered(lake: Any):
-    lake.put("silver.planes", {"tailnum": "N1", "seats": 100}, {"tailnum": "N2", "seats": 200})
-    lake.put("silver.flights", *known([_FLIGHT | {"tailnum": tail} for tail in ("N1", "N2", "N2", "N2", "N3")]))
+def test_seats_are_of_the_aircraft_that_flew_as_it_was_registered_then(lake: Any):
+    published, rebuilt = (datetime(2012, month, 1, tzinfo=UTC) for month in (1, 6))
+    lake.put(
+        "silver.planes",
+        {"tailnum": "N1", "seats": 90, "valid_from": published, "valid_to": rebuilt},
+        {"tailnum": "N1", "seats": 100, "valid_from": rebuilt},
+        {"tailnum": "N2", "seats": 200, "valid_from": published},
+    )
+    departure = {"scheduled_departure": datetime(2013, 1, 1, tzinfo=UTC)}
+    lake.put("silver.flights", *known([_FLIGHT | departure | {"tailnum": tail} for tail in ("N1", "N2", "N2", "N3")]))
 
     (month,) = lake.run("gold/carrier_month")
 
-    assert month["flights"] == 5
-    assert month["mean_seats"] == pytest.approx((100 + 200 + 200 + 200) / 4)
+    assert month["flights"] == 4
+    assert month["mean_seats"] == pytest.approx((100 + 200 + 200) / 3)
 
 
 def test_a_month_is_known_when_the_last_of_its_flights_was(lake: Any):
