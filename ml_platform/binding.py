@@ -13,9 +13,12 @@ import importlib.util
 import inspect
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -29,6 +32,8 @@ from ml_platform.records.endpoint import ServiceBinding
 ROLES = tuple(sorted(path.stem for path in Path(ml_platform.roles.__file__).parent.glob("[a-z]*.py")))
 _FOLDER = Path(resources.__file__).parent
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+_FORCED: ContextVar[Mapping[str, str]] = ContextVar("forced", default=_NOTHING)
 _BUILT: WeakKeyDictionary[object, ServiceBinding] = WeakKeyDictionary()
 
 
@@ -51,9 +56,24 @@ class Binding:
         )
 
 
+@contextmanager
+def in_force(environment: str | None = None, profile: str | None = None) -> Iterator[None]:
+    """Whatever is bound inside is bound for that environment and by that profile, and not the process's own."""
+    named = {"ML_PLATFORM_ENV": environment, "ML_PLATFORM_PROFILE": profile}
+    token = _FORCED.set({**_FORCED.get(), **{name: value for name, value in named.items() if value is not None}})
+    try:
+        yield
+    finally:
+        _FORCED.reset(token)
+
+
+def _named(variable: str) -> str | None:
+    return _FORCED.get().get(variable) or os.environ.get(variable)
+
+
 def profile_name() -> str:
     """The profile in force."""
-    return os.environ.get("ML_PLATFORM_PROFILE", "local")
+    return _named("ML_PLATFORM_PROFILE") or "local"
 
 
 def profile_path() -> Path:
@@ -63,7 +83,7 @@ def profile_path() -> Path:
 
 def environment() -> str:
     """The environment in force, `dev-<user>` when none is named; it prefixes every path, name and tag."""
-    name = os.environ.get("ML_PLATFORM_ENV") or f"dev-{re.sub('[^a-z0-9]+', '-', getpass.getuser().lower())}"
+    name = _named("ML_PLATFORM_ENV") or f"dev-{re.sub('[^a-z0-9]+', '-', getpass.getuser().lower())}"
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name):
         raise BindingError(
             f"ML_PLATFORM_ENV is {name!r}, but it becomes part of paths and names",

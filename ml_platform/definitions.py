@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 
@@ -19,10 +19,12 @@ import assets
 import resources
 from ml_platform.automation import automation
 from ml_platform.binding import Binding, bindings
-from ml_platform.errors import DeclarationError
+from ml_platform.errors import DeclarationError, NotFoundError, nearest
 from ml_platform.faults import fault_in
 from ml_platform.reachability import require_reachable
 from ml_platform.service_resource import ServiceResource
+
+Loaded = TypeVar("Loaded")
 
 
 def declared(module: ModuleType = assets) -> dg.Definitions:
@@ -30,11 +32,34 @@ def declared(module: ModuleType = assets) -> dg.Definitions:
 
     Raises DeclarationError, by file and line, for the first declaration that cannot be.
     """
-    folder = Path(str(module.__file__)).parent
-    try:
-        tree = dg.ComponentTree.from_module(defs_module=module, project_root=folder.parent)
+
+    def load(folder: Path, tree: dg.ComponentTree) -> dg.Definitions:
         # By its folder: the root would import whatever installed packages offer as components, and every SDK with it.
         return dg.Definitions.merge(tree.build_defs(folder), dg.Definitions(component_tree=tree))
+
+    return _told_by_line(module, load)
+
+
+def declaration(key: str, module: ModuleType = assets) -> dg.Component:
+    """The component that declares an asset key, for instance `features/origin_weather_v1`.
+
+    Raises NotFoundError, naming the nearest, where nothing does, and DeclarationError as `declared` does.
+    """
+
+    def load(folder: Path, tree: dg.ComponentTree) -> dg.Component:
+        if (folder / key / "defs.yaml").is_file():
+            return tree.load_component(folder / key)
+        known = (path.parent.relative_to(folder).as_posix() for path in folder.glob("*/*/defs.yaml"))
+        raise NotFoundError(f"{key} is asked for, but nothing of that name is declared", allowed=nearest(key, known))
+
+    return _told_by_line(module, load)
+
+
+def _told_by_line(module: ModuleType, load: Callable[[Path, dg.ComponentTree], Loaded]) -> Loaded:
+    """What is loaded from the folder's declarations; a fault of one is told by its file and line."""
+    folder = Path(str(module.__file__)).parent
+    try:
+        return load(folder, dg.ComponentTree.from_module(defs_module=module, project_root=folder.parent))
     except Exception as error:
         fault = fault_in(error, folder)
         if fault is None:

@@ -1,4 +1,4 @@
-"""Frames: a Python function that is written beside a declaration, called with the frames that it asks for."""
+"""Frames: Arrow tables as pandas or Polars, back, and for a Python function that is written beside a declaration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from ml_platform.errors import DeclarationError, nearest
+from ml_platform.errors import DeclarationError, PlatformError, nearest
+
+_FRAMES = "Polars, pandas and Arrow frames are"
 
 
 def call(path: Path, name: str, frames: Mapping[str, pa.Table]) -> pa.Table:
@@ -27,6 +29,24 @@ def call(path: Path, name: str, frames: Mapping[str, pa.Table]) -> pa.Table:
         )
     made = function(**{key: _given(frames[key], str(p.annotation)) for key, p in parameters.items()})
     return _taken(made, path, name)
+
+
+def arrow(frame: Any) -> pa.Table:
+    """The frame's columns as an Arrow table; a pandas index is none of them. Raises PlatformError for what is none."""
+    table = _arrow(frame)
+    if table is None:
+        raise PlatformError(f"a {type(frame).__name__} is given, but that is no frame", allowed=_FRAMES)
+    return table
+
+
+def like(frame: Any, table: pa.Table) -> Any:
+    """The table as the library of another frame has it; of pandas with that frame's index, for rows stay in order."""
+    library = type(frame).__module__.partition(".")[0]
+    if library == "polars":
+        import polars as pl
+
+        return pl.from_arrow(table)
+    return table.to_pandas().set_axis(frame.index) if library == "pandas" else table
 
 
 def _function(path: Path, name: str) -> Callable[..., Any]:
@@ -55,13 +75,19 @@ def _given(table: pa.Table, annotation: str) -> Any:
 
 
 def _taken(made: Any, path: Path, name: str) -> pa.Table:
-    if isinstance(made, pa.Table):
-        return made
-    if hasattr(made, "to_arrow"):
-        return made.to_arrow()
-    if hasattr(made, "__dataframe__") or hasattr(made, "iloc"):
-        return pa.Table.from_pandas(made, preserve_index=False)
-    raise DeclarationError(
-        f"{path.name}: {name} gave a {type(made).__name__}, but a table is made from a frame",
-        allowed="Polars, pandas and Arrow frames are",
-    )
+    table = _arrow(made)
+    if table is None:
+        raise DeclarationError(
+            f"{path.name}: {name} gave a {type(made).__name__}, but a table is made from a frame", allowed=_FRAMES
+        )
+    return table
+
+
+def _arrow(frame: Any) -> pa.Table | None:
+    if isinstance(frame, pa.Table):
+        return frame
+    if hasattr(frame, "to_arrow"):
+        return frame.to_arrow()
+    if hasattr(frame, "__dataframe__") or hasattr(frame, "iloc"):
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    return None

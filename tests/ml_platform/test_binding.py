@@ -17,6 +17,7 @@ from ml_platform.binding import (
     build,
     class_name,
     environment,
+    in_force,
     players,
     profile_name,
     resolved,
@@ -63,6 +64,17 @@ def test_environment_is_the_users_own_when_none_is_named(monkeypatch: pytest.Mon
     monkeypatch.delenv("ML_PLATFORM_ENV")
     monkeypatch.setattr("getpass.getuser", lambda: "Ann.Smith")
     assert environment() == "dev-ann-smith"
+
+
+def test_another_environment_and_profile_are_in_force_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ML_PLATFORM_ENV", "dev-ann")
+
+    with in_force("prod", "aws"):
+        assert (environment(), profile_name()) == ("prod", "aws")
+        with in_force(environment="staging"):
+            assert (environment(), profile_name()) == ("staging", "aws")
+
+    assert (environment(), profile_name()) == ("dev-ann", "local")
 
 
 @pytest.mark.parametrize("name", ["Prod", "1st", "a/b", "a_b", "x" * 32, "-a"])

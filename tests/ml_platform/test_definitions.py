@@ -10,8 +10,9 @@ import dagster as dg
 import pytest
 
 from ml_platform.binding import bindings
-from ml_platform.definitions import build_definitions, declared
-from ml_platform.errors import DeclarationError
+from ml_platform.components import FeatureView
+from ml_platform.definitions import build_definitions, declaration, declared
+from ml_platform.errors import DeclarationError, NotFoundError
 from ml_platform.testing import shop as shops
 from ml_platform.testing.project import Project
 from ml_platform.testing.shop import Made
@@ -53,6 +54,15 @@ def test_declared_is_bound_to_nothing(shop: Project) -> None:
     keys = {key.to_user_string() for made in declared(shop.module).assets for key in made.keys}
     assert "gold/totals" in keys
     assert "models/returns__champion" in keys
+
+
+def test_one_declaration_is_found_by_its_key(shop: Project) -> None:
+    found = declaration("features/order_v1", shop.module)
+
+    assert isinstance(found, FeatureView)
+    assert found.entity == ["order_id"]
+    with pytest.raises(NotFoundError, match="Did you mean features/order_v1"):
+        declaration("features/order_v2", shop.module)
 
 
 def test_tables_that_are_made_from_each_other_are_refused(shop: Project) -> None:
