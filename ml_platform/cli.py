@@ -1,4 +1,4 @@
-"""The command line: `ml-platform run`, `invoke`, `ui`, `stop`, `maintain`, `restore` and `audit`."""
+"""The command line: `ml-platform run`, `invoke`, `ui`, `stop`, `maintain`, `restore`, `audit` and `reproduce`."""
 
 from __future__ import annotations
 
@@ -150,6 +150,25 @@ def restore(table: str, why: str) -> None:
         raise click.UsageError(f"{table} is no table and version, which are written as silver/flights@3")
     _require_dagster_home()
     report_restored(restore(key, int(version), why, service("lakehouse")))
+
+
+@main.command()
+@click.argument("model")
+def reproduce(model: str) -> None:
+    """Make MODEL, for instance models/arrival_delay@champion, again from what it pins, and compare.
+
+    Exits with 1 where its rows or its answers are not those of then, and says what moved.
+    """
+    from ml_platform.binding import service
+    from ml_platform.engine.champion import version_named
+    from ml_platform.engine.reproduction import reproduce
+
+    registry = service("model_registry")
+    version = version_named(model, registry)
+    done = reproduce(version, registry, service("lakehouse"), service("compute"), click.echo)
+    for line in done.told():
+        click.echo(line)
+    sys.exit(0 if done.equal else 1)
 
 
 def _upkeep(job: str, select: str, module: str) -> None:

@@ -108,12 +108,9 @@ class Connection:
 
         Raises NotFoundError, naming what there is, where no version goes by it.
         """
-        name, _, wanted = reference.removeprefix("models/").partition("@")
-        found = self._registry.version(name, wanted or "champion")
-        if found is None:
-            known = [alias for v in self._registry.versions(name) for alias in (str(v.number), *v.aliases)]
-            raise NotFoundError(f"no version goes by {reference}", allowed=nearest(wanted or "champion", known))
-        return FittedModel(found, self._registry)
+        from ml_platform.engine.champion import version_named
+
+        return FittedModel(version_named(reference, self._registry), self._registry)
 
     def _snapshot(self, key: str, version: int | None = None) -> TableSnapshot:
         from ml_platform.engine import delta

@@ -65,6 +65,7 @@ class Model(dg.Component, dg.Resolvable, dg.Model):
         training = self.training(context, key)
         features = training.feature_types(context, self.training_set)
         code = digest(self.model_dump(exclude={"description", "gate"}), features, program.digest("jobs.fit"))
+        recipe = training.recipe(self.training_set, training.views(context, self.training_set))
 
         @asset(
             context,
@@ -94,6 +95,7 @@ class Model(dg.Component, dg.Resolvable, dg.Model):
                 seed=self.seed,
                 needs=self.needs.record,
                 code=code,
+                recipe=recipe,
             )
             fitted = fit(fitting, lakehouse, job_runner, model_registry, context.log.info)
             return dg.MaterializeResult(

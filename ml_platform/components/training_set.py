@@ -14,9 +14,9 @@ from ml_platform.components.feature_view import FeatureView
 from ml_platform.components.making import declared, require_declared
 from ml_platform.engine.plan import Shape
 from ml_platform.engine.recipe import Recipe
-from ml_platform.errors import AuditError, nearest
 from ml_platform.records import feature
 from ml_platform.records.model import FeatureType
+from ml_platform.records.training_set import TrainingRecipe
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
 
@@ -77,7 +77,7 @@ class TrainingSet(dg.Component, dg.Resolvable, dg.Model):
             inputs=(self.events, *views),
             shape=Shape(),
             code=digest(self.model_dump(exclude={"description"}), list(views.values())),
-            transform=lambda frames: self._joined(frames, list(views.values())),
+            transform=lambda frames: _assembled(self.recipe(key_of(context), views), frames),
             where={self.events: self.where} if self.where else {},
             lineage=self._lineage(views),
         )
@@ -107,6 +107,20 @@ class TrainingSet(dg.Component, dg.Resolvable, dg.Model):
 
         return dg.Definitions(assets=[training_set])
 
+    def recipe(self, key: str, views: Mapping[str, feature.FeatureView]) -> TrainingRecipe:
+        """How its rows are made, as it travels. views: as `views` gives them."""
+        return TrainingRecipe(
+            key=key,
+            events=self.events,
+            entity=tuple(self.entity),
+            event_time=self.event_time,
+            label=self.label,
+            columns=tuple(self._of_events),
+            where=self.where,
+            views=dict(views),
+            split={"by": self.split.by, **self.split.ranges},
+        )
+
     @property
     def _of_events(self) -> list[str]:
         """The columns that are taken from the events."""
@@ -118,23 +132,8 @@ class TrainingSet(dg.Component, dg.Resolvable, dg.Model):
         features = {name: ((key, name),) for key, view in views.items() for name in view.features}
         return {**own, **features, "split": ((self.events, self.split.by),)}
 
-    def _joined(self, frames: "Mapping[str, pa.Table]", views: list[feature.FeatureView]) -> "pa.Table":
-        import polars as pl
 
-        from ml_platform.engine.point_in_time import join
-        from ml_platform.engine.split import assign
+def _assembled(recipe: TrainingRecipe, frames: "Mapping[str, pa.Table]") -> "pa.Table":
+    from ml_platform.engine.training_rows import assembled
 
-        table = pl.DataFrame(pl.from_arrow(frames[self.events.rpartition("/")[2]]))
-        columns = self._of_events
-        lacking = [column for column in columns if column not in table.columns]
-        if lacking:
-            raise AuditError(
-                f"{self.events} has no column {', '.join(lacking)}, but a training set is made from it",
-                allowed=nearest(lacking[0], table.columns),
-            )
-        # When the label could be known, where the events say so.
-        columns += [name for name in ("known_at",) if name in table.columns and name not in columns]
-        events = assign(table.select(columns), self.split.by, self.split.ranges)
-        rows = [(view, pl.DataFrame(pl.from_arrow(frames[view.name]))) for view in views]
-        ordered = events.sort(self.event_time, *self.entity, maintain_order=True)
-        return join(ordered, rows, self.event_time).to_arrow()
+    return assembled(recipe, frames)

@@ -11,18 +11,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ml_platform.engine import delta
+from ml_platform.engine import delta, kept_code
 from ml_platform.engine.package import METRICS, PLOTS, read_json
 from ml_platform.engine.running import run
 from ml_platform.engine.sending import sent
+from ml_platform.engine.tables import read_from
+from ml_platform.engine.training_rows import written
 from ml_platform.records.job import JobSpec, Needs
 from ml_platform.records.model import FeatureType, ModelVersion
-from ml_platform.records.table import TableVersion
+from ml_platform.records.table import TableSnapshot, TableVersion
+from ml_platform.records.training_set import TrainingRecipe
 from ml_platform.roles.job_runner import JobRunner
 from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.roles.model_registry import ModelRegistry
 
 CHALLENGER = "challenger"
+# The tag of a version that holds the versions of what its training set was made from.
+INPUTS = "inputs"
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Fitting:
     """What is fitted on what.
 
     model, training_set: asset keys. features: name → type, in order.
-    code: digest of the declaration and of the programs that fit.
+    code: digest of the declaration and of the programs that fit. recipe: how the training set's rows are made.
     """
 
     model: str
@@ -44,6 +49,7 @@ class Fitting:
     seed: int
     needs: Needs
     code: str
+    recipe: TrainingRecipe
 
 
 @dataclass(frozen=True)
@@ -92,9 +98,11 @@ def fit(
         package = Path(folder) / "package"
         if stands is None:
             table, folders = sent(snapshot.location, pin.version, runner, Path(folder))
+            inputs, kept = _inputs(fitting, snapshot), kept_code.keep(lakehouse)
             spec = replace(_spec(fitting, table, pin, fingerprint), folders=folders)
             run(runner, spec, say, package)
-            version = registry.register(name, package, _tags(fitting, pin, fingerprint))
+            tags = {**_tags(fitting, pin, fingerprint), INPUTS: json.dumps(inputs), kept_code.TAG: kept}
+            version = registry.register(name, package, tags)
         else:
             registry.fetch(name, stands.number, package)
             version = stands
@@ -119,10 +127,22 @@ def _spec(fitting: Fitting, table: Mapping[str, Any], pin: TableVersion, fingerp
             "parameters": dict(fitting.parameters),
             "seed": fitting.seed,
             "threads": max(1, int(fitting.needs.cpu)),
-            "context": {"model": fitting.model, "training_set": pin.key, "training_set_fingerprint": pin.fingerprint},
+            "context": {
+                "model": fitting.model,
+                "training_set": pin.key,
+                "training_set_fingerprint": pin.fingerprint,
+                "recipe": written(fitting.recipe),
+            },
         },
         needs=fitting.needs,
     )
+
+
+def _inputs(fitting: Fitting, training_set: TableSnapshot) -> dict[str, int]:
+    """Asset key → version of everything that the training set was made from."""
+    names = {read_from(key): key for key in (fitting.recipe.events, *fitting.recipe.views)}
+    found = delta.transactions(training_set.location, names, training_set.version)
+    return {names[name]: version for name, version in found.items() if version is not None}
 
 
 def _tags(fitting: Fitting, pin: TableVersion, fingerprint: str) -> dict[str, str]:

@@ -18,6 +18,7 @@ METRICS = "metrics.json"
 BASELINE = "baseline.json"
 INPUT_EXAMPLE = "input_example.json"
 PLOTS = "plots"
+ORDER = "order.json"
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,12 @@ class ModelCard:
     context: Mapping[str, Any] = field(default_factory=dict)
 
 
-def write_json(path: Path, content: object) -> None:
-    """The file holds the content as indented JSON; the same content gives the same bytes."""
-    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+def write_json(path: Path, content: object, *, sort_keys: bool = True) -> None:
+    """The file holds the content as indented JSON; the same content gives the same bytes.
+
+    sort_keys: False where the order of keys says something.
+    """
+    text = json.dumps(content, indent=1, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")
 
 

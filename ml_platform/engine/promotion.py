@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from ml_platform.engine import delta
+from ml_platform.engine.champion import CHAMPION
 from ml_platform.engine.fitting import CHALLENGER, registered_name
 from ml_platform.engine.gate import GateRules, decide
 from ml_platform.engine.metrics import evaluate
@@ -29,7 +30,6 @@ from ml_platform.roles.job_runner import JobRunner
 from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.roles.model_registry import ModelRegistry
 
-CHAMPION = "champion"
 _EVIDENCE = "gate"
 _SCORES = "scores.parquet"
 

@@ -127,7 +127,8 @@ def _make(
         )
         work = _Work(recipe, todo, read, before, lakehouse, compute, inspection)
         evidence = {"read": {key: snap.version for key, snap in inputs.items()}, "code": recipe.code}
-        done = _stage_audit_commit(work, {**{ids[p]: numbers[p] for p in todo}, **read.seen}, evidence)
+        sources = {read_from(key): snap.version for key, snap in inputs.items()}
+        done = _stage_audit_commit(work, {**{ids[p]: numbers[p] for p in todo}, **read.seen, **sources}, evidence)
     after = delta.snapshot(location, done.version)
     if after is None:
         raise AssertionError(f"{recipe.key} was committed and is not there")
@@ -163,7 +164,7 @@ def _staged(work: _Work, aside: Aside) -> tuple[StagedFiles, tuple[DataFile, ...
     shape, target = recipe.shape, work.lakehouse.table(recipe.key)
     query, relations = recipe.query, work.relations
     if query is None:
-        frame = _transformed(work)
+        frame = transformed(recipe, work.reading.inputs, work.compute)
         if not (shape.key or shape.partition or recipe.expects.quarantine):
             return stage(frame.to_batches(), frame.schema, target), standing.files if standing else ()
         query, relations = f"SELECT * FROM {INCOMING}", {INCOMING: aside.frame(frame)}
@@ -207,9 +208,16 @@ def _unaudited(shape: Shape) -> Shape:
     return replace(shape, key=(), newest=None) if shape.write in KEEPING else shape
 
 
-def _transformed(work: _Work) -> pa.Table:
-    """The Python function's frame; a keyless table's rows stand in the order in which the function gave them."""
-    recipe = work.recipe
+def read_from(key: str) -> str:
+    """The name under which a table keeps the version of an input that its last commit read."""
+    return f"read:{key}"
+
+
+def transformed(recipe: Recipe, inputs: Mapping[str, StagedFiles], compute: Compute) -> pa.Table:
+    """The Python function's frame; a keyless table's rows stand in the order in which the function gave them.
+
+    inputs: asset key → what is read of it.
+    """
     if recipe.transform is None:
         raise AssertionError(f"{recipe.key} has neither a query nor a function")
     names = {key: key.rpartition("/")[2] for key in recipe.inputs}
@@ -218,12 +226,11 @@ def _transformed(work: _Work) -> pa.Table:
             f"{recipe.key} reads {', '.join(sorted(names))}, but two of them go by the same last part",
             remedy="Write it as a query, or give one of the tables another name",
         )
-    relations = work.relations
     frames = {}
     for key, name in names.items():
         where = f" WHERE {recipe.where[key]}" if key in recipe.where else ""
         query = f"SELECT * FROM {relation(key)}{where}"
-        frames[name] = work.compute.fetch(query, {relation(key): relations[relation(key)]})
+        frames[name] = compute.fetch(query, {relation(key): inputs[key]})
     return recipe.transform(frames)
 
 

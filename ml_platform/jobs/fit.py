@@ -21,6 +21,7 @@ from ml_platform.engine.package import (
     BASELINE,
     INPUT_EXAMPLE,
     METRICS,
+    ORDER,
     PLOTS,
     Feature,
     ModelCard,
@@ -61,6 +62,9 @@ def fit(order: JobOrder, output: Path) -> None:
     estimator = _fitted(given["estimator"], _task(features, splits, parameters, given))
     estimator.save(output)
     write_card(output, _card(given, features, splits, parameters))
+    # All but where the rows lie: what it takes to do the same again, features in their order.
+    told = {name: value for name, value in order.arguments.items() if name != "training_set"}
+    write_json(output / ORDER, told, sort_keys=False)
     scores = {name: estimator.score(split.matrix) for name, split in splits.items()}
     others = {name: baseline.score(split.matrix) for name, split in splits.items()}
     _write_metrics(output, splits, scores, others)

@@ -21,7 +21,7 @@ class Upkeep:
 
 @dataclass(frozen=True)
 class Pin:
-    """One registered model version and the table version that it learned from.
+    """One registered model version and a table version that it learned from, or that this was made from.
 
     digest: of the model's package, by which an endpoint says what it serves.
     """

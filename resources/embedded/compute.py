@@ -45,13 +45,13 @@ class EmbeddedCompute:
         """As the role promises."""
         from ml_platform.engine.staging import stage
 
-        with self._over(inputs) as connection, _translated(target.key):
+        with _translated(target.key), self._over(inputs) as connection:
             reader = connection.sql(query).to_arrow_reader(_BATCH_ROWS)
             return stage(_streamed(reader, target.key), reader.schema, target, partition_by)
 
     def fetch(self, query: str, inputs: Mapping[str, StagedFiles]) -> pa.Table:
         """As the role promises."""
-        with self._over(inputs) as connection, _translated(", ".join(inputs)):
+        with _translated(", ".join(inputs)), self._over(inputs) as connection:
             return connection.sql(query).to_arrow_table()
 
     @contextmanager
