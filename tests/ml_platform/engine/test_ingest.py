@@ -398,6 +398,7 @@ def test_a_file_that_vanishes_after_it_was_listed_is_named(
 
     with monkeypatch.context() as patched:
         patched.setattr(batch, "rows_of", vanishing)
+        patched.setattr(module, "HELD_BYTES", 0)
         with pytest.raises(SourceError, match=r"events/b\.csv was listed, but it is gone"):
             ingesting(1)
     assert numbers() == []
@@ -637,3 +638,32 @@ def test_batches_are_known_when_the_log_has_been_cleaned_up(
     land("6.csv", "01-04 4", "02-04 x")
     assert ingesting(1, source=LENIENT).files == 1
     assert numbers() == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(("held_bytes", "opened"), [(2**20, 1), (0, 2)])
+def test_a_small_file_is_read_once_and_a_large_one_once_more(
+    land: Any, ingesting: Ingesting, numbers: Any, monkeypatch: pytest.MonkeyPatch, held_bytes: int, opened: int
+) -> None:
+    real, seen = module.filesystem, Counter[str]()
+
+    class Recording:
+        """A file system that counts how often a file is opened."""
+
+        def __init__(self, location: Any) -> None:
+            self._files = real(location)
+
+        def open_input_stream(self, path: str, **how: Any) -> Any:
+            seen[path] += 1
+            return self._files.open_input_stream(path, **how)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._files, name)
+
+    monkeypatch.setattr(module, "filesystem", Recording)
+    monkeypatch.setattr(module, "HELD_BYTES", held_bytes)
+    land("a.csv", "01-01 1")
+    ingesting(1)
+    assert (numbers(), dict(seen)) == ([1], {"events/a.csv": opened})
+    # and once to see that it is the same
+    ingesting(1)
+    assert seen == {"events/a.csv": opened + 1}
