@@ -25,9 +25,7 @@ _DECIMAL = re.compile(r"decimal\(([1-9]|[12]\d|3[0-8]),(\d|[12]\d|3[0-8])\)")
 def _type(kind: str) -> str:
     decimal = _DECIMAL.fullmatch(kind)
     if kind not in _TYPES and not (decimal and int(decimal[2]) <= int(decimal[1])):
-        raise ValueError(
-            f"{kind!r} is no type of a column, which is {', '.join(_TYPES)} or, for instance, decimal(15,2)"
-        )
+        raise ValueError(f"types are {', '.join(_TYPES)} and, for instance, decimal(15,2)")
     return kind
 
 

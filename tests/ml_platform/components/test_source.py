@@ -100,7 +100,7 @@ def test_wrong_column_is_refused_when_definitions_load(shop: Project, old: str, 
 
 @pytest.mark.parametrize("kind", ["strng", "decimal", "decimal(39,2)", "decimal(3,4)"])
 def test_a_type_that_is_none_is_refused_with_those_that_are(shop: Project, kind: str) -> None:
-    shop.change("bronze/stores/defs.yaml", "size: int32", f"size: {kind}")
-    said = rf"stores/defs\.yaml:\d+: columns is .*'{re.escape(kind)}' is no type, which is string, int32, .*\(15,2\)"
+    shop.change("bronze/stores/defs.yaml", "size: int32", f"size: '{kind}'")
+    said = rf"stores/defs\.yaml:\d+: columns\.size is '{re.escape(kind)}', but .* types are string, .* decimal\(15,2\)"
     with pytest.raises(DeclarationError, match=said):
         _ = shop.definitions
