@@ -1,4 +1,4 @@
-"""The command line: `ml-platform run`, `invoke`, `ui`, `stop`, `maintain`, `restore`, `audit` and `reproduce`."""
+"""The command line: `ml-platform run`, `declare`, `invoke`, `ui`, `maintain`, `audit`, `reproduce` and their like."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import importlib
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
 from ml_platform.errors import NotFoundError, PlatformError
+
+_PATH = click.Path(path_type=Path)
 
 
 class _Commands(click.Group):
@@ -42,6 +45,24 @@ def run(select: str, partitions: str | None, module: str) -> None:
     _require_dagster_home()
     definitions = importlib.import_module(module).defs()
     sys.exit(0 if run_graph(definitions, select, partitions) else 1)
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=_PATH)
+@click.option("--landing", help="Asset key of the landing that brings the files, for instance landing/shop.")
+@click.option("--folder", type=_PATH, help="The folder that it brings, where that is not the one of FILES.")
+@click.option("--format", "declared", type=click.Choice(["csv", "jsonl", "parquet"]), help="Where no name says it.")
+@click.option(
+    "--into", type=click.Path(path_type=Path), help="The folder that gets it as defs.yaml, instead of stdout."
+)
+def declare(
+    files: tuple[Path, ...], landing: str | None, folder: Path | None, declared: str | None, into: Path | None
+) -> None:
+    """Write the declaration of a source that takes every row of FILES; what they do not tell is left open."""
+    from ml_platform.declare_console import declaration, write
+
+    text = declaration(files, landing=landing, folder=folder, declared=declared)
+    click.echo(f"{write(text, into)} is written" if into else text, nl=into is not None)
 
 
 @main.command()

@@ -11,6 +11,8 @@ from ml_platform.components.asset import asset, digest, key_of, place
 from ml_platform.errors import DeclarationError
 from ml_platform.roles.lakehouse import Lakehouse
 
+_STORES = ("s3", "gs")
+
 
 class Package(BaseModel):
     """A folder inside an installed distribution."""
@@ -43,7 +45,7 @@ class Landing(dg.Component, dg.Resolvable, dg.Model):
     files: str = Field(default="*", description="Which files are brought, for instance departures/*.csv.")
     folder: str | None = Field(
         default=None,
-        description="The folder that they are in, or an object store's URI; a relative one starts at this declaration.",
+        description="The folder that they are in, from this declaration where it is relative; or s3://… or gs://….",
     )
     package: Package | None = Field(default=None, description="The installed package that they are in.")
     database: Database | None = Field(
@@ -130,6 +132,12 @@ class Landing(dg.Component, dg.Resolvable, dg.Model):
                 "from one place",
                 allowed="An origin is a folder, a package or a database",
                 remedy="Declare one of them",
+            )
+        scheme, _, path = (self.folder or "").rpartition("://")
+        if scheme and (scheme not in _STORES or not path):
+            raise DeclarationError(
+                f"{place(context)}: folder is {self.folder!r}, but files are not brought from such a place",
+                allowed=f"It is a folder, or begins with {' or '.join(f'{it}://<bucket>/' for it in _STORES)}",
             )
         if self.database and not self.database.connection.isidentifier():
             # What stands there may be an address with a password.

@@ -1,10 +1,11 @@
 """A source: a bronze table of landed files, as they landed, append-only."""
 
 # Dagster reads the annotations of an asset's function as they stand, so this module does not postpone them.
-from typing import Any, Literal
+import re
+from typing import Annotated, Any, Literal
 
 import dagster as dg
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from ml_platform import metadata
 from ml_platform.automation import SOURCE
@@ -16,7 +17,22 @@ from ml_platform.engine.lineage import Columns
 from ml_platform.errors import DeclarationError, nearest
 from ml_platform.roles.lakehouse import Lakehouse
 
-ColumnType = Literal["string", "int32", "int64", "float64", "boolean", "date", "timestamp"]
+_TYPES = ("string", "int32", "int64", "float64", "boolean", "date", "timestamp")
+# Of at most 38 digits, and so many of them behind the point.
+_DECIMAL = re.compile(r"decimal\(([1-9]|[12]\d|3[0-8]),(\d|[12]\d|3[0-8])\)")
+
+
+def _type(kind: str) -> str:
+    decimal = _DECIMAL.fullmatch(kind)
+    if kind not in _TYPES and not (decimal and int(decimal[2]) <= int(decimal[1])):
+        raise ValueError(f"types are {', '.join(_TYPES)} and, for instance, decimal(15,2)")
+    return kind
+
+
+ColumnType = Annotated[str, AfterValidator(_type)]
+
+# What `ml-platform declare` leaves where only a person knows what has to stand.
+OPEN = "?"
 
 # What a row says of its own ingest, beside what its file says.
 PROVENANCE = ("_source_file", "_source_digest", "_source_offset", "_ingested_at", "_sequence")
@@ -49,7 +65,10 @@ class Source(dg.Component, dg.Resolvable, dg.Model):
         description="A column that is declared wider than its table holds it: the run fails, or every row is written "
         "again as declared. Nothing ever narrows.",
     )
-    columns: dict[str, ColumnType] = Field(description="Every column of the files with its type; times are UTC.")
+    columns: dict[str, ColumnType] = Field(
+        description="Every column of the files with its type: string, int32, int64, float64, boolean, date, timestamp "
+        "or decimal(digits,scale); times are UTC."
+    )
     event_time: str = Field(description="The column that says when a row is about.")
     known_at: str = Field(description="The column that says when a row could be known.")
     partition_of: str | None = Field(
@@ -139,6 +158,13 @@ class Source(dg.Component, dg.Resolvable, dg.Model):
         }
 
     def _check(self, context: dg.ComponentLoadContext) -> None:
+        for field in ("landing", "event_time", "known_at"):
+            if getattr(self, field) == OPEN and OPEN not in self.columns:
+                raise DeclarationError(
+                    f"{place(context)}: {field} is {OPEN!r}, but that is for a person to say",
+                    allowed="" if field == "landing" else f"Columns are {', '.join(self.columns)}",
+                    remedy=f"Put the {'asset key of the landing' if field == 'landing' else 'column'} there",
+                )
         for column in self.cluster_by:
             if column not in self.columns:
                 raise DeclarationError(

@@ -14,7 +14,8 @@ from pyarrow.fs import FileSystem
 
 from ml_platform.engine import delta
 from ml_platform.engine.evolution import Evolution
-from ml_platform.engine.landed import LandedFile, rows_of
+from ml_platform.engine.landed import rows_of
+from ml_platform.engine.landed_file import LandedFile
 from ml_platform.engine.manifest import Entry, Manifest
 from ml_platform.engine.rejected import Rejected
 from ml_platform.engine.source_rows import Part

@@ -15,7 +15,8 @@ from pyarrow.fs import FileSystem
 
 from ml_platform.engine.column_types import arrow_schema, kind_of, widens
 from ml_platform.engine.files import filesystem
-from ml_platform.engine.landed import LandedFile, strange
+from ml_platform.engine.landed import strange
+from ml_platform.engine.landed_file import LandedFile
 from ml_platform.errors import AuditError, SourceError
 from ml_platform.records.table import DataFile, TableSnapshot
 

@@ -41,7 +41,7 @@ def put(files: FileSystem, path: str, content: bytes | Buffer) -> None:
     local = isinstance(files, SubTreeFileSystem)
     written = f"{path}.{uuid4().hex}.writing" if local else path
     try:
-        with files.open_output_stream(written) as stream:
+        with files.open_output_stream(written, compression=None) as stream:
             stream.write(content)
     except OSError as error:
         if local and files.get_file_info(written).type.name == "File":

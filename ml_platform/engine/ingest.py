@@ -12,7 +12,7 @@ import hashlib
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Literal
@@ -23,7 +23,8 @@ from ml_platform.engine import delta
 from ml_platform.engine.batch import Batch
 from ml_platform.engine.evolution import Evolution, evolved, standing
 from ml_platform.engine.files import filesystem
-from ml_platform.engine.landed import LandedFile, counted, identified, nothing_offered, offered, rows_of, strange
+from ml_platform.engine.landed import counted, nothing_offered, offered, rows_of, strange
+from ml_platform.engine.landed_file import LandedFile, identified
 from ml_platform.engine.manifest import APP_ID, Manifest
 from ml_platform.engine.rejected import Rejected
 from ml_platform.engine.retry import until_undisputed
@@ -31,6 +32,9 @@ from ml_platform.engine.staging import present, stage, undone_on_failure
 from ml_platform.errors import ConflictError, SourceError
 from ml_platform.records.table import Commit, TableSnapshot
 from ml_platform.roles.lakehouse import Lakehouse
+
+HELD_BYTES = 64 * 2**20
+"""How many bytes of new files a run holds from when it identifies them, so that these are read once."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,7 @@ def _taken(
     before = delta.snapshot(location)
     manifest = _manifest(source, before, lakehouse)
     files = filesystem(lakehouse.files(source.landing))
-    found = [_known(path, files, manifest, source) for path in offered(source, files)]
+    found = _found(source, files, manifest)
     if not found:
         raise nothing_offered(source, files)
     last = max(0, (delta.transaction(location, APP_ID, before.version) if before else None) or 0)
@@ -194,6 +198,18 @@ def _taken(
     )
 
 
+def _found(source: Source, files: FileSystem, manifest: Manifest) -> list[LandedFile]:
+    """The files that are offered; new ones with their bytes, as far as these may be held."""
+    found, room = [], HELD_BYTES
+    for path in offered(source, files):
+        file = _known(path, files, manifest, source, room)
+        if file.content is not None and manifest.knows(file.digest):
+            file = replace(file, content=None)
+        room -= 0 if file.content is None else file.size_bytes
+        found.append(file)
+    return found
+
+
 def _written(batch: Batch, found: Sequence[LandedFile], evolution: Evolution) -> Commit:
     """The commit that holds the batch's rows; the table's other rows too, where these have to be written again."""
     source, before, location = batch.source, batch.before, batch.location
@@ -220,9 +236,9 @@ def _manifest(source: Source, rows: TableSnapshot | None, lakehouse: Lakehouse) 
     return Manifest.load(lakehouse.table(f"{source.key}__manifest"), source.partition, rows)
 
 
-def _known(path: str, files: FileSystem, manifest: Manifest, source: Source) -> LandedFile:
+def _known(path: str, files: FileSystem, manifest: Manifest, source: Source, room_bytes: int = 0) -> LandedFile:
     """The file; refuses one that was seen with another content, where the source does."""
-    file = identified(path, files)
+    file = identified(path, files, room_bytes)
     if source.on_change == "refuse" and _changed(file, manifest):
         raise SourceError(
             f"{path} holds other rows than when it was ingested, but a landed file never changes",

@@ -30,13 +30,13 @@ def rows(stream: Any, path: str, columns: Mapping[str, str]) -> Iterator[Part]:
     stream: anything with `read`. Raises SourceError for a line that is too long to be one.
     """
     start = 0
-    for lines in _lines(path, stream):
-        good, bad = _divided(lines, columns)
-        misfits = tuple(_misfit(start + at, lines[at], columns, why) for at, why in bad)
+    for block in lines(stream, path):
+        good, bad = _divided(block, columns)
+        misfits = tuple(_misfit(start + at, block[at], columns, why) for at, why in bad)
         refused = {at for at, _ in bad}
-        offsets = pa.array([start + at for at in range(len(lines)) if at not in refused], pa.int64())
+        offsets = pa.array([start + at for at in range(len(block)) if at not in refused], pa.int64())
         yield Part(pa.concat_batches(good) if good else no_rows(columns), offsets, misfits)
-        start += len(lines)
+        start += len(block)
 
 
 def kinds(stream: Any, path: str) -> dict[str, str]:
@@ -45,9 +45,9 @@ def kinds(stream: Any, path: str) -> dict[str, str]:
     Lines that are no JSON objects of plain values say nothing.
     """
     found: dict[str, str] = {}
-    for lines in _lines(path, stream):
+    for block in lines(stream, path):
         try:
-            schema = arrow_json.read_json(pa.BufferReader(b"\n".join(lines)), _reading(lines)).schema
+            schema = arrow_json.read_json(pa.BufferReader(b"\n".join(block)), _reading(block)).schema
         except pa.ArrowInvalid:
             continue
         for field in schema:
@@ -62,7 +62,11 @@ def _wider(one: str, other: str) -> str:
     return "float64" if {one, other} == {"int64", "float64"} else "string"
 
 
-def _lines(path: str, stream: Any) -> Iterator[list[bytes]]:
+def lines(stream: Any, path: str) -> Iterator[list[bytes]]:
+    """The lines that are not empty, in order, some megabytes of them at a time.
+
+    Raises SourceError for one that is too long to be one.
+    """
     rest = b""
     while block := bytes(stream.read(_BLOCK_BYTES)):
         whole, newline, behind = (rest + block).rpartition(b"\n")
@@ -72,8 +76,8 @@ def _lines(path: str, stream: Any) -> Iterator[list[bytes]]:
                 f"{path} has a line of more than {_LONGEST_LINE_BYTES} bytes, but a line is one JSON object",
                 remedy="Land the file as JSON lines, one object a line",
             )
-        if newline and (lines := [line for line in whole.split(b"\n") if line.strip()]):
-            yield lines
+        if newline and (found := [line for line in whole.split(b"\n") if line.strip()]):
+            yield found
     if rest.strip():
         yield [rest]
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -13,7 +11,8 @@ import pyarrow.compute as pc
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from ml_platform.engine.column_types import arrow_type
-from ml_platform.engine.source_files import format_of, gone, kinds, parts
+from ml_platform.engine.landed_file import LandedFile, Watched
+from ml_platform.engine.source_files import format_of, kinds, parts
 from ml_platform.engine.source_rows import COLUMNS, PARTITION, TYPE, Misfit, Part, shown
 from ml_platform.errors import SourceError
 
@@ -22,16 +21,6 @@ if TYPE_CHECKING:
 
 # What the name of a local file ends in until it stands whole.
 WRITING = ".writing"
-_CHUNK_BYTES = 2**20
-
-
-@dataclass(frozen=True)
-class LandedFile:
-    """One file as it landed. path: in its landing folder; digest: of its bytes, hexadecimal."""
-
-    path: str
-    digest: str
-    size_bytes: int
 
 
 def offered(source: Source, files: FileSystem) -> list[str]:
@@ -49,19 +38,6 @@ def nothing_offered(source: Source, files: FileSystem) -> SourceError:
     )
 
 
-def identified(path: str, files: FileSystem) -> LandedFile:
-    """The file with the digest of its bytes, of which a megabyte at a time is held."""
-    digest, size = hashlib.sha256(), 0
-    try:
-        with files.open_input_stream(path, compression=None) as stream:
-            while chunk := stream.read(_CHUNK_BYTES):
-                digest.update(chunk)
-                size += len(chunk)
-    except FileNotFoundError as error:
-        raise gone(path) from error
-    return LandedFile(path, digest.hexdigest()[:32], size)
-
-
 def rows_of(
     source: Source, file: LandedFile, files: FileSystem, every: Sequence[str], added: Mapping[str, str] | None = None
 ) -> Iterator[Part]:
@@ -72,14 +48,11 @@ def rows_of(
     for a row outside all partitions; rows that the source quarantines are misfits instead.
     """
     columns = {**source.columns, **_present(source, file, files, added or {})}
-    for part in parts(files, file.path, columns, source.format, refused=refused(source)):
-        rows = _padded(part.rows, added or {})
-        yield _in_partitions(source, Part(rows, part.offsets, part.misfits), every, file.path)
-    if identified(file.path, files).digest != file.digest:
-        raise SourceError(
-            f"{file.path} was written to while it was read, but a landed file never changes",
-            remedy="Land files whole, for instance by renaming them into place; then run again",
-        )
+    with Watched(file, files) as watched:
+        for part in parts(watched, file.path, columns, source.format, refused=refused(source)):
+            rows = _padded(part.rows, added or {})
+            yield _in_partitions(source, Part(rows, part.offsets, part.misfits), every, file.path)
+        watched.require_same()
 
 
 def refused(source: Source) -> set[str]:

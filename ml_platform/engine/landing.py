@@ -11,7 +11,8 @@ from uuid import uuid4
 from pyarrow.fs import FileSystem, FileType, SubTreeFileSystem
 
 from ml_platform.engine.files import filesystem
-from ml_platform.engine.landed import WRITING, LandedFile, identified, paths
+from ml_platform.engine.landed import WRITING, paths
+from ml_platform.engine.landed_file import LandedFile, identified
 from ml_platform.errors import SourceError
 from ml_platform.records.table import Location
 from ml_platform.roles.lakehouse import Lakehouse
@@ -38,7 +39,7 @@ def land(key: str, origin: str, pattern: str, lakehouse: Lakehouse) -> Landed:
     to while it is brought; of that one, nothing lands.
     """
     started = time.monotonic()
-    source, target = filesystem(Location(key, origin)), filesystem(lakehouse.files(key))
+    source, target = filesystem(_reached(key, origin, lakehouse)), filesystem(lakehouse.files(key))
     offered = [path for path in paths(source) if fnmatch.fnmatchcase(path, pattern)]
     if not offered:
         found = paths(source)
@@ -71,6 +72,13 @@ def packaged(name: str, folder: str) -> str:
             remedy="Mend package.folder in the landing's defs.yaml",
         )
     return str(path)
+
+
+def _reached(key: str, origin: str, lakehouse: Lakehouse) -> Location:
+    """The origin; a store of the lakehouse's kind is where the lakehouse's is, but nothing is lent for it."""
+    target = lakehouse.files(key)
+    same = "://" in origin and origin.partition("://")[0] == target.uri.partition("://")[0]
+    return Location(key, origin, target.storage_options if same else {})
 
 
 def _brought(file: LandedFile, source: FileSystem, target: FileSystem) -> bool:

@@ -9,27 +9,42 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
-from pyarrow.fs import FileSystem
 
 from ml_platform.engine import csv_rows, json_rows, parquet_rows
 from ml_platform.engine.column_types import arrow_schema, kind_of, no_rows, takes
+from ml_platform.engine.landed_file import gone
 from ml_platform.engine.source_rows import COLUMNS, TYPE, Misfit, Part, shown, strict, unreadable
 from ml_platform.errors import SourceError, nearest
 
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
-_COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
+COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 
 
-def read_csv(files: FileSystem, path: str, columns: Mapping[str, str]) -> pa.Table:
+class Opens(Protocol):
+    """What opens files by their path: a file system, or one that watches."""
+
+    def open_input_stream(self, path: str, compression: str | None = ...) -> Any:
+        """Its bytes from the first to the last, decompressed."""
+        ...
+
+    def open_input_file(self, path: str) -> Any:
+        """Its bytes, in any order."""
+        ...
+
+
+def read_csv(files: Opens, path: str, columns: Mapping[str, str]) -> pa.Table:
     """The rows of one CSV file, all of them."""
     return pa.Table.from_batches([part.rows for part in parts(files, path, columns, "csv")], arrow_schema(columns))
 
 
 def parts(
-    files: FileSystem,
+    files: Opens,
     path: str,
     columns: Mapping[str, str],
     declared: str | None = None,
@@ -53,16 +68,16 @@ def parts(
     yield from strict(read, path, columns, tuple(refused))
 
 
-def kinds(files: FileSystem, path: str, declared: str | None = None) -> dict[str, str | None]:
+def kinds(files: Opens, path: str, declared: str | None = None) -> dict[str, str | None]:
     """The columns of one file, each with the declared type that takes all of its values; None where there is none.
 
     A CSV file's are texts. Of JSON lines every line is read.
     """
     kind = format_of(path, declared)
     if kind == "parquet":
-        with _parquet_file(files, path) as file:
+        with parquet_of(files, path) as file:
             return {field.name: kind_of(field.type) for field in file.schema_arrow}
-    with _text(files, path) as stream:
+    with text_of(files, path) as stream:
         if kind == "jsonl":
             return dict(json_rows.kinds(stream, path))
         return dict.fromkeys(csv_rows.Text(path, stream).header(), "string")
@@ -76,24 +91,49 @@ def format_of(path: str, declared: str | None = None) -> str:
     """
     if declared:
         return declared
-    name = next((path.removesuffix(it) for it in _COMPRESSIONS if path.endswith(it)), path)
+    name = next((path.removesuffix(it) for it in COMPRESSIONS if path.endswith(it)), path)
     for ending, kind in FORMATS.items():
         if name.endswith(ending):
             return kind
     raise SourceError(
         f"{path} has a name that says no format, but it has to be read in one",
-        allowed=f"Names end in {', '.join(FORMATS)}, and in {', '.join(_COMPRESSIONS)} where they are compressed",
+        allowed=f"Names end in {', '.join(FORMATS)}, and in {', '.join(COMPRESSIONS)} where they are compressed",
         remedy="Declare format in the source's defs.yaml",
     )
 
 
-def gone(path: str) -> SourceError:
-    """The error for a file that was there a moment ago."""
-    return SourceError(f"{path} was listed, but it is gone", remedy="Land it again, or run again")
+@contextmanager
+def text_of(files: Opens, path: str) -> Iterator[Any]:
+    """The bytes of a file, decompressed. Raises SourceError, also in its block, for one that is gone or damaged."""
+    compression = next((name for ending, name in COMPRESSIONS.items() if path.endswith(ending)), None)
+    try:
+        with files.open_input_stream(path, compression=compression) as stream:
+            yield stream
+    except FileNotFoundError as error:
+        raise gone(path) from error
+    except OSError as error:
+        if compression is None:
+            raise
+        raise csv_rows.damaged(path, f"no whole {compression} file ({error})") from error
 
 
-def _csv(files: FileSystem, path: str, columns: Mapping[str, str], refused: Collection[str]) -> Iterator[Part]:
-    with _text(files, path) as stream:
+@contextmanager
+def parquet_of(files: Opens, path: str) -> Iterator[pq.ParquetFile]:
+    """A Parquet file. Raises SourceError, also in its block, for one that is gone or damaged."""
+    try:
+        with files.open_input_file(path) as stream:
+            yield parquet_rows.opened(stream)
+    except FileNotFoundError as error:
+        raise gone(path) from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise SourceError(
+            f"{path} is no whole Parquet file, but it has to be one: {str(error).splitlines()[0]}",
+            remedy="Land it again; nothing of it was taken",
+        ) from error
+
+
+def _csv(files: Opens, path: str, columns: Mapping[str, str], refused: Collection[str]) -> Iterator[Part]:
+    with text_of(files, path) as stream:
         text = csv_rows.Text(path, stream)
         header = text.header()
         strange = _require_columns(path, header, columns, refused)
@@ -104,8 +144,8 @@ def _csv(files: FileSystem, path: str, columns: Mapping[str, str], refused: Coll
             yield _refused(part, COLUMNS, _strange(path, strange), columns)
 
 
-def _jsonl(files: FileSystem, path: str, columns: Mapping[str, str]) -> Iterator[Part]:
-    with _text(files, path) as stream:
+def _jsonl(files: Opens, path: str, columns: Mapping[str, str]) -> Iterator[Part]:
+    with text_of(files, path) as stream:
         empty = True
         for part in json_rows.rows(stream, path, columns):
             empty = False
@@ -114,8 +154,8 @@ def _jsonl(files: FileSystem, path: str, columns: Mapping[str, str]) -> Iterator
             raise SourceError(f"{path} is empty, but a whole file has a line", remedy="Land it again")
 
 
-def _parquet(files: FileSystem, path: str, columns: Mapping[str, str], refused: Collection[str]) -> Iterator[Part]:
-    with _parquet_file(files, path) as file:
+def _parquet(files: Opens, path: str, columns: Mapping[str, str], refused: Collection[str]) -> Iterator[Part]:
+    with parquet_of(files, path) as file:
         header = file.schema_arrow
         strange = _require_columns(path, header.names, columns, refused)
         wrong = [name for name, kind in columns.items() if not takes(kind, header.field(name).type)]
@@ -143,34 +183,6 @@ def _refused(part: Part, rule: str, why: str, columns: Mapping[str, str]) -> Par
 def _wrong(header: pa.Schema, columns: Mapping[str, str], wrong: Sequence[str]) -> str:
     said = (f"{name} is {header.field(name).type}, but it is declared as {columns[name]}" for name in wrong)
     return "; ".join(said)
-
-
-@contextmanager
-def _text(files: FileSystem, path: str) -> Iterator[Any]:
-    compression = next((name for ending, name in _COMPRESSIONS.items() if path.endswith(ending)), None)
-    try:
-        with files.open_input_stream(path, compression=compression) as stream:
-            yield stream
-    except FileNotFoundError as error:
-        raise gone(path) from error
-    except OSError as error:
-        if compression is None:
-            raise
-        raise csv_rows.damaged(path, f"no whole {compression} file ({error})") from error
-
-
-@contextmanager
-def _parquet_file(files: FileSystem, path: str) -> Iterator[Any]:
-    try:
-        with files.open_input_file(path) as stream:
-            yield parquet_rows.opened(stream)
-    except FileNotFoundError as error:
-        raise gone(path) from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise SourceError(
-            f"{path} is no whole Parquet file, but it has to be one: {str(error).splitlines()[0]}",
-            remedy="Land it again; nothing of it was taken",
-        ) from error
 
 
 def _strange(path: str, strange: Sequence[str]) -> str:

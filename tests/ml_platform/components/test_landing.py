@@ -76,6 +76,16 @@ def test_a_folder_that_is_not_there_is_named(shop: Project) -> None:
     assert "folder is '../../../droped', but there is no such" in shop.run("*").failures["landing/shop"]
 
 
+@pytest.mark.parametrize("folder", ["ftp://host/dropped", "S3://bucket/dropped", "s3://"])
+def test_a_store_that_files_are_not_brought_from_is_refused_when_definitions_load(shop: Project, folder: str) -> None:
+    shop.change("landing/shop/defs.yaml", "../../../dropped", folder)
+    said = (
+        rf"landing/shop/defs\.yaml: folder is '{folder}', but files are not brought from .* begins with s3://<bucket>/"
+    )
+    with pytest.raises(DeclarationError, match=said):
+        _ = shop.definitions
+
+
 @pytest.mark.parametrize(
     ("new", "said"),
     [("", "has no origin"), ("folder: x\npackage: {name: a, folder: b}", "has more than one origin")],

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from ml_platform.errors import DeclarationError
@@ -93,4 +95,12 @@ def test_file_that_changed_after_its_ingest_fails_the_run(shop: Project) -> None
 def test_wrong_column_is_refused_when_definitions_load(shop: Project, old: str, new: str, message: str) -> None:
     shop.change("bronze/orders/defs.yaml", old, new)
     with pytest.raises(DeclarationError, match=rf"bronze/orders/defs.yaml.*{message}"):
+        _ = shop.definitions
+
+
+@pytest.mark.parametrize("kind", ["strng", "decimal", "decimal(39,2)", "decimal(3,4)"])
+def test_a_type_that_is_none_is_refused_with_those_that_are(shop: Project, kind: str) -> None:
+    shop.change("bronze/stores/defs.yaml", "size: int32", f"size: '{kind}'")
+    said = rf"stores/defs\.yaml:\d+: columns\.size is '{re.escape(kind)}', but .* types are string, .* decimal\(15,2\)"
+    with pytest.raises(DeclarationError, match=said):
         _ = shop.definitions

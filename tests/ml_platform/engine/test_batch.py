@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ml_platform.engine import delta
+from ml_platform.engine import ingest as module
 from ml_platform.engine.ingest import Ingested, Source, ingest, waiting
 from ml_platform.engine.rejected import Rejected, told
 from ml_platform.errors import SourceError
@@ -241,6 +242,7 @@ def test_a_file_that_is_written_to_while_it_is_read_is_refused(
 
     with monkeypatch.context() as patched:
         patched.setattr(Rejected, "add", growing)
+        patched.setattr(module, "HELD_BYTES", 0)
         with pytest.raises(SourceError, match=r"a\.csv was written to while it was read"):
             ingesting(STRICT, 1)
     assert delta.snapshot(lakehouse.table("bronze/events")) is None

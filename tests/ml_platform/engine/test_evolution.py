@@ -11,7 +11,7 @@ from ml_platform.engine import delta
 from ml_platform.engine.evolution import PROVENANCE, Evolution, evolved, standing
 from ml_platform.engine.files import filesystem
 from ml_platform.engine.ingest import Source
-from ml_platform.engine.landed import identified
+from ml_platform.engine.landed_file import identified
 from ml_platform.errors import AuditError, SourceError
 from ml_platform.records.table import Location, TableSnapshot
 from resources.embedded.lakehouse import EmbeddedLakehouse

@@ -61,3 +61,10 @@ def test_a_folder_comes_back_as_it_was_sent(tmp_path: Path) -> None:
     found = {path.relative_to(tmp_path / "back").as_posix() for path in (tmp_path / "back").rglob("*.txt")}
     assert found == {"a.txt", "deep/b.txt"}
     assert (tmp_path / "back" / "deep" / "b.txt").read_text() == "b"
+
+
+def test_a_file_holds_the_bytes_that_were_put_whatever_it_is_called(tmp_path: Path) -> None:
+    files = filesystem(Location("x", str(tmp_path)))
+    for name in ("a.csv", "a.csv.gz", "a.csv.bz2"):
+        put(files, name, b"n\n1\n")
+        assert (tmp_path / name).read_bytes() == b"n\n1\n"

@@ -11,12 +11,14 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction
 
@@ -44,11 +46,10 @@ def landing(lakehouse: EmbeddedLakehouse) -> Path:
 
 @pytest.fixture
 def land(landing: Path) -> Callable[..., None]:
-    """A file of rows; each is written as its day and its number, for instance `01-31 7`."""
+    """A file of rows in the format of its name; each is said by its day and its number, for instance `01-31 7`."""
 
     def land(name: str, *rows: str) -> None:
-        lines = [f"2013-{row.replace(' ', ',')}\n" for row in rows]
-        write(landing / "events" / name, "day,n\n" + "".join(lines))
+        write(landing / "events" / name, content(name, [f"2013-{row}" for row in rows]))
 
     return land
 
@@ -71,6 +72,22 @@ def numbers(lakehouse: EmbeddedLakehouse) -> Callable[..., list[int]]:
         return [] if found is None else sorted(delta.read_rows(found, ["n"])["n"].to_pylist())
 
     return numbers
+
+
+def content(name: str, rows: Sequence[str]) -> bytes:
+    """A file's bytes; what is no number is one in Parquet too, but does not fit."""
+    told = [row.split(" ") for row in rows]
+    if name.endswith(".parquet"):
+        days = pa.array([date.fromisoformat(day) for day, _ in told])
+        written = pa.BufferOutputStream()
+        pq.write_table(pa.table({"day": days, "n": [int(n) if n.isdigit() else 2**40 for _, n in told]}), written)
+        return bytes(written.getvalue())
+    if ".jsonl" in name:
+        text = "".join(json.dumps({"day": day, "n": int(n) if n.isdigit() else n}) + "\n" for day, n in told)
+    else:
+        text = "day,n\n" + "".join(f"{day},{n}\n" for day, n in told)
+    whole = text.encode()
+    return gzip.compress(whole, mtime=0) if name.endswith(".gz") else whole
 
 
 def write(path: Path, content: str | bytes) -> None:
@@ -398,6 +415,7 @@ def test_a_file_that_vanishes_after_it_was_listed_is_named(
 
     with monkeypatch.context() as patched:
         patched.setattr(batch, "rows_of", vanishing)
+        patched.setattr(module, "HELD_BYTES", 0)
         with pytest.raises(SourceError, match=r"events/b\.csv was listed, but it is gone"):
             ingesting(1)
     assert numbers() == []
@@ -531,12 +549,15 @@ def in_a_process(home: Path, killed_at: int) -> subprocess.CompletedProcess[str]
     return subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, check=False)
 
 
+MIXED = ("a.csv", "b.jsonl.gz", "c.parquet")
+
+
 def land_mixed(home: Path) -> None:
-    """Two files, of which each third row does not fit."""
+    """A file of each format, of which each third row does not fit."""
     folder = Path(EmbeddedLakehouse(str(home)).files("landing/events").uri)
-    for name in "ab":
-        rows = [f"2013-0{n % 3 + 1}-05,{f'{name}{n}' if n % 3 == 2 else n}\n" for n in range(12)]
-        write(folder / "events" / f"{name}.csv", "day,n\n" + "".join(rows) + f"2013-01-09,{ord(name)}\n")
+    for name in MIXED:
+        rows = [f"2013-0{n % 3 + 1}-05 {'x' if n % 3 == 2 else n}" for n in range(12)]
+        write(folder / "events" / name, content(name, [*rows, f"2013-01-09 {ord(name[0])}"]))
 
 
 @pytest.fixture(scope="module")
@@ -569,19 +590,20 @@ def test_a_process_that_is_killed_at_any_moment_loses_and_doubles_nothing(
     )
     table = Counter(zip(rows["_source_file"].to_pylist(), rows["_source_offset"].to_pylist(), strict=True))
     quarantine = Counter(zip(refused["source_file"].to_pylist(), refused["source_offset"].to_pylist(), strict=True))
-    bad = {(f"events/{name}.csv", n) for name in "ab" for n in range(12) if n % 3 == 2}
-    every = {(f"events/{name}.csv", n) for name in "ab" for n in range(13)}
+    bad = {(f"events/{name}", n) for name in MIXED for n in range(12) if n % 3 == 2}
+    every = {(f"events/{name}", n) for name in MIXED for n in range(13)}
     assert quarantine == Counter(bad)
     assert table == Counter(every - bad)
     assert ingest(LENIENT, EVERY, EVERY, lakehouse).commit.unchanged
 
 
+@pytest.mark.parametrize("undone", ["b.csv", "b.jsonl.gz", "b.parquet"])
 @pytest.mark.parametrize("numbers_go_back", [False, True], ids=["by delta's restore", "by ours"])
 def test_what_a_restore_undid_is_taken_again_exactly_once(
-    land: Any, ingesting: Ingesting, numbers: Any, lakehouse: EmbeddedLakehouse, numbers_go_back: bool
+    land: Any, ingesting: Ingesting, numbers: Any, lakehouse: EmbeddedLakehouse, numbers_go_back: bool, undone: str
 ) -> None:
     # given a batch that stays, one that is undone, and misfits of either
-    for name, number in (("a.csv", 1), ("b.csv", 2)):
+    for name, number in (("a.csv", 1), (undone, 2)):
         land(name, f"01-01 {number}", f"02-01 {number * 10}", "01-02 x")
         ingesting(1, source=LENIENT)
     location = lakehouse.table("bronze/events")
@@ -622,8 +644,8 @@ def test_batches_are_known_when_the_log_has_been_cleaned_up(
     land: Any, ingesting: Ingesting, numbers: Any, lakehouse: EmbeddedLakehouse
 ) -> None:
     # given four batches, of whose commits only the last is left in each table's log
-    for number in range(1, 5):
-        land(f"{number}.csv", f"01-0{number} {number}", f"02-0{number} x")
+    for number, name in enumerate(("1.parquet", "2.jsonl", "3.csv.gz", "4.csv"), 1):
+        land(name, f"01-0{number} {number}", f"02-0{number} x")
         ingesting(1, source=LENIENT)
     tables = [lakehouse.table(f"bronze/events{suffix}") for suffix in ("", "__manifest", "__quarantine")]
     for location in tables:
@@ -637,3 +659,32 @@ def test_batches_are_known_when_the_log_has_been_cleaned_up(
     land("6.csv", "01-04 4", "02-04 x")
     assert ingesting(1, source=LENIENT).files == 1
     assert numbers() == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(("held_bytes", "opened"), [(2**20, 1), (0, 2)])
+def test_a_small_file_is_read_once_and_a_large_one_once_more(
+    land: Any, ingesting: Ingesting, numbers: Any, monkeypatch: pytest.MonkeyPatch, held_bytes: int, opened: int
+) -> None:
+    real, seen = module.filesystem, Counter[str]()
+
+    class Recording:
+        """A file system that counts how often a file is opened."""
+
+        def __init__(self, location: Any) -> None:
+            self._files = real(location)
+
+        def open_input_stream(self, path: str, **how: Any) -> Any:
+            seen[path] += 1
+            return self._files.open_input_stream(path, **how)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._files, name)
+
+    monkeypatch.setattr(module, "filesystem", Recording)
+    monkeypatch.setattr(module, "HELD_BYTES", held_bytes)
+    land("a.csv", "01-01 1")
+    ingesting(1)
+    assert (numbers(), dict(seen)) == ([1], {"events/a.csv": opened})
+    # and once to see that it is the same
+    ingesting(1)
+    assert seen == {"events/a.csv": opened + 1}

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from pyarrow.fs import FileSystem
 
 from ml_platform.engine.files import filesystem
 from ml_platform.engine.ingest import Source
-from ml_platform.engine.landed import counted, identified, nothing_offered, offered, refused, rows_of, strange
+from ml_platform.engine.landed import counted, nothing_offered, offered, refused, rows_of, strange
+from ml_platform.engine.landed_file import identified
 from ml_platform.errors import SourceError
 from ml_platform.records.table import Location
 
@@ -51,18 +51,6 @@ def test_a_source_without_files_names_its_pattern_and_what_there_is(tmp_path: Pa
     )
     land(tmp_path, "wether/a.csv", "")
     assert "Landed are wether/a.csv and 0 more" in str(nothing_offered(NEW_YORK, files))
-
-
-def test_a_file_is_identified_by_its_bytes_a_part_at_a_time(tmp_path: Path, files: FileSystem) -> None:
-    content = b"0123456789" * 250_000
-    (tmp_path / "large.csv").write_bytes(content)
-    found = identified("large.csv", files)
-    assert (found.digest, found.size_bytes) == (hashlib.sha256(content).hexdigest()[:32], 2_500_000)
-
-
-def test_a_file_that_vanished_is_named(files: FileSystem) -> None:
-    with pytest.raises(SourceError, match=r"gone\.csv was listed, but it is gone"):
-        identified("gone.csv", files)
 
 
 @pytest.mark.parametrize(
@@ -110,14 +98,6 @@ def test_rows_outside_all_partitions_are_refused(tmp_path: Path, files: FileSyst
     land(tmp_path, "a.csv", 'at\n2013-01-05T00:00:00Z\n2012-06-05T00:00:00Z\n""\n')
     with pytest.raises(SourceError, match=r"a\.csv has rows whose month is 2012-06, NULL, but there is no such"):
         months(NEW_YORK, "a.csv", files)
-
-
-def test_a_file_that_is_written_to_while_it_is_read_is_refused(tmp_path: Path, files: FileSystem) -> None:
-    land(tmp_path, "a.csv", "at\n")
-    file = identified("a.csv", files)
-    land(tmp_path, "a.csv", "at\n2013-01-05T00:00:00Z\n")
-    with pytest.raises(SourceError, match=r"a\.csv was written to while it was read"):
-        list(rows_of(NEW_YORK, file, files, EVERY))
 
 
 def test_rows_outside_all_partitions_are_misfits_where_those_are_quarantined(tmp_path: Path, files: FileSystem) -> None:

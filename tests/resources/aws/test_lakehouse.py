@@ -10,7 +10,8 @@ from ml_platform.binding import Binding
 from ml_platform.testing.compute import ComputeContract
 from ml_platform.testing.concurrent_writers import ConcurrentWritersContract
 from ml_platform.testing.lakehouse import LakehouseContract
-from resources.aws.lakehouse import AwsLakehouse
+from ml_platform.testing.landing import ObjectStoreLandingContract
+from resources.aws.lakehouse import AwsLakehouse, reached
 from resources.embedded.compute import EmbeddedCompute
 
 
@@ -33,6 +34,19 @@ class TestEmbeddedComputeOverAwsLakehouse(ComputeContract):
     @pytest.fixture
     def lakehouse(self, lakehouse: AwsLakehouse) -> AwsLakehouse:
         return lakehouse
+
+
+class TestLandingFromAmazonS3(ObjectStoreLandingContract):
+    @pytest.fixture
+    def lakehouse(self, lakehouse: AwsLakehouse) -> AwsLakehouse:
+        return lakehouse
+
+    @pytest.fixture
+    def origin(self, place: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+        # Without a lakehouse in it, the store is where the process's environment says.
+        for name, value in reached().items():
+            monkeypatch.setenv(name.upper(), value)
+        return f"s3://{place['bucket']}/{place['prefix']}-dropped"
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from ml_platform.binding import Binding
 from ml_platform.testing.compute import ComputeContract
 from ml_platform.testing.concurrent_writers import ConcurrentWritersContract
 from ml_platform.testing.lakehouse import LakehouseContract
+from ml_platform.testing.landing import ObjectStoreLandingContract
 from resources.embedded.compute import EmbeddedCompute
 from resources.gcp.lakehouse import GcpLakehouse
 
@@ -34,6 +35,16 @@ class TestEmbeddedComputeOverGcpLakehouse(ComputeContract):
     @pytest.fixture
     def lakehouse(self, lakehouse: GcpLakehouse) -> GcpLakehouse:
         return lakehouse
+
+
+class TestLandingFromCloudStorage(ObjectStoreLandingContract):
+    @pytest.fixture
+    def lakehouse(self, lakehouse: GcpLakehouse) -> GcpLakehouse:
+        return lakehouse
+
+    @pytest.fixture
+    def origin(self, account: Any) -> str:
+        return f"gs://{account.place['bucket']}/{account.prefix}-dropped"
 
 
 @pytest.fixture
