@@ -97,7 +97,8 @@ class ContendedPartitionContract:
         # given a table, a maker that has staged its row, and before it commits another one, and maintenance
         operate(mode, "first", 0, lakehouse, compute)
         location = lakehouse.table(TABLE)
-        read, seen = [], []
+        read: list[StagedFiles] = []
+        seen: list[Any] = []
 
         def meanwhile() -> None:
             read.append(delta.existing(location))
@@ -115,7 +116,7 @@ class ContendedPartitionContract:
         assert seen[0] == (["second"] if mode == "overwrite" else every[:2])
         assert _makers(delta.existing(location)) == (["third"] if mode == "overwrite" else every)
         if mode == "append":
-            assert seen[1] == (MONTH,)
+            assert list(seen[1]) == [MONTH]
         # and who had opened the table before still reads what it held
         assert _makers(read[0]) == ["first"]
 
