@@ -109,7 +109,7 @@ def _make(
     location = lakehouse.table(recipe.key)
     before = delta.snapshot(location)
     inspection = Inspection.of(recipe, partitions, lakehouse, compute)
-    known = every if recipe.shape.write == "append" and recipe.shape.partition else partitions
+    known = every if recipe.shape.write == "append" and recipe.shape.partition and recipe.query else partitions
     windows = {p: _window(recipe, p, every) for p in (*partitions, *known)}
     numbers = {p: _number(recipe, inputs, windows[p], inspection.deciding) for p in partitions}
     ids = {p: _app_id(recipe.shape, p, number) for p, number in numbers.items()}
