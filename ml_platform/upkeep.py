@@ -1,7 +1,7 @@
 """The upkeep of tables: the jobs `maintenance` and `audit` over everything that is declared, and their schedules."""
 
 # Dagster reads the annotations of an op's function as they stand, so this module does not postpone them.
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -34,7 +34,7 @@ class Selected(dg.Config):
 def upkeep(specs: Sequence[dg.AssetSpec]) -> dg.Definitions:
     """The jobs that keep every declared table in shape and look for damage, daily and weekly."""
     tables = {spec.key.to_user_string(): spec.metadata[UPKEEP] for spec in specs if UPKEEP in spec.metadata}
-    jobs = [_maintenance(tables, _models(specs)), _audit(tables, _models(specs), _endpoints(specs))]
+    jobs = [_maintenance(tables, _readers(specs)), _audit(tables, _endpoints(specs))]
     schedules = [
         dg.ScheduleDefinition(name=job.name, job=job, cron_schedule=at, execution_timezone="UTC")
         for job, at in zip(jobs, (_MAINTENANCE_AT, _AUDIT_AT), strict=True)
@@ -42,17 +42,20 @@ def upkeep(specs: Sequence[dg.AssetSpec]) -> dg.Definitions:
     return dg.Definitions(jobs=jobs, schedules=schedules)
 
 
-def _models(specs: Sequence[dg.AssetSpec]) -> list[str]:
-    """The registry's names of all models."""
-    candidates = {spec.key for spec in specs if "model" in spec.kinds and "gate" not in spec.kinds}
-    return sorted(key.path[-1] for key in candidates)
+def _readers(specs: Sequence[dg.AssetSpec]) -> dict[str, list[str]]:
+    """Table → the tables that read it."""
+    found: dict[str, list[str]] = {}
+    for spec in specs:
+        for dep in spec.deps if UPKEEP in spec.metadata else ():
+            found.setdefault(dep.asset_key.to_user_string(), []).append(spec.key.to_user_string())
+    return found
 
 
 def _endpoints(specs: Sequence[dg.AssetSpec]) -> list[str]:
     return sorted(spec.key.path[-1] for spec in specs if "endpoint" in spec.kinds)
 
 
-def _maintenance(tables: Mapping[str, Mapping[str, Any]], models: Sequence[str]) -> dg.JobDefinition:
+def _maintenance(tables: Mapping[str, Mapping[str, Any]], readers: Mapping[str, Sequence[str]]) -> dg.JobDefinition:
     @dg.op(name="maintain", out=dg.Out(dg.Nothing))
     def maintain(
         context: dg.OpExecutionContext,
@@ -62,17 +65,14 @@ def _maintenance(tables: Mapping[str, Mapping[str, Any]], models: Sequence[str])
         model_registry: dg.ResourceParam[ModelRegistry],
     ) -> None:
         """Small files are rewritten as few, rows are clustered, and what no retained version needs is swept."""
-        from ml_platform.engine.maintenance import maintain
         from ml_platform.engine.pins import pins
         from ml_platform.records.upkeep import Upkeep
 
-        held = pins(models, model_registry)
+        held = pins(model_registry)
         failed = []
         for key in config.keys or tables:
             try:
-                done = [
-                    maintain(one, lakehouse, compute, held) for one in _beside(Upkeep(key, **tables[key]), lakehouse)
-                ]
+                done = _maintained(Upkeep(key, **tables[key]), lakehouse, compute, held, readers.get(key, ()))
             except ConflictError as error:
                 said: dict[str, Any] = {OUTCOME: f"left to a writer: {error}"}
             except PlatformError as error:
@@ -91,15 +91,23 @@ def _maintenance(tables: Mapping[str, Mapping[str, Any]], models: Sequence[str])
     return maintenance
 
 
-def _beside(of: "Upkeep", lakehouse: Lakehouse) -> "Iterator[Upkeep]":
+def _maintained(
+    of: "Upkeep", lakehouse: Lakehouse, compute: Compute, held: "Sequence[Pin]", readers: Sequence[str]
+) -> "list[Maintained]":
     """The table, and the tables of its own that stand beside it, as far as they exist."""
     from dataclasses import replace
 
-    from ml_platform.engine import delta_log
+    from ml_platform.engine import beside, delta_log
+    from ml_platform.engine.maintenance import maintain
 
+    done: list[Maintained] = []
     for suffix in _BESIDE:
-        if delta_log.opened(lakehouse.table(f"{of.key}{suffix}")) is not None:
-            yield replace(of, key=f"{of.key}{suffix}", cluster_by=() if suffix else of.cluster_by)
+        one = replace(of, key=f"{of.key}{suffix}", cluster_by=() if suffix else of.cluster_by)
+        if delta_log.opened(lakehouse.table(one.key)) is None:
+            continue
+        pins = [*held, *beside.held(lakehouse.table(of.key), done[0].swept.first, one.key, suffix)] if done else held
+        done.append(maintain(one, lakehouse, compute, pins, readers=() if suffix else readers))
+    return done
 
 
 def of_maintenance(done: "Sequence[Maintained]") -> dict[str, Any]:
@@ -110,12 +118,14 @@ def of_maintenance(done: "Sequence[Maintained]") -> dict[str, Any]:
     swept = sum(one.swept.files for one in done)
     saved = sum(one.swept.size_bytes for one in done)
     entries = sum(one.swept.log_entries for one in done)
-    kept = [f"version {v} ({', '.join(m)})" for one in done for v, m in sorted(one.swept.pinned.items())]
+    kept = [f"version {v} ({', '.join(m)})" for one in done[:1] for v, m in sorted(one.swept.pinned.items())]
+    unread = [f"from version {v} ({', '.join(m)})" for one in done for v, m in sorted(one.swept.unread.items())]
     gave_way = [partition or one.key for one in done for partition in one.gave_way]
     parts = [f"{before} → {after} files" if before != after else f"{after} files"]
     parts += [f"{swept} old files removed, {saved:,} bytes"] if swept else []
     parts += [f"{entries} log entries removed"] if entries else []
     parts += [f"kept for models: {', '.join(kept)}"] if kept else []
+    parts += [f"kept for tables that have yet to read it: {', '.join(unread)}"] if unread else []
     parts += [f"left to a writer: {', '.join(gave_way)}"] if gave_way else []
     return {
         OUTCOME: ", ".join(parts),
@@ -127,6 +137,7 @@ def of_maintenance(done: "Sequence[Maintained]") -> dict[str, Any]:
         "bytes_saved": saved,
         "log_entries_removed": entries,
         "kept_for_models": kept,
+        "kept_for_readers": unread,
         "left_to_writers": gave_way,
         "checkpoints": sum(one.checkpoint for one in done),
         "table_version": done[0].version,
@@ -134,9 +145,7 @@ def of_maintenance(done: "Sequence[Maintained]") -> dict[str, Any]:
     }
 
 
-def _audit(
-    tables: Mapping[str, Mapping[str, Any]], models: Sequence[str], endpoints: Sequence[str]
-) -> dg.JobDefinition:
+def _audit(tables: Mapping[str, Mapping[str, Any]], endpoints: Sequence[str]) -> dg.JobDefinition:
     @dg.op(name="examine", out=dg.Out(dg.Nothing))
     def examine(
         context: dg.OpExecutionContext,
@@ -148,7 +157,7 @@ def _audit(
         """Every file of every latest and pinned version holds what its name says, or the run fails and says which."""
         from ml_platform.engine.pins import pins
 
-        held = pins(models, model_registry)
+        held = pins(model_registry)
         found = {key: _audited(key, held, lakehouse) for key in config.keys or tables}
         for key, audited in found.items():
             context.log_event(_evaluation(key, audited))  # type: ignore[arg-type] # dagster takes checks as well

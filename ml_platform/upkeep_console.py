@@ -39,7 +39,9 @@ def report_restored(done: Restored) -> None:
     moved = f"{done.key} stands as at version {done.of}, in version {done.version}"
     files = f"{done.rows:,} rows, {done.files_back} files back, {done.files_gone} gone"
     opened = f", open again: {', '.join(done.reopened)}" if done.reopened else ""
-    told = f"{moved}: {files}{opened}" if done.version != done.of else same
+    back = [f"{key} as at version {of}" if of is not None else f"{key} empty" for key, of in done.beside.items()]
+    beside = f", with it {', '.join(back)}" if back else ""
+    told = f"{moved}: {files}{opened}{beside}" if done.version != done.of else same
     metadata: dict[str, Any] = {
         OUTCOME: told,
         "why": done.why,

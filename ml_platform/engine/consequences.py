@@ -17,7 +17,8 @@ Holders = Mapping[str, Collection[int]]
 class Consequences:
     """What is touched.
 
-    versions: table → versions that hold a damaged file, or rows that were made of one, as far as logs go back.
+    versions: table → versions that hold a damaged file, or rows that were made of one or predicted by a model that
+    learned from one, as far as logs go back.
     models: versions that learned from one of these. endpoints: those that serve such a model.
     """
 
@@ -42,12 +43,12 @@ def consequences(
     holders = {key: versions_of(log) for key, log in logs.items()}
     while True:
         versions = {key: _holding(holders[key], paths) | set(unreadable.get(key, ())) for key, paths in files.items()}
-        grown = {key: paths | _made_of(logs[key], versions, paths) for key, paths in files.items()}
+        models = tuple(pin for pin in pins if pin.version in versions.get(pin.key, ()))
+        digests = {pin.digest for pin in models}
+        grown = {key: paths | _made_of(logs[key], versions, paths, digests) for key, paths in files.items()}
         if grown == files:
             break
         files = grown
-    models = tuple(pin for pin in pins if pin.version in versions.get(pin.key, ()))
-    digests = {pin.digest for pin in models}
     endpoints = sorted({one.endpoint for one in serving if digests & set(one.digests.values())})
     return Consequences(
         {key: tuple(sorted(found)) for key, found in versions.items() if found}, models, tuple(endpoints)
@@ -58,12 +59,20 @@ def _holding(holders: Holders, paths: Collection[str]) -> set[int]:
     return {version for path in paths for version in holders.get(path, ())}
 
 
-def _made_of(log: TableLog, versions: Mapping[str, Collection[int]], paths: Collection[str]) -> set[str]:
-    """The files that a commit added which read a touched version, or which rewrote a touched file."""
-    return {path for entry in log.entries.values() if _is_made_of(entry, versions, paths) for path in entry.adds}
+def _made_of(
+    log: TableLog, versions: Mapping[str, Collection[int]], paths: Collection[str], digests: Collection[str]
+) -> set[str]:
+    """The files that a commit added which read a touched version, asked a touched model, or rewrote a touched file."""
+    made = (entry for entry in log.entries.values() if _is_made_of(entry, versions, paths, digests))
+    return {path for entry in made for path in entry.adds}
 
 
-def _is_made_of(entry: Entry, versions: Mapping[str, Collection[int]], paths: Collection[str]) -> bool:
+def _is_made_of(
+    entry: Entry, versions: Mapping[str, Collection[int]], paths: Collection[str], digests: Collection[str]
+) -> bool:
+    # Predictions say by their code which package made them.
+    if not set(str(entry.evidence.get("code", "")).split()).isdisjoint(digests):
+        return True
     read = entry.evidence.get("read")
     if isinstance(read, dict) and any(version in versions.get(key, ()) for key, version in read.items()):
         return True

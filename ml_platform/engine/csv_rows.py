@@ -19,6 +19,18 @@ from ml_platform.engine.source_rows import TYPE, Misfit, Part, first_line, fitte
 from ml_platform.errors import SourceError
 
 _BLOCK_BYTES = 4 * 2**20
+# Every text that Arrow converts matches, and an empty one, which is NULL; many that it does not convert match as well.
+_NUMBER = r"^\s*([-+]?([0-9.]|[iI][nN][fF]|[nN][aA][nN])|$)"
+_MOMENT = r"^\s*([-+]?[0-9]|$)"
+_FORMS = {
+    "int32": r"^\s*([-+]?(0[xX][0-9a-fA-F]*|[0-9]+))?\s*$",
+    "int64": r"^\s*([-+]?(0[xX][0-9a-fA-F]*|[0-9]+))?\s*$",
+    "float64": _NUMBER,
+    "decimal": _NUMBER,
+    "boolean": r"^\s*(?i:true|false|0|1)?\s*$",
+    "date": _MOMENT,
+    "timestamp": _MOMENT,
+}
 
 
 class Text:
@@ -130,7 +142,7 @@ def _lenient(text: Text, columns: Mapping[str, str]) -> Iterator[Part]:
     for batch in _read(text, raw, skipped):
         places, misfits = _placed(start, batch.num_rows, ragged)
         start += batch.num_rows + len(misfits)
-        part = fitted(batch, places, columns, converted)
+        part = fitted(batch, places, columns, converted, _FORMS)
         yield Part(part.rows, part.offsets, tuple(sorted((*misfits, *part.misfits), key=lambda it: it.offset)))
     if ragged:
         yield Part(no_rows(columns), _places(0, 0), tuple(ragged))

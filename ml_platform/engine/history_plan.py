@@ -65,11 +65,12 @@ def folded(shape: Shape, tracked: Sequence[str]) -> str:
     WHERE NOT EXISTS (SELECT 1 FROM goes AS g WHERE {same_key(shape, "g", "o")} AND g._at = o._at)
     UNION ALL SELECT {key}{nulls}, _at, true AS _gone FROM goes
 ), steps AS (
-    SELECT *, row_number() OVER steps = 1 OR {differs} AS _starts FROM alive WINDOW steps AS ({over})
+    SELECT *, CASE WHEN row_number() OVER steps = 1 OR {differs} THEN 1 END AS _starts FROM alive
+    WINDOW steps AS ({over})
 ), runs AS (
-    SELECT *, sum(CASE WHEN _starts THEN 1 ELSE 0 END) OVER ({over}) AS _run FROM steps
+    SELECT *, sum(coalesce(_starts, 0)) OVER ({over}) AS _run FROM steps
 ), intervals AS (
-    SELECT {key}{any_values}, min(_at) AS {FROM}, list_sort(list(_at) FILTER (WHERE NOT _starts)) AS {OBSERVED},
+    SELECT {key}{any_values}, min(_at) AS {FROM}, list_sort(list(_at) FILTER (WHERE _starts IS NULL)) AS {OBSERVED},
         bool_or(_gone) AS _gone
     FROM runs GROUP BY {key}, _run
 ), ended AS (

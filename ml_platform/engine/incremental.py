@@ -3,6 +3,9 @@
 With its data a table keeps the version of that input under `seen:<partition>:<the input's table id>`. That this is
 what was seen is proven by the number that was kept with it (`made:<partition>`), made again from that version: it
 stands only where code and all other inputs are what they were.
+
+What an append has, it has for good. It therefore also keeps, under `settled:<the input's table id>`, the version behind
+which every partition that it ever read has read everything: maintenance leaves it the commits and files since.
 """
 
 from __future__ import annotations
@@ -11,11 +14,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ml_platform.engine import delta, delta_log
-from ml_platform.engine.changes import Changes, between, readable
+from ml_platform.engine.changes import Changes, between, readable, touching
 from ml_platform.engine.recipe import Recipe
 from ml_platform.engine.row_wise import driven
 from ml_platform.errors import NotFoundError, ServiceError
-from ml_platform.records.table import DataFile, StagedFiles, TableSnapshot
+from ml_platform.records.table import DataFile, Location, StagedFiles, TableSnapshot
+
+SETTLED = "settled:"
 
 Number = Callable[[Mapping[str, TableSnapshot], str], int]
 
@@ -41,7 +46,8 @@ class Reading:
 class Asked:
     """What is asked of a table.
 
-    todo: partitions to make. windows: partition → the partitions of the inputs that it is made from.
+    todo: partitions to make. windows: partition → the partitions of the inputs that it is made from, for those to make;
+    of an append for every one that there is.
     inputs: as they were pinned. before: the table as it stands. number: a partition's number, of given inputs.
     app_id: the name that such a number is kept under.
     """
@@ -68,18 +74,73 @@ def reading(asked: Asked) -> Reading:
     table = delta_log.opened(asked.inputs[key].location, asked.inputs[key].version)
     if table is None:
         raise NotFoundError(f"the table {key} is gone, but it was read a moment ago")
-    ids = {p: f"seen:{p}:{table.metadata().id}" for p in asked.todo}
-    seen = dict.fromkeys(ids.values(), asked.inputs[key].version)
-    stand = delta.transactions(asked.before.location, ids.values(), asked.before.version) if asked.before else {}
-    found = {p: _since(asked, key, p, stand.get(ids[p])) for p in asked.todo}
+    identity = str(table.metadata().id)
+    stand = _seen(asked, identity, asked.todo)
+    seen = dict.fromkeys((_seen_name(p, identity) for p in asked.todo), asked.inputs[key].version)
+    append = asked.recipe.shape.write == "append"
+    settled = _kept(asked, settled_name(identity)) if append else None
+    found = {p: _since(asked, key, p, _later(stand[p], settled)) for p in asked.todo}
     whole = {p: why for p, why in found.items() if isinstance(why, str)}
     only = {p: files for p, files in found.items() if not isinstance(files, str)}
-    if whole and asked.recipe.shape.write == "append":
-        _require_unread(asked, key, whole)
+    if append:
+        _require_known(asked, key, whole)
+        seen |= _settling(asked, key, identity, settled)
     how = "incremental" if not whole else f"full, because {'; '.join(sorted(set(whole.values())))}"
     if whole and only:
         how = f"incremental, but for {', '.join(sorted(whole))}: {'; '.join(sorted(set(whole.values())))}"
     return _reading(asked, {key: only}, how, exact=not whole, seen=seen)
+
+
+def waits_from(of: Location, reader: Location) -> int | None:
+    """The version of a table behind which one that appends what comes to it has read everything; None for others."""
+    table = delta_log.opened(of)
+    return None if table is None else delta.transaction(reader, settled_name(str(table.metadata().id)))
+
+
+def settled_name(identity: str) -> str:
+    """The name under which an append keeps how far it has read the table of this id."""
+    return f"{SETTLED}{identity}"
+
+
+def _seen_name(partition: str, identity: str) -> str:
+    return f"seen:{partition}:{identity}"
+
+
+def _seen(asked: Asked, identity: str, partitions: Iterable[str]) -> dict[str, int | None]:
+    """Partition → the version that it was last read at."""
+    names = {p: _seen_name(p, identity) for p in partitions}
+    if asked.before is None:
+        return dict.fromkeys(names)
+    stand = delta.transactions(asked.before.location, names.values(), asked.before.version)
+    return {p: stand[name] for p, name in names.items()}
+
+
+def _kept(asked: Asked, name: str) -> int | None:
+    return delta.transaction(asked.before.location, name, asked.before.version) if asked.before else None
+
+
+def _later(seen: int | None, settled: int | None) -> int | None:
+    """Where to read on: what was never read is not settled either."""
+    return seen if seen is None or settled is None else max(seen, settled)
+
+
+def _settling(asked: Asked, key: str, identity: str, settled: int | None) -> dict[str, int]:
+    """How far the table will have read its input with nothing left behind, under the name that it keeps that by."""
+    snap, column = asked.inputs[key], asked.recipe.shape.partition
+    others = [p for p in asked.windows if p not in asked.todo]
+    if asked.before is None or not others:
+        return {settled_name(identity): snap.version}
+    if settled is None:
+        stand = _seen(asked, identity, others).values()
+        settled = min((version for version in stand if version is not None), default=snap.version)
+    moved = touching(snap.location, settled, snap.version)
+    if moved is None:
+        return {}
+    whole = column not in snap.partition_by
+    at = {p: [v for v, f in moved if whole or f.partition[column or ""] in asked.windows[p]] for p in others}
+    seen = _seen(asked, identity, [p for p, versions in at.items() if versions])
+    unread = (v for p, last in seen.items() if last is not None for v in at[p] if v > last)
+    return {settled_name(identity): min(unread, default=snap.version + 1) - 1}
 
 
 def _driver(asked: Asked) -> tuple[str | None, str]:
@@ -99,7 +160,7 @@ def _since(asked: Asked, key: str, partition: str, version: int | None) -> tuple
     """The files that came for a partition since a version; or why they are not enough."""
     snap, append = asked.inputs[key], asked.recipe.shape.write == "append"
     if version is None:
-        return f"{key} was not read before"
+        return _never_read(key)
     then = None if append else _then(snap, version)
     if not append and (then is None or not _proven(asked, {**asked.inputs, key: then}, partition)):
         lost = f"version {version} of {key} cannot be read any more"
@@ -110,9 +171,10 @@ def _since(asked: Asked, key: str, partition: str, version: int | None) -> tuple
     column = asked.recipe.shape.partition
     if column in snap.partition_by:
         window = set(asked.windows[partition])
-        changes = Changes(
-            *(tuple(f for f in of if f.partition[column or ""] in window) for of in (changes.came, changes.went))
-        )
+        parts = (changes.came, changes.went, changes.undone)
+        changes = Changes(*(tuple(f for f in of if f.partition[column or ""] in window) for of in parts))
+    if changes.undone and append:
+        return _taken_back(key)
     if changes.went and not append:
         return f"rows of {key} were removed or replaced"
     return changes.came if readable(snap.location, changes) else f"files of {key} since version {version} are gone"
@@ -132,12 +194,23 @@ def _proven(asked: Asked, inputs: Mapping[str, TableSnapshot], partition: str) -
     return delta.transaction(asked.before.location, asked.app_id(partition, number), asked.before.version) == number
 
 
-def _require_unread(asked: Asked, key: str, whole: Mapping[str, str]) -> None:
-    lost = sorted(partition for partition, why in whole.items() if "was not read before" not in why)
+def _never_read(key: str) -> str:
+    return f"{key} was not read before"
+
+
+def _taken_back(key: str) -> str:
+    return f"a restore of {key} took back rows that it has, or brought back such"
+
+
+def _require_known(asked: Asked, key: str, whole: Mapping[str, str]) -> None:
+    """Returns where the append knows what it has of its input: all up to some version, or nothing."""
+    lost = [why for _, why in sorted(whole.items()) if why != _never_read(key)]
     if lost:
+        new = "give the table a new name, and it is appended to from the start"
+        back = f"Restore {asked.recipe.key} too, to a version from before it read those rows; or {new}"
         raise ServiceError(
-            f"{asked.recipe.key} appends what comes to {key}, but {whole[lost[0]]}, so nobody knows what it has",
-            remedy="Give the table a new name, and it is appended to from the start",
+            f"{asked.recipe.key} appends what comes to {key}, but {lost[0]}, so nobody knows what of it is new",
+            remedy=back if lost[0] == _taken_back(key) else new[0].upper() + new[1:],
         )
 
 

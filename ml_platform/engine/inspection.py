@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ml_platform.engine import delta
 from ml_platform.engine.assessment import Assessment, within
 from ml_platform.engine.plan import KEEPING
-from ml_platform.engine.quarantine import Quarantine
+from ml_platform.engine.quarantine import SUFFIX, Quarantine
 from ml_platform.engine.recipe import Recipe
 from ml_platform.engine.sieve import Sieve
 from ml_platform.engine.staging import present, undone_on_failure
@@ -107,19 +107,20 @@ class Inspection:
         assessment = Assessment(self.recipe, self.parents, self.lakehouse, self.compute)
         self._outcomes = assessment.outcomes(table, self.partitions, kept)
 
-    def commit(self, staged: StagedFiles, numbers: Mapping[str, int]) -> None:
+    def commit(self, staged: StagedFiles, numbers: Mapping[str, int]) -> dict[str, int]:
         """The quarantine has the bad rows of the partitions that were made, with what these are made from.
 
+        Gives its suffix → its version then; nothing where the table has none.
         staged: the table's own rows, which are the good ones; a merge and a history write others with them.
         """
         if self.quarantine is None or self._bad is None:
-            return
+            return {}
         rows_in, rows_out = self._rows
         if self.recipe.shape.write not in KEEPING and staged.rows != rows_out:
             raise AssertionError(
                 f"{self.recipe.key} has {rows_in} rows in, {self._bad.rows} quarantined and {staged.rows} staged"
             )
-        self.quarantine.commit(self._bad, self._made, numbers)
+        return {SUFFIX: self.quarantine.commit(self._bad, self._made, numbers)}
 
     @property
     def done(self) -> Inspected:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ml_platform.engine import delta, delta_log
 from ml_platform.engine.compaction import SMALL_BYTES, compact
+from ml_platform.engine.incremental import waits_from
 from ml_platform.engine.table_log import TableLog, read_log, require_whole
 from ml_platform.engine.vacuum import sweep
 from ml_platform.errors import AuditError
@@ -24,12 +25,14 @@ def maintain(
     compute: Compute,
     pins: Sequence[Pin],
     *,
+    readers: Sequence[str] = (),
     now: float | None = None,
     small: int = SMALL_BYTES,
 ) -> Maintained:
     """The table in shape, with the same rows, the same fingerprint and every version that is to be kept.
 
-    pins: of all models. now: seconds since 1970; the machine's clock without it. small: as for `compact`.
+    pins: of all that holds on to versions. readers: tables that read this one. now: seconds since 1970; the machine's
+    clock without it. small: as for `compact`.
     Raises NotFoundError where the table does not exist, ServiceError where its log is damaged; nothing is touched then.
     """
     started = time.monotonic()
@@ -39,11 +42,12 @@ def maintain(
     done = compact(before, _columns(upkeep, before), compute, small)
     checkpoint = _checkpoint(location, read_log(location))
     mine = [pin for pin in pins if pin.key == upkeep.key]
-    swept = sweep(location, upkeep.retention_days, mine, time.time() if now is None else now)
+    waiting = {key: at for key in readers if (at := waits_from(location, lakehouse.table(key))) is not None}
+    swept = sweep(location, upkeep.retention_days, mine, time.time() if now is None else now, waiting)
     sizes = [sum(file.size_bytes for file in snap.files) for snap in (done.before, done.after)]
     return Maintained(
         key=upkeep.key,
-        version=done.after.version,
+        version=delta.existing(location).version,
         files_before=len(done.before.files),
         files_after=len(done.after.files),
         bytes_before=sizes[0],

@@ -7,17 +7,19 @@ of what the training set was made from, for it can be made again from them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 
 from ml_platform.engine.fitting import INPUTS
 from ml_platform.records.upkeep import Pin
 from ml_platform.roles.model_registry import ModelRegistry
 
 
-def pins(models: Iterable[str], registry: ModelRegistry) -> tuple[Pin, ...]:
-    """What every version of these models pins. models: names in the registry. Raises what the registry raises."""
+def pins(registry: ModelRegistry) -> tuple[Pin, ...]:
+    """What every version of every model in the registry pins, be it declared or not. Raises what the registry raises.
+
+    A model whose declaration went may be declared again, and its versions still serve: only who removes them lets go.
+    """
     found = []
-    for name in models:
+    for name in registry.names():
         for version in registry.versions(name):
             if "training_set" in version.tags:
                 pin = json.loads(version.tags["training_set"])

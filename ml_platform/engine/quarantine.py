@@ -83,16 +83,16 @@ class Quarantine:
         stays = (file for file in (self.before.files if self.before else ()) if file.path not in gone)
         return StagedFiles(bad.location, bad.schema, bad.partition_by, (*stays, *bad.files))
 
-    def commit(self, bad: StagedFiles, partitions: Collection[str], numbers: Mapping[str, int]) -> None:
-        """The bad rows of these partitions stand in it, where those of the same numbers do not already.
+    def commit(self, bad: StagedFiles, partitions: Collection[str], numbers: Mapping[str, int]) -> int:
+        """The version in which the bad rows of these partitions stand, be it that those of the same numbers did before.
 
         Raises ConflictError where anybody committed since it was read.
         """
         if self.before is not None and self.stands(numbers):
             discard(bad, {file.path for file in self.before.files})
-            return
+            return self.before.version
         replaced = self._replaced(partitions)
-        delta.commit(bad, read=self.before, replaced=replaced, transactions=numbers, evidence={})
+        return delta.commit(bad, read=self.before, replaced=replaced, transactions=numbers, evidence={}).version
 
     def rows(self, partitions: Collection[str]) -> TableSnapshot:
         """What stands in it now of these partitions. Raises NotFoundError where it was never made."""

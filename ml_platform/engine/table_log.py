@@ -32,6 +32,7 @@ class Entry:
 
     at: its moment, seconds since 1970. adds, removes: paths of data files. transactions: name → number.
     evidence: what the commit says of itself, for people; a value that is JSON is decoded.
+    data_change: whether rows came or went by it; compaction only arranges them anew.
     """
 
     version: int
@@ -40,6 +41,7 @@ class Entry:
     removes: frozenset[str]
     transactions: Mapping[str, int]
     evidence: Mapping[str, Any]
+    data_change: bool
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,7 @@ def _entry(version: int, files: FileSystem, info: FileInfo) -> Entry:
         removes=frozenset(unquote(action["path"]) for action in said.get("remove", ())),
         transactions={action["appId"]: action["version"] for action in said.get("txn", ())},
         evidence={name: _decoded(value) for name, value in about.items()},
+        data_change=any(it.get("dataChange", True) for kind in ("add", "remove") for it in said.get(kind, ())),
     )
 
 

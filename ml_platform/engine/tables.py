@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ml_platform.engine import delta
+from ml_platform.engine import beside, delta
 from ml_platform.engine.aside import Aside, set_aside
 from ml_platform.engine.audit import audit
+from ml_platform.engine.deleted import SUFFIX as DELETED
 from ml_platform.engine.deleted import recorded
 from ml_platform.engine.history import lengthened, observations
 from ml_platform.engine.incremental import Asked, Reading, reading
@@ -75,7 +76,10 @@ def make(
 
 @dataclass(frozen=True)
 class _Work:
-    """One try at a table: the partitions to make, what is read for them, and the table as it stood."""
+    """One try at a table: the partitions to make, what is read for them, and the table as it stood.
+
+    beside: suffixes of the tables beside it → the versions that this try has left of them, or found.
+    """
 
     recipe: Recipe
     todo: Sequence[str]
@@ -84,6 +88,7 @@ class _Work:
     lakehouse: Lakehouse
     compute: Compute
     inspection: Inspection
+    beside: dict[str, int] = field(default_factory=dict)
 
     @property
     def relations(self) -> dict[str, StagedFiles]:
@@ -104,7 +109,8 @@ def _make(
     location = lakehouse.table(recipe.key)
     before = delta.snapshot(location)
     inspection = Inspection.of(recipe, partitions, lakehouse, compute)
-    windows = {p: _window(recipe, p, every) for p in partitions}
+    known = every if recipe.shape.write == "append" and recipe.shape.partition and recipe.query else partitions
+    windows = {p: _window(recipe, p, every) for p in (*partitions, *known)}
     numbers = {p: _number(recipe, inputs, windows[p], inspection.deciding) for p in partitions}
     ids = {p: _app_id(recipe.shape, p, number) for p, number in numbers.items()}
     stand = delta.transactions(location, ids.values(), before.version) if before else {}
@@ -146,8 +152,9 @@ def _stage_audit_commit(work: _Work, numbers: Mapping[str, int], evidence: Mappi
         with undone_on_failure(staged, stood):
             audit(staged, _unaudited(recipe.shape), work.compute)
             inspection.assess(_after(work.before, staged, replaced))
-            inspection.commit(staged, numbers)
-            return delta.commit(staged, read=work.before, replaced=replaced, transactions=numbers, evidence=evidence)
+            work.beside.update(inspection.commit(staged, numbers))
+            kept = {**numbers, **beside.numbers(work.beside)}
+            return delta.commit(staged, read=work.before, replaced=replaced, transactions=kept, evidence=evidence)
 
 
 def _after(before: TableSnapshot | None, staged: StagedFiles, replaced: Collection[DataFile]) -> StagedFiles:
@@ -191,6 +198,8 @@ def _kept(
         if shape.delete_when
         else None
     )
+    if isinstance(deleted, TableSnapshot):
+        work.beside[DELETED] = deleted.version
     partition_by = (shape.partition,) if shape.partition else ()
     nothing = StagedFiles(target, incoming.schema, partition_by, ())
     merge = Merge(standing or nothing, deleted, shape, work.reading.exact, compute, aside)

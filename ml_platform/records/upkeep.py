@@ -39,6 +39,7 @@ class Swept:
 
     pinned: versions beyond the retention that stay because a model pins them → the models, `name version n`.
     first: the oldest version that can be opened afterwards by right; older ones may still be.
+    unread: versions beyond the retention from which on commits and files stay, for tables that have yet to read them.
     """
 
     files: int
@@ -46,6 +47,7 @@ class Swept:
     log_entries: int
     pinned: Mapping[int, Sequence[str]]
     first: int
+    unread: Mapping[int, Sequence[str]]
 
 
 @dataclass(frozen=True)

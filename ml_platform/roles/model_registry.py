@@ -16,6 +16,10 @@ class ModelRegistry(Protocol):
         """A new version holding the package's files; a version with the same `fingerprint` tag is returned instead."""
         ...
 
+    def names(self) -> Sequence[str]:
+        """The names of all models that are registered in this environment, sorted, whether or not they are declared."""
+        ...
+
     def versions(self, name: str) -> Sequence[ModelVersion]:
         """All versions, oldest first; empty for a name that was never registered."""
         ...

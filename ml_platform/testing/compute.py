@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, date, datetime
 
 import pyarrow as pa
 import pytest
 
 from ml_platform.engine import delta
-from ml_platform.engine.staging import present, stage
-from ml_platform.errors import ServiceError
+from ml_platform.engine.files import filesystem
+from ml_platform.engine.integrity import audit
+from ml_platform.engine.maintenance import maintain
+from ml_platform.engine.restore import restore
+from ml_platform.engine.staging import GRACE_SECONDS, present, stage
+from ml_platform.errors import NotFoundError, ServiceError
 from ml_platform.records.table import Location, StagedFiles, TableSnapshot
+from ml_platform.records.upkeep import Upkeep
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
 
@@ -153,3 +159,33 @@ class ComputeContract:
         with pytest.raises(ServiceError, match=r"the query of bronze\.delays does not run"):
             compute.fetch(query, {"bronze.delays": delays})
         assert not present(target)
+
+    def test_a_table_is_kept_in_shape_examined_and_put_back_where_it_lies(
+        self, compute: Compute, lakehouse: Lakehouse
+    ) -> None:
+        # given a table in small files, of which old versions are past their retention
+        location = lakehouse.table("bronze/kept")
+        for number in (3, 1, 2):
+            before = committed(pa.table({"id": [number]}), location)
+        later = time.time() + 2 * GRACE_SECONDS
+        # when it is maintained, its rows are in one file, and the others are gone
+        done = maintain(Upkeep(location.key, 0, ("id",)), lakehouse, compute, [], now=later)
+        (file,) = delta.existing(location).files
+        assert (done.files_before, done.files_after, done.swept.files) == (3, 1, 3)
+        assert delta.fingerprint(delta.existing(location)) == delta.fingerprint(before)
+        # then a version that is left can be put back, and one that went cannot
+        committed(pa.table({"id": [4]}), location)
+        restore(location.key, done.version, "4 was wrong", lakehouse)
+        assert delta.read_rows(delta.existing(location))["id"].to_pylist() == [1, 2, 3]
+        with pytest.raises(NotFoundError, match="maintenance has cleared it away"):
+            restore(location.key, 0, "3 was right", lakehouse)
+        # and one altered byte is found, and so is a file that is missing
+        assert audit(location, ()).findings == ()
+        store = filesystem(location)
+        with store.open_input_stream(file.path) as stream:
+            content = stream.read()
+        with store.open_output_stream(file.path) as stream:
+            stream.write(content[:-1] + bytes([content[-1] ^ 1]))
+        assert [(one.kind, one.path) for one in audit(location, ()).findings] == [("altered", file.path)]
+        store.delete_file(file.path)
+        assert [(one.kind, one.path) for one in audit(location, ()).findings] == [("missing", file.path)]

@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from ml_platform import binding
 from ml_platform.engine import delta
+from ml_platform.engine.maintenance import maintain
 from ml_platform.engine.plan import Shape
 from ml_platform.engine.recipe import Recipe
 from ml_platform.engine.staging import stage
 from ml_platform.engine.tables import make
+from ml_platform.records.table import Location, StagedFiles
+from ml_platform.records.upkeep import Upkeep
+from ml_platform.roles.compute import Compute
+from ml_platform.roles.lakehouse import Lakehouse
 
 TABLE = "silver/contended"
 MAKERS = 4
@@ -67,9 +74,86 @@ class ConcurrentModesContract:
             assert sorted((row["maker"], row["number"]) for row in rows) == every
 
 
-def operate(mode: str, maker: str, number: int) -> int:
-    """One row of this maker came through the table's query; how often it was tried again."""
-    lakehouse, key = binding.service("lakehouse"), f"bronze/{maker}"
+class ContendedPartitionContract:
+    """What a table keeps while somebody else writes to the same partition, maintains it, and reads it.
+
+    Inherit it, and supply a compute service and an empty lakehouse.
+    """
+
+    @pytest.fixture
+    def compute(self) -> Compute:
+        """The service under test."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def lakehouse(self) -> Lakehouse:
+        """Where its tables are to be."""
+        raise NotImplementedError
+
+    @pytest.mark.parametrize("mode", list(SHAPES))
+    def test_who_comes_second_tries_again_and_says_so_and_who_reads_sees_one_version(
+        self, mode: str, lakehouse: Lakehouse, compute: Compute, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        # given a table, a maker that has staged its row, and before it commits another one, and maintenance
+        operate(mode, "first", 0, lakehouse, compute)
+        location = lakehouse.table(TABLE)
+        read: list[StagedFiles] = []
+        seen: list[Any] = []
+
+        def meanwhile() -> None:
+            read.append(delta.existing(location))
+            assert _makers(read[0]) == ["first"]
+            operate(mode, "second", 0, lakehouse, compute)
+            seen.append(_makers(delta.existing(location)))
+            seen.append(maintain(Upkeep(TABLE, 0), lakehouse, compute, []).partitions)
+
+        retries = operate(mode, "third", 0, lakehouse, Interrupted(compute, meanwhile))
+        # then it made its rows again, on what stood by then
+        assert retries == 1
+        assert f"{TABLE} was committed to by somebody else" in caplog.text
+        assert "It is tried again, for the 1. time." in caplog.text
+        every = ["first", "second", "third"]
+        assert seen[0] == (["second"] if mode == "overwrite" else every[:2])
+        assert _makers(delta.existing(location)) == (["third"] if mode == "overwrite" else every)
+        if mode == "append":
+            assert list(seen[1]) == [MONTH]
+        # and who had opened the table before still reads what it held
+        assert _makers(read[0]) == ["first"]
+
+
+class Interrupted:
+    """A compute service that lets something happen once it has first staged the table's own rows."""
+
+    def __init__(self, compute: Compute, meanwhile: Callable[[], None]) -> None:
+        self._compute = compute
+        self._meanwhile: list[Callable[[], None]] = [meanwhile]
+
+    def stage(
+        self, query: str, inputs: Mapping[str, StagedFiles], target: Location, partition_by: tuple[str, ...]
+    ) -> StagedFiles:
+        """As the role promises."""
+        staged = self._compute.stage(query, inputs, target, partition_by)
+        if target.key == TABLE and self._meanwhile:
+            self._meanwhile.pop()()
+        return staged
+
+    def fetch(self, query: str, inputs: Mapping[str, StagedFiles]) -> pa.Table:
+        """As the role promises."""
+        return self._compute.fetch(query, inputs)
+
+
+def _makers(of: StagedFiles) -> list[Any]:
+    return sorted(delta.read_rows(of)["maker"].to_pylist())
+
+
+def operate(
+    mode: str, maker: str, number: int, lakehouse: Lakehouse | None = None, compute: Compute | None = None
+) -> int:
+    """One row of this maker came through the table's query; how often it was tried again.
+
+    lakehouse, compute: those of the environment without them.
+    """
+    lakehouse, key = lakehouse or binding.service("lakehouse"), f"bronze/{maker}"
     location = lakehouse.table(key)
     row = pa.table({"id": [f"{maker}-{number}"], "maker": [maker], "number": [number], "month": [MONTH]})
     if mode == "history":
@@ -80,7 +164,7 @@ def operate(mode: str, maker: str, number: int) -> int:
     delta.commit(staged, read=before, replaced=replaced, transactions={}, evidence={})
     recipe = Recipe(TABLE, (key,), SHAPES[mode], maker, f"SELECT *, number AS value FROM bronze.{maker}")
     partitions = [MONTH] if SHAPES[mode].partition else [""]
-    return make(recipe, partitions, partitions, lakehouse, binding.service("compute")).retries
+    return make(recipe, partitions, partitions, lakehouse, compute or binding.service("compute")).retries
 
 
 if __name__ == "__main__":

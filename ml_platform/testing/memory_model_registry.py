@@ -40,6 +40,10 @@ class MemoryModelRegistry:
         standing.append(version)
         return version
 
+    def names(self) -> Sequence[str]:
+        self._called("names")
+        return sorted(self._versions)
+
     def versions(self, name: str) -> Sequence[ModelVersion]:
         self._called("versions")
         return [self._seen(version) for version in self._versions.get(name, [])]

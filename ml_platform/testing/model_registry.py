@@ -42,6 +42,12 @@ class ModelRegistryContract:
         assert first.digest == digest(package)
         assert registry.versions("late") == [first, second]
 
+    def test_every_model_that_is_registered_is_named(self, registry: ModelRegistry, package: Path) -> None:
+        assert registry.names() == []
+        for name in ("late", "early"):
+            registry.register(name, package, {})
+        assert registry.names() == ["early", "late"]
+
     def test_same_fingerprint_is_the_same_version(self, registry: ModelRegistry, package: Path) -> None:
         first = registry.register("late", package, {"fingerprint": "a"})
         assert registry.register("late", package, {"fingerprint": "a"}) == first

@@ -88,6 +88,16 @@ def adopted(client: Any, full: str, environment: str) -> None:
         client.create_registered_model(full, tags={ENVIRONMENT: environment})
 
 
+def registered(client: Any) -> list[str]:
+    """The full names of all models that can be seen, somebody else's too."""
+    names, token = [], None
+    while token is None or token:
+        page = client.search_registered_models(page_token=token)
+        names += [str(model.name) for model in page]
+        token = page.token or ""
+    return names
+
+
 def ready_versions(client: Any, full: str) -> list[int]:
     """The numbers of the model's versions whose files are whole, ascending; the model has to stand."""
     numbers, token = [], None
@@ -98,9 +108,14 @@ def ready_versions(client: Any, full: str) -> list[int]:
     return sorted(numbers)
 
 
+def is_ours(tags: Mapping[str, str], environment: str) -> bool:
+    """Whether this carries our environment's tag."""
+    return tags.get(ENVIRONMENT) == environment
+
+
 def require_ours(subject: str, tags: Mapping[str, str], environment: str) -> None:
     """Returns for what carries our environment's tag; else raises ServiceError."""
-    if tags.get(ENVIRONMENT) != environment:
+    if not is_ours(tags, environment):
         raise ServiceError(
             f"{subject} is there, but it is somebody else's",
             allowed=f"Ours has the tag {ENVIRONMENT} = {environment}",

@@ -13,9 +13,11 @@ from resources.databricks.mlflow_client import (
     REGISTRY,
     TRACKING,
     adopted,
+    is_ours,
     mlflow_client,
     owned,
     ready_versions,
+    registered,
     require_ours,
 )
 from resources.databricks.tags import packed, unpacked
@@ -62,6 +64,14 @@ class DatabricksModelRegistry:
                 model_id=model.model_id,
             )
             return self._record(client, name, version.version, {})
+
+    def names(self) -> Sequence[str]:
+        """As the role promises; a search gives the models of all schemas, and no tags, so each of ours is one call."""
+        mine = self._full("")
+        with mlflow_client("the models") as client:
+            found = [full for full in registered(client) if full.startswith(mine)]
+            ours = [full for full in found if is_ours(client.get_registered_model(full).tags, self._prefix)]
+        return sorted(full.removeprefix(mine) for full in ours)
 
     def versions(self, name: str) -> Sequence[ModelVersion]:
         """As the role promises; three calls, and one more for each version, for a search leaves out their tags."""

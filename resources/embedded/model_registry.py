@@ -53,6 +53,17 @@ class EmbeddedModelRegistry:
             )
         return _record(name, version, {})
 
+    def names(self) -> Sequence[str]:
+        """The names of the environment's models."""
+        with translated("the models"):
+            client, found, token = self._client(), [], None
+            while token is None or token:
+                page = client.search_registered_models(page_token=token)
+                found += [model.name for model in page]
+                token = page.token or ""
+        mine = f"{self._prefix}."
+        return sorted(full.removeprefix(mine) for full in found if full.startswith(mine))
+
     def versions(self, name: str) -> Sequence[ModelVersion]:
         """All versions, oldest first, with their tags and aliases."""
         with translated(f"model {name}"):

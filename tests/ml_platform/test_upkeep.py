@@ -7,9 +7,11 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 
+from ml_platform import upkeep
 from ml_platform.engine import delta, maintenance
 from ml_platform.engine.staging import stage
 from ml_platform.records.table import DataFile
+from ml_platform.records.upkeep import Maintained, Swept
 from ml_platform.testing import shop as shops
 from ml_platform.testing.project import Project
 from ml_platform.testing.shop import EVERYTHING, LANDING, orders
@@ -84,6 +86,19 @@ def test_every_declared_table_is_maintained_with_what_it_declares(
     assert said["gold/totals"]["outcome"] == "not made yet"
 
 
+def test_who_reads_a_table_is_known_and_what_is_kept_for_whom_is_said(tables: Project) -> None:
+    readers = upkeep._readers(list(tables.definitions.resolve_all_asset_specs()))
+    assert "silver/orders" in readers["bronze/orders"]
+    assert "bronze/orders" not in readers.get("silver/orders", [])
+    swept = Swept(0, 0, 0, {1: ("late version 1",)}, 1, {2: ("silver/log",)})
+    said = upkeep.of_maintenance([Maintained("bronze/orders", 9, 1, 1, 5, 5, (), (), False, swept, 0.1)])
+    assert said["kept_for_readers"] == ["from version 2 (silver/log)"]
+    assert said["outcome"] == (
+        "1 files, kept for models: version 1 (late version 1), "
+        "kept for tables that have yet to read it: from version 2 (silver/log)"
+    )
+
+
 def test_a_table_that_cannot_be_maintained_holds_up_no_other(tables: Project) -> None:
     log = Path(tables.lakehouse.table("bronze/stores").uri) / "_delta_log" / f"{0:020}.json"
     whole = log.read_text()
@@ -130,7 +145,7 @@ def test_damage_is_followed_to_the_model_and_the_endpoint(made: shops.Made) -> N
     (failure,) = (event.step_failure_data.user_failure_data for event in result.all_events if event.is_step_failure)
     said = {name: value.value for name, value in failure.metadata.items()}
     assert said["findings"] == [f"silver/orders: {file.path} does not hold what was written (versions 0)."]
-    assert "training_sets/returns 0" in said["versions"]
+    assert {"training_sets/returns 0", "predictions/returns 0"} <= set(said["versions"])
     assert said["models"] == ["returns version 1 (training_sets/returns version 0)"]
     assert said["endpoints"] == ["returns"]
 

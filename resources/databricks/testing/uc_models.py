@@ -71,6 +71,14 @@ class UcModels:
         """The model with its tags and aliases."""
         return {"registered_model": self._model(request.name).info}
 
+    def search_registered_models(self, request: Any) -> dict[str, Any]:
+        """A page of all models, without their tags and aliases."""
+        first = int(request.page_token or 0)
+        end = first + min(request.max_results or _PAGE, _PAGE)
+        found = list(self._models)
+        bare = [uc.RegisteredModel(name=name) for name in found[first:end]]
+        return {"registered_models": bare, "next_page_token": str(end) if end < len(found) else ""}
+
     def delete_registered_model(self, request: Any) -> None:
         """The model is gone, its versions with it."""
         self._model(request.name)

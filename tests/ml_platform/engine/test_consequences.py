@@ -101,3 +101,23 @@ def test_without_damage_nothing_is_touched(make: Make, logs: Any) -> None:
     for number, key in enumerate(KEYS):
         make(key, number)
     assert consequences({}, {}, logs(), [pin(1, 0)], [serving("late", 1)]) == Consequences({}, (), ())
+
+
+def test_predictions_of_a_model_that_learned_from_damage_are_touched(
+    make: Make, logs: Any, lakehouse: EmbeddedLakehouse
+) -> None:
+    # given predictions of two models, of which one learned from a damaged file
+    bad = make("training_sets/late", 1)
+    make("training_sets/late", 2)
+    location = lakehouse.table("silver/orders")
+    for number in (1, 2):
+        rows = pa.table({"n": [number]})
+        staged = stage(rows.to_batches(), rows.schema, location)
+        before = delta.snapshot(location)
+        evidence = {"read": {"bronze/orders": 0}, "code": f"abc digest-{number}"}
+        gone = before.files if before else ()
+        delta.commit(staged, read=before, replaced=gone, transactions={}, evidence=evidence)
+    # then those of that one are
+    found = consequences({"training_sets/late": [bad]}, {}, logs(), [pin(1, 0), pin(2, 1)], [])
+    assert found.models == (pin(1, 0),)
+    assert found.versions == {"training_sets/late": (0,), "silver/orders": (0,)}

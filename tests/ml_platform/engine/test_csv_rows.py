@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from ml_platform.engine import csv_rows, source_rows
 from ml_platform.engine.column_types import arrow_schema
 from ml_platform.engine.csv_rows import Text, converted, rows
 from ml_platform.engine.files import filesystem
@@ -248,3 +249,51 @@ def test_a_file_with_a_strange_column_gives_no_row_where_those_are_quarantined(t
 def test_a_file_that_is_cut_off_is_refused_by_a_lenient_source_too(cut: str) -> None:
     with pytest.raises(SourceError, match=r"day\.csv is cut off"):
         divided(cut)
+
+
+_TEXTS = [
+    "",
+    " ",
+    "1",
+    " 1",
+    "1 ",
+    "+1",
+    "-1",
+    "--1",
+    "0x1F",
+    "0X1f",
+    "-0x1",
+    "1f",
+    "1.5",
+    ".5",
+    "5.",
+    "1e3",
+    "1e400",
+    "inf",
+]
+_TEXTS += ["-Infinity", "nan", "NaN", "NA", "x", "true", "True", "0", "false", "2013-02-28", "2013-02-30", "2013-2-3"]
+_TEXTS += [
+    "2013-02-28 10:00:00",
+    "2013-02-28T10:00:00Z",
+    " 2013-02-28",
+    "20130228",
+    "99999999999999999999",
+    "1,5",
+    "a\nb",
+]
+_TEXTS += ["\t7", "7\n", "\u0667", "nil", "1_000", "$1", "'1'", "1;", "t", "T", "(1)"]
+
+
+@pytest.mark.parametrize("kind", ["int32", "int64", "float64", "decimal(9,2)", "boolean", "date", "timestamp"])
+def test_whatever_converts_has_its_types_form(kind: str) -> None:
+    # given texts that Arrow takes for values of the type, and such that it does not
+    column = pa.array([text.encode() for text in _TEXTS], pa.binary())
+    form = csv_rows._FORMS[kind.partition("(")[0]]
+    one_by_one = [
+        (at, why)
+        for at in range(len(_TEXTS))
+        for _, why in source_rows._halved(column.slice(at, 1), lambda it: csv_rows.converted(it, kind))
+    ]
+    assert 0 < len(one_by_one) < len(_TEXTS)
+    # then those that are found by their form are those that are found one by one, for the same reasons
+    assert source_rows.divided(column, lambda it: csv_rows.converted(it, kind), form) == (None, one_by_one)

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from ml_platform.engine import delta
+from ml_platform.engine import delta, delta_log, incremental
+from ml_platform.engine.maintenance import maintain
 from ml_platform.engine.plan import Shape
 from ml_platform.engine.recipe import Recipe
-from ml_platform.engine.staging import stage
+from ml_platform.engine.restore import restore
+from ml_platform.engine.staging import GRACE_SECONDS, stage
 from ml_platform.engine.tables import Made, make
 from ml_platform.errors import ServiceError
+from ml_platform.records.upkeep import Upkeep
 from resources.embedded.compute import EmbeddedCompute
 from resources.embedded.lakehouse import EmbeddedLakehouse
 
@@ -154,3 +158,139 @@ def test_input_that_was_made_anew_under_its_name_is_read_whole(feed: Feed) -> No
     made = feed.make()
     assert made.reading.how == "full, because bronze/x was not read before"
     assert len(feed.ids()) == 23
+
+
+def restored(feed: Feed, key: str, version: int) -> None:
+    restore(key, version, "it was wrong", feed.lakehouse)
+
+
+def test_append_refuses_to_go_on_where_a_restore_took_back_what_it_has(feed: Feed) -> None:
+    # given an append that has read what a restore of its input then takes back
+    feed.make(APPEND)
+    feed.land("bronze/x", 1, 3)
+    feed.make(APPEND)
+    restored(feed, "bronze/x", 1)
+    # when what was taken back comes again, in other files
+    feed.number -= 3
+    feed.land("bronze/x", 1, 2)
+    feed.land("bronze/x", 1, 1)
+    with pytest.raises(ServiceError, match=r"a restore of bronze/x took back rows .*Restore silver/x too"):
+        feed.make(APPEND)
+    assert feed.ids() == list(range(10, 33))
+    # then a partition that was not restored goes on, and the other does once the table went back too
+    feed.land("bronze/x", 2, 1)
+    feed.make(APPEND, months=MONTHS[1:])
+    assert feed.ids() == list(range(10, 34))
+    restored(feed, "silver/x", 0)
+    feed.make(APPEND)
+    assert feed.ids() == list(range(10, 34))
+
+
+@pytest.mark.parametrize("compacted", [False, True], ids=["as it was", "compacted"])
+def test_append_goes_on_behind_a_restore_to_what_it_has_read(feed: Feed, *, compacted: bool) -> None:
+    # given an input that went back to the version that the append has read
+    feed.make(APPEND)
+    if compacted:
+        feed.land("bronze/x", 1, 1)
+        feed.make(APPEND)
+    seen = delta.existing(feed.lakehouse.table("bronze/x")).version
+    if compacted:
+        maintain(Upkeep("bronze/x", 30), feed.lakehouse, feed.compute, [])
+    feed.land("bronze/x", 1, 2)
+    restored(feed, "bronze/x", seen)
+    feed.make(APPEND)
+    # then what comes behind it is appended, and nothing else
+    before = feed.ids()
+    feed.land("bronze/x", 1, 3)
+    feed.make(APPEND)
+    assert feed.ids() == [*before, *range(feed.number - 3, feed.number)]
+
+
+def test_append_does_not_mind_a_restore_that_was_undone(feed: Feed) -> None:
+    feed.land("bronze/x", 1, 1)
+    feed.make(APPEND)
+    restored(feed, "bronze/x", 1)
+    restored(feed, "bronze/x", 2)
+    feed.land("bronze/x", 1, 1)
+    feed.make(APPEND)
+    assert feed.ids() == list(range(10, 32))
+
+
+def test_rows_that_were_replaced_and_stand_again_are_not_appended_again(feed: Feed) -> None:
+    feed.make(APPEND)
+    feed.land("bronze/x", 1, instead=True)
+    feed.number = 10
+    feed.land("bronze/x", 1, instead=True)
+    feed.number = 40
+    feed.land("bronze/x", 1, 1)
+    feed.make(APPEND)
+    assert feed.ids() == [*range(10, 30), 40]
+
+
+def swept(feed: Feed) -> None:
+    """Maintenance a day and a minute from now, with no retention beyond that."""
+    later = time.time() + GRACE_SECONDS + 60
+    maintain(Upkeep("bronze/x", 0), feed.lakehouse, feed.compute, [], readers=["silver/x", "gold/none"], now=later)
+
+
+@pytest.mark.parametrize("months", [MONTHS, MONTHS[1:]], ids=["all partitions", "one partition"])
+def test_what_an_append_has_yet_to_read_outlives_any_retention(feed: Feed, months: list[str]) -> None:
+    # given an append behind its input, in all partitions or in January alone
+    feed.make(APPEND)
+    for _ in range(11):
+        feed.land("bronze/x", 1, 1)
+        feed.land("bronze/x", 2, 1)
+    if months != MONTHS:
+        feed.make(APPEND, months=months)
+    # when the input is compacted, and swept when all that is past its retention
+    swept(feed)
+    swept(feed)
+    assert len(delta.existing(feed.lakehouse.table("bronze/x")).files) == 2
+    # then it reads on where it stood
+    made = feed.make(APPEND)
+    assert made.reading.how == "incremental"
+    assert feed.ids() == list(range(10, feed.number))
+    # and lets go of what it has read by then
+    before = len(list(Path(feed.lakehouse.table("bronze/x").uri).rglob("*.parquet")))
+    swept(feed)
+    assert len(list(Path(feed.lakehouse.table("bronze/x").uri).rglob("*.parquet"))) < before
+
+
+def test_partition_that_rests_holds_up_no_maintenance_and_is_read_on_from_where_that_left_the_log(feed: Feed) -> None:
+    # given an append of which January has long been read, and February goes on
+    feed.make(APPEND)
+    for _ in range(12):
+        feed.land("bronze/x", 2, 1)
+        feed.make(APPEND, months=MONTHS[1:])
+    location = feed.lakehouse.table("bronze/x")
+    swept(feed)
+    feed.land("bronze/x", 2, 1)
+    feed.make(APPEND, months=MONTHS[1:])
+    swept(feed)
+    assert not (Path(location.uri) / "_delta_log" / f"{2:020}.json").exists()
+    # when a row of January comes after all
+    feed.land("bronze/x", 1, 1)
+    # then it alone is read
+    assert feed.make(APPEND).reading.how == "incremental"
+    assert feed.ids() == list(range(10, feed.number))
+
+
+def test_table_that_keeps_what_it_has_by_key_reads_all_where_the_log_was_cleared_away(feed: Feed) -> None:
+    feed.make()
+    for _ in range(12):
+        feed.land("bronze/x", 1, 1)
+    swept(feed)
+    swept(feed)
+    assert incremental.waits_from(feed.lakehouse.table("bronze/x"), feed.lakehouse.table("silver/x")) is None
+    assert feed.make().reading.how.startswith("full, because version 1 of bronze/x cannot be read any more")
+    assert feed.ids() == list(range(10, feed.number))
+
+
+def test_how_far_a_table_has_read_is_known_by_the_id_of_what_it_reads(feed: Feed) -> None:
+    feed.make(APPEND)
+    read, reader = feed.lakehouse.table("bronze/x"), feed.lakehouse.table("silver/x")
+    table = delta_log.opened(read)
+    assert table is not None
+    assert incremental.settled_name(str(table.metadata().id)) == f"settled:{table.metadata().id}"
+    assert incremental.waits_from(read, reader) == 1
+    assert incremental.waits_from(feed.lakehouse.table("bronze/none"), reader) is None

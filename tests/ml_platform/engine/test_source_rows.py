@@ -26,6 +26,43 @@ def test_values_that_do_not_convert_are_found_wherever_they_stand() -> None:
     assert (good, none) == (pa.array([1, None], pa.int32()), [])
 
 
+@pytest.mark.parametrize("equal", [False, True], ids=["all differ", "all equal"])
+def test_many_values_that_do_not_convert_take_few_tries(*, equal: bool) -> None:
+    # given more misfits than anyone would try one by one
+    tried = []
+
+    def convert(column: pa.Array) -> pa.Array:
+        tried.append(len(column))
+        return column.cast(pa.int32())
+
+    texts = [f"x{0 if equal else n}" if n % 2 else str(n) for n in range(10_000)]
+    converted, faults = divided(pa.array(texts), convert, r"^-?[0-9]+$")
+    # then each is found, in Arrow's words
+    assert converted is None
+    assert [at for at, _ in faults] == list(range(1, 10_000, 2))
+    with pytest.raises(pa.ArrowInvalid) as told:
+        pa.array([texts[-1]]).cast(pa.int32())
+    assert faults[-1][1] == str(told.value)
+    assert len(tried) < (5 if not equal else 32)
+
+
+def test_a_form_only_saves_tries() -> None:
+    # given a form that some values have which do not convert, words without the value, and bytes that are no text
+    texts = ["1", "", "99999999999", *(f"y{n}" for n in range(20)), "7"]
+    plainly = divided(pa.array(texts), lambda it: it.cast(pa.int32()))
+    assert divided(pa.array(texts), lambda it: it.cast(pa.int32()), "^[0-9]*$") == plainly
+
+    def silent(column: pa.Array) -> pa.Array:
+        if any(text.startswith("y") for text in column.to_pylist()):
+            raise pa.ArrowInvalid("no")
+        return column
+
+    _, found = divided(pa.array(texts), silent, "^[0-9]*$")
+    assert found == [(at, "no") for at in range(3, 23)]
+    _, found = divided(pa.array([b"\xff", *[b"z"] * 9]), lambda it: it.cast(pa.string()).cast(pa.int32()), "^[0-9]*$")
+    assert len(found) == 10
+
+
 def test_rows_keep_their_places_and_a_misfit_names_every_fault() -> None:
     raw = pa.record_batch({"n": ["1", "x", "3"], "m": ["4", "y", "z"]})
     part = fitted(raw, pa.array([7, 8, 11]), {"n": "int32", "m": "int64"}, whole)

@@ -11,9 +11,10 @@ import pytest
 from deltalake import DeltaTable
 
 from ml_platform.engine import delta
+from ml_platform.engine import vacuum as vacuums
 from ml_platform.engine.staging import GRACE_SECONDS, present, stage
 from ml_platform.engine.table_log import read_log
-from ml_platform.engine.vacuum import retained, sweep
+from ml_platform.engine.vacuum import is_left_whole, is_mark, retained, sweep
 from ml_platform.errors import NotFoundError, ServiceError
 from ml_platform.records.table import Location
 from ml_platform.records.upkeep import Pin, Swept
@@ -187,6 +188,63 @@ def test_nothing_is_removed_by_a_damaged_log(location: Location, grown: Grown) -
     with pytest.raises(ServiceError, match="commit 1 is missing"):
         vacuum(location, days=0)
     assert data(location) == before
+
+
+def test_what_a_table_has_yet_to_read_stays_and_says_for_whom(location: Location, grown: Grown) -> None:
+    # given tables that have read versions 2 and 6 of a table, and files that came since
+    grown(3)
+    DeltaTable(location.uri).create_checkpoint()
+    grown(4)
+    DeltaTable(location.uri).create_checkpoint()
+    waiting = {"silver/behind": 2, "silver/new": 6}
+    # when it is swept long after
+    swept = sweep(location, 0, (), time.time() + 30 * DAY, waiting)
+    # then the commits since and their files are there, and what it has read is not
+    assert swept.unread == {2: ("silver/behind",)}
+    assert 3 in read_log(location).entries
+    every = read_log(location).entries
+    assert {path for version in (3, 4, 5, 6) for path in every[version].adds} <= data(location)
+    # and once it has read on, both go
+    assert sweep(location, 0, (), time.time() + 30 * DAY, {"silver/behind": 6}).unread == {}
+    assert len(data(location)) == 1
+
+
+def test_a_commit_says_from_which_version_on_files_stay(location: Location, grown: Grown) -> None:
+    grown(4)
+    assert is_left_whole(location, 0, 3)
+    vacuum(location, days=0, pins=[pin(1)])
+    now = delta.existing(location)
+    assert (now.version, holds(location, 4)) == (4, [3])
+    assert [is_left_whole(location, version, 4) for version in range(5)] == [False, True, False, True, True]
+    assert all(is_mark(name) for name in read_log(location).entries[4].transactions)
+    # and where nothing goes, there is none; a pin that was let go is not kept for ever
+    vacuum(location, days=0, pins=[pin(1)])
+    assert delta.existing(location).version == 4
+    vacuum(location, days=0)
+    assert [is_left_whole(location, version, 5) for version in (1, 4)] == [False, True]
+    assert not is_mark("made")
+
+
+def test_a_vacuum_looks_again_where_somebody_committed_since_it_looked(
+    location: Location, grown: Grown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given an old version that is put back between a vacuum's look and its commit
+    grown(2)
+    old = delta.snapshot(location, 0)
+    assert old is not None
+    whole, calls = vacuums._announce, []
+
+    def announce(look: object) -> None:
+        if not calls:
+            DeltaTable(location.uri).restore(0)
+        calls.append(look)
+        whole(look)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(vacuums, "_announce", announce)
+    # then its files stay, and those of the other version go
+    assert vacuum(location, days=0).files == 1
+    assert len(calls) == 2
+    assert holds(location, delta.existing(location).version) == [0]
 
 
 def test_without_any_retention_a_version_stays_as_long_as_someone_may_be_reading_it(

@@ -22,6 +22,7 @@ from ml_platform.records.expectation import Rule
 from ml_platform.records.table import Location
 from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.testing.compute import ComputeContract, committed
+from ml_platform.testing.concurrent_modes import ContendedPartitionContract
 from ml_platform.testing.stand_in import Cloud
 from resources.aws.lakehouse import AwsLakehouse
 from resources.aws.testing.s3 import s3
@@ -55,6 +56,18 @@ class TestDatabricksCompute(ComputeContract):
         self, databricks: Cloud, lakehouse_in: Callable[[str], Lakehouse], prefix: str, tmp_path: Path
     ) -> Lakehouse:
         return EmbeddedLakehouse(str(tmp_path / "lakehouse")) if databricks.stores else lakehouse_in(prefix)
+
+
+class TestContendedPartitionOnDatabricksCompute(ContendedPartitionContract):
+    """On Sail."""
+
+    @pytest.fixture
+    def compute(self, sail: DatabricksCompute) -> DatabricksCompute:
+        return sail
+
+    @pytest.fixture
+    def lakehouse(self, tmp_path: Path) -> Lakehouse:
+        return EmbeddedLakehouse(str(tmp_path / "lakehouse"))
 
 
 def made(home: Path, **variables: str) -> None:
@@ -187,7 +200,7 @@ def test_one_place_for_spark_has_to_be_named(settings: dict[str, str]) -> None:
         DatabricksCompute(**settings)
 
 
-@pytest.mark.parametrize("write", ["append", "merge"])
+@pytest.mark.parametrize("write", ["append", "merge", "history"])
 def test_a_table_is_kept_as_duckdb_keeps_it(sail: DatabricksCompute, tmp_path: Path, write: Any) -> None:
     # given orders of three arrivals: with corrections, late, deleted and offered twice
     shape = Shape(
@@ -210,4 +223,4 @@ def test_a_table_is_kept_as_duckdb_keeps_it(sail: DatabricksCompute, tmp_path: P
         found = delta.read_rows(delta.existing(lakehouse.table("silver/moves"))).to_pylist()
         kept.append(sorted(({name: value or None for name, value in row.items()} for row in found), key=str))
     assert kept[0] == kept[1]
-    assert len(kept[0]) == {"append": 12, "merge": 3}[write]
+    assert len(kept[0]) == {"append": 12, "merge": 3, "history": 8}[write]

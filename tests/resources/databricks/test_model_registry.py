@@ -30,7 +30,10 @@ class TestDatabricksModelRegistry(ModelRegistryContract):
 
     def test_environments_do_not_see_each_other(self, registry, package, catalog, prefix):
         registry.register("late", package, {})
-        assert DatabricksModelRegistry(catalog, f"{prefix}-another").versions("late") == []
+        another = DatabricksModelRegistry(catalog, f"{prefix}-another")
+        assert another.versions("late") == []
+        another.register("early", package, {})
+        assert (registry.names(), another.names()) == (["late"], ["early"])
 
     def test_model_of_somebody_else_is_not_touched(self, registry, package, catalog, prefix):
         with mlflow_client("a model") as client:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from ml_platform.testing.concurrent_modes import ConcurrentModesContract
+from ml_platform.testing.concurrent_modes import ConcurrentModesContract, ContendedPartitionContract
 from ml_platform.testing.concurrent_writers import ConcurrentWritersContract
 from ml_platform.testing.lakehouse import LakehouseContract
+from resources.embedded.compute import EmbeddedCompute
 from resources.embedded.lakehouse import EmbeddedLakehouse
 
 
@@ -30,6 +31,16 @@ class TestConcurrentWritersOverEmbeddedLakehouse(ConcurrentWritersContract):
 @pytest.mark.usefixtures("bound")
 class TestConcurrentModesOverEmbeddedLakehouse(ConcurrentModesContract):
     pass
+
+
+class TestContendedPartitionOverEmbeddedLakehouse(ContendedPartitionContract):
+    @pytest.fixture
+    def lakehouse(self, tmp_path: Path) -> EmbeddedLakehouse:
+        return EmbeddedLakehouse(str(tmp_path / "lakehouse"))
+
+    @pytest.fixture
+    def compute(self) -> EmbeddedCompute:
+        return EmbeddedCompute(threads=1)
 
 
 def test_asking_where_something_lives_makes_no_folder(tmp_path: Path) -> None:
