@@ -13,12 +13,11 @@ from contextlib import contextmanager
 from urllib.parse import quote
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from ml_platform.engine import delta
-from ml_platform.engine.batches import behind, evenly
+from ml_platform.engine.batches import behind, by_partition, evenly
 from ml_platform.engine.file_statistics import statistics
 from ml_platform.engine.files import filesystem, put
 from ml_platform.engine.parquet_writer import writer
@@ -50,7 +49,7 @@ def stage(
     writers: dict[tuple[str, ...], _PartitionWriter] = {}
 
     def write(batch: pa.RecordBatch) -> None:
-        for values, part in _split(batch, partition_by):
+        for values, part in by_partition(batch, partition_by):
             if values not in writers:
                 writers[values] = _PartitionWriter(files, dict(zip(partition_by, values, strict=True)))
             writers[values].write(part)
@@ -224,17 +223,3 @@ def _cast(batch: pa.RecordBatch, schema: pa.Schema, key: str) -> pa.RecordBatch:
             allowed="Tables hold integers of 64 bits and times to the microsecond",
             remedy="Cast the column in the query",
         ) from error
-
-
-def _split(batch: pa.RecordBatch, by: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], pa.RecordBatch]]:
-    """The batch by partition, in the order of first rows; a NULL becomes an empty text, which is no partition."""
-    if not by:
-        yield (), batch
-        return
-    keys = pa.Table.from_batches([batch]).select(list(by)).group_by(list(by), use_threads=False).aggregate([])
-    for row in keys.to_pylist():
-        chosen = batch
-        for column in by:
-            match = pc.is_null(chosen[column]) if row[column] is None else pc.equal(chosen[column], row[column])
-            chosen = chosen.filter(match)
-        yield tuple("" if row[c] is None else str(row[c]) for c in by), chosen.drop_columns(list(by))
