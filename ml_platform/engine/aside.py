@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from ml_platform.engine.files import filesystem
-from ml_platform.engine.staging import stage
-from ml_platform.records.table import Location, StagedFiles
+from ml_platform.engine.plan import made
+from ml_platform.engine.staging import stage, storable
+from ml_platform.records.table import Location, StagedFiles, View
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
 
@@ -26,9 +27,19 @@ class Aside:
         self._location = location
         self._compute = compute
 
-    def query(self, query: str, inputs: Mapping[str, StagedFiles]) -> StagedFiles:
+    def query(self, query: str, inputs: Mapping[str, StagedFiles | View]) -> StagedFiles:
         """The query's rows."""
         return self._compute.stage(query, inputs, self._location, ())
+
+    def view(self, query: str, inputs: Mapping[str, StagedFiles]) -> StagedFiles | View:
+        """The query's rows, not staged where reading them again is as good: where a table holds them as they are.
+
+        query: makes every row from one row of the only input, the same each time.
+        """
+        schema = self._compute.fetch(f"SELECT * FROM {made(query)} LIMIT 0", inputs).schema
+        if schema != storable(schema, self._location.key):
+            return self.query(query, inputs)
+        return View(self._location, schema, query, inputs, sum(files.rows for files in inputs.values()))
 
     def frame(self, rows: pa.Table) -> StagedFiles:
         """The table's rows."""

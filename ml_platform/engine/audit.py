@@ -5,7 +5,7 @@ from __future__ import annotations
 from ml_platform.engine.merge_plan import marked, same_key
 from ml_platform.engine.plan import INCOMING, STANDING, Shape, literal, quoted
 from ml_platform.errors import AuditError
-from ml_platform.records.table import StagedFiles
+from ml_platform.records.table import StagedFiles, View
 from ml_platform.roles.compute import Compute
 
 _STAGED = "staged.rows"
@@ -17,6 +17,19 @@ def audit(staged: StagedFiles, shape: Shape, compute: Compute) -> None:
 
     Raises it also for a key, partition or other declared column that the rows do not have.
     """
+    audit_columns(staged, shape)
+    if shape.partition and any("" in file.partition.values() for file in staged.files):
+        raise AuditError(
+            f"{staged.location.key} has rows whose {shape.partition} is NULL or empty, but every row belongs to a "
+            "partition",
+            remedy="Give them a partition or leave them out in the query",
+        )
+    if shape.key and staged.rows:
+        _audit_key(staged, shape, compute)
+
+
+def audit_columns(staged: StagedFiles | View, shape: Shape) -> None:
+    """Returns when the rows have every column that their declaration builds on; else raises AuditError."""
     wanted = [*shape.key, *([shape.partition] if shape.partition else []), *shape.columns]
     missing = [column for column in wanted if column not in staged.schema.names]
     if missing:
@@ -25,13 +38,15 @@ def audit(staged: StagedFiles, shape: Shape, compute: Compute) -> None:
             allowed=f"It has {', '.join(staged.schema.names)}",
             remedy="Add the column to the query, or mend key and newest in its defs.yaml",
         )
-    if shape.partition:
-        _audit_partition(staged, shape.partition)
-    if shape.key and staged.rows:
-        _audit_key(staged, shape, compute)
+    kind = staged.schema.field(shape.partition).type if shape.partition else None
+    if kind is not None and str(kind) != "string":
+        raise AuditError(
+            f"{staged.location.key} has partitions of type {kind}, but a partition is a text, for instance 2013-01",
+            remedy=f"Make {shape.partition} a text in the query",
+        )
 
 
-def audit_ties(incoming: StagedFiles, standing: StagedFiles, shape: Shape, compute: Compute) -> None:
+def audit_ties(incoming: StagedFiles | View, standing: StagedFiles, shape: Shape, compute: Compute) -> None:
     """Returns when no incoming row has the key and the event time of a different standing row; else AuditError.
 
     incoming: rows that do not stand in the table to the last value; delete markers among them count for nothing.
@@ -51,22 +66,6 @@ def audit_ties(incoming: StagedFiles, standing: StagedFiles, shape: Shape, compu
         allowed="A row that is newer takes the place of an older one",
         remedy="Decide in the query which row is right; the table still stands at its last version",
     )
-
-
-def _audit_partition(staged: StagedFiles, column: str) -> None:
-    import pyarrow as pa
-
-    kind = staged.schema.field(column).type
-    if kind != pa.string():
-        raise AuditError(
-            f"{staged.location.key} has partitions of type {kind}, but a partition is a text, for instance 2013-01",
-            remedy=f"Make {column} a text in the query",
-        )
-    if any("" in file.partition.values() for file in staged.files):
-        raise AuditError(
-            f"{staged.location.key} has rows whose {column} is NULL or empty, but every row belongs to a partition",
-            remedy="Give them a partition or leave them out in the query",
-        )
 
 
 def _audit_key(staged: StagedFiles, shape: Shape, compute: Compute) -> None:

@@ -1,12 +1,14 @@
-"""Batches of rows on their way: cut evenly, and written while the next ones are made."""
+"""Batches of rows on their way: cut evenly, divided by partition, and written while the next ones are made."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 _AHEAD = 2
 
@@ -38,3 +40,37 @@ def behind(write: Callable[[pa.RecordBatch], None], batches: Iterable[pa.RecordB
                 waiting.popleft().result()
         for written in waiting:
             written.result()
+
+
+def by_partition(batch: pa.RecordBatch, by: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], pa.RecordBatch]]:
+    """The batch by partition, in the order of first rows; a NULL becomes an empty text, which is no partition."""
+    if not by:
+        yield (), batch
+        return
+    rows = batch.drop_columns(list(by))
+    if len(by) == 1 and (runs := _runs(batch[by[0]])) is not None:
+        for value, start, length in runs:
+            part = rows.slice(start, length)
+            # A part of a batch holds all of it in memory.
+            yield _names((value,)), part if 2 * length >= batch.num_rows else part.take(pa.array(range(length)))
+        return
+    keys = pa.Table.from_batches([batch]).select(list(by)).group_by(list(by), use_threads=False).aggregate([])
+    for row in keys.to_pylist():
+        chosen = batch
+        for column in by:
+            match = pc.is_null(chosen[column]) if row[column] is None else pc.equal(chosen[column], row[column])
+            chosen = chosen.filter(match)
+        yield _names(row[c] for c in by), chosen.drop_columns(list(by))
+
+
+def _names(values: Iterable[Any]) -> tuple[str, ...]:
+    return tuple("" if value is None else str(value) for value in values)
+
+
+def _runs(column: pa.Array) -> list[tuple[Any, int, int]] | None:
+    """Value, start and length where rows of one partition stand together, as in what is sorted; None where not."""
+    runs = pc.run_end_encode(column)
+    values, ends = runs.values.to_pylist(), runs.run_ends.to_pylist()
+    if len(set(values)) < len(values):
+        return None
+    return [(value, start, end - start) for value, start, end in zip(values, [0, *ends], ends, strict=False)]

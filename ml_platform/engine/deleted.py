@@ -9,14 +9,16 @@ from __future__ import annotations
 from ml_platform.engine import delta
 from ml_platform.engine.merge_plan import DELETED, DELETED_AT, markers
 from ml_platform.engine.plan import INCOMING, Shape
-from ml_platform.records.table import Location, StagedFiles
+from ml_platform.records.table import Location, StagedFiles, View
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
 
 SUFFIX = "__deleted"
 
 
-def recorded(key: str, incoming: StagedFiles, shape: Shape, lakehouse: Lakehouse, compute: Compute) -> StagedFiles:
+def recorded(
+    key: str, incoming: StagedFiles | View, shape: Shape, lakehouse: Lakehouse, compute: Compute
+) -> StagedFiles:
     """The markers of a table, those among the incoming rows included, all of them committed. Idempotent.
 
     Raises ConflictError where somebody else records markers meanwhile.
@@ -31,7 +33,7 @@ def recorded(key: str, incoming: StagedFiles, shape: Shape, lakehouse: Lakehouse
     return delta.existing(location)
 
 
-def _nothing(location: Location, incoming: StagedFiles, shape: Shape) -> StagedFiles:
+def _nothing(location: Location, incoming: StagedFiles | View, shape: Shape) -> StagedFiles:
     import pyarrow as pa
 
     if shape.newest is None:

@@ -106,7 +106,8 @@ def _clustered(partition: str, files: Sequence[DataFile], ranges: Mapping[str, t
 
 
 def _overlaps(cluster: Cluster, low: Any, high: Any) -> bool:
-    if cluster.low is None or low is None or high is None:
+    # A key column that changed its type has values that no range of the old ones is about.
+    if cluster.low is None or low is None or high is None or type(low) is not type(cluster.low):
         return True
     return bool(low <= cluster.high and high >= cluster.low)
 

@@ -141,7 +141,7 @@ def layer(shape: Shape, columns: Sequence[str], standing: str, within: str, *, c
     )
     return (
         f"SELECT {listed} FROM {standing} AS s WHERE NOT EXISTS (SELECT 1 FROM {INCOMING} AS i "
-        f"WHERE {same_key(shape, 'i', 's')}{beats}) UNION ALL "
+        f"WHERE ({within}) AND {same_key(shape, 'i', 's')}{beats}) UNION ALL "
         f"SELECT {listed} FROM (SELECT * FROM {INCOMING} AS i WHERE ({within}) AND NOT {marked(shape)}{lost} "
         f"ORDER BY {order}) AS winners"
     )

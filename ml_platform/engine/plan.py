@@ -8,6 +8,8 @@ from typing import Literal
 
 STANDING = "standing.rows"
 INCOMING = "incoming.rows"
+OURS = ("incoming", "standing", "deleted", "layer", "probe", "staged")
+"""The schemas of the relations that plans are over, beside the tables that a declaration reads."""
 KEEPING = ("merge", "history")
 
 

@@ -5,9 +5,12 @@ What is not known to be row-wise is taken not to be.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from ml_platform.engine.plan import OURS
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -45,6 +48,17 @@ def driven(query: str) -> Driven:
         return Driven(None, "its query is not one SELECT from one table")
     because = _not_row_wise(select) or _joined(select, table)
     return Driven(None, because) if because else Driven(f"{table.db}/{table.name}")
+
+
+def alone(query: str, inputs: Collection[str]) -> bool:
+    """Whether each of the query's rows comes from one row of the only input, so that it can be read again at any time.
+
+    inputs: as the query spells them.
+
+    >>> alone("SELECT id FROM bronze.events", ["bronze.events"])
+    True
+    """
+    return len(inputs) == 1 and min(inputs).partition(".")[0] not in OURS and driven(query).key is not None
 
 
 def _not_row_wise(select: exp.Select) -> str:

@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from urllib.parse import quote
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from ml_platform.engine import delta
-from ml_platform.engine.batches import behind, evenly
+from ml_platform.engine.batches import behind, by_partition, evenly
 from ml_platform.engine.file_statistics import statistics
 from ml_platform.engine.files import filesystem, put
+from ml_platform.engine.parquet_writer import writer
 from ml_platform.errors import AuditError
 from ml_platform.records.table import DataFile, Location, StagedFiles
 
@@ -49,9 +49,9 @@ def stage(
     writers: dict[tuple[str, ...], _PartitionWriter] = {}
 
     def write(batch: pa.RecordBatch) -> None:
-        for values, part in _split(batch, partition_by):
+        for values, part in by_partition(batch, partition_by):
             if values not in writers:
-                writers[values] = _PartitionWriter(files, part.schema, dict(zip(partition_by, values, strict=True)))
+                writers[values] = _PartitionWriter(files, dict(zip(partition_by, values, strict=True)))
             writers[values].write(part)
         _relieve(writers)
 
@@ -124,9 +124,8 @@ class _PartitionWriter:
     waiting_rows: rows that are in no row group yet. open_bytes: of the file that is not full yet.
     """
 
-    def __init__(self, files: FileSystem, schema: pa.Schema, partition: Mapping[str, str]) -> None:
+    def __init__(self, files: FileSystem, partition: Mapping[str, str]) -> None:
         self._files = files
-        self._schema = schema
         self._partition = partition
         self._waiting: list[pa.RecordBatch] = []
         self._buffer = pa.BufferOutputStream()
@@ -160,10 +159,10 @@ class _PartitionWriter:
 
     def end_group(self) -> None:
         """The rows that wait are a row group, and the file is done where that fills it."""
+        group = pa.Table.from_batches(self._waiting).combine_chunks()
         if self._parquet is None:
             self._buffer = pa.BufferOutputStream()
-            self._parquet = pq.ParquetWriter(self._buffer, self._schema, compression="zstd", compression_level=1)
-        group = pa.Table.from_batches(self._waiting).combine_chunks()
+            self._parquet = writer(self._buffer, group)
         self._parquet.write_table(group, row_group_size=_GROUP_ROWS)
         self._waiting, self.waiting_rows = [], 0
         self.open_bytes = self._buffer.tell()
@@ -224,17 +223,3 @@ def _cast(batch: pa.RecordBatch, schema: pa.Schema, key: str) -> pa.RecordBatch:
             allowed="Tables hold integers of 64 bits and times to the microsecond",
             remedy="Cast the column in the query",
         ) from error
-
-
-def _split(batch: pa.RecordBatch, by: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], pa.RecordBatch]]:
-    """The batch by partition, in the order of first rows; a NULL becomes an empty text, which is no partition."""
-    if not by:
-        yield (), batch
-        return
-    keys = pa.Table.from_batches([batch]).select(list(by)).group_by(list(by), use_threads=False).aggregate([])
-    for row in keys.to_pylist():
-        chosen = batch
-        for column in by:
-            match = pc.is_null(chosen[column]) if row[column] is None else pc.equal(chosen[column], row[column])
-            chosen = chosen.filter(match)
-        yield tuple("" if row[c] is None else str(row[c]) for c in by), chosen.drop_columns(list(by))

@@ -26,12 +26,13 @@ from ml_platform.engine.merge_plan import joined
 from ml_platform.engine.plan import INCOMING, KEEPING, STANDING, Shape, rows
 from ml_platform.engine.recipe import Recipe
 from ml_platform.engine.retry import until_undisputed
+from ml_platform.engine.row_wise import alone
 from ml_platform.engine.sql import relation
 from ml_platform.engine.staging import present, stage, undone_on_failure
 from ml_platform.engine.touched import Merge
 from ml_platform.errors import ConflictError, DeclarationError
 from ml_platform.records.expectation import Inspected
-from ml_platform.records.table import Commit, DataFile, StagedFiles, TableSnapshot, TableVersion
+from ml_platform.records.table import Commit, DataFile, StagedFiles, TableSnapshot, TableVersion, View
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
 
@@ -188,28 +189,29 @@ def _kept(
     work: _Work, aside: Aside, passed: Passed, standing: TableSnapshot | None
 ) -> tuple[StagedFiles, tuple[DataFile, ...]]:
     """The same of a table whose standing rows stay, but for those that incoming rows take the place of."""
-    recipe, compute = work.recipe, work.compute
-    shape, target = recipe.shape, work.lakehouse.table(recipe.key)
-    merges = shape.write == "merge"
-    incoming = aside.query(rows(passed.query, shape, work.todo), passed.relations)
-    sound = (distinct if merges else observations)(incoming, shape, compute, aside)
-    deleted = (
-        recorded(recipe.key, sound if merges else incoming, shape, work.lakehouse, compute)
-        if shape.delete_when
-        else None
-    )
-    if isinstance(deleted, TableSnapshot):
-        work.beside[DELETED] = deleted.version
-    partition_by = (shape.partition,) if shape.partition else ()
-    nothing = StagedFiles(target, incoming.schema, partition_by, ())
-    merge = Merge(standing or nothing, deleted, shape, work.reading.exact, compute, aside)
-    if not merges:
-        return lengthened(merge, incoming, sound)
+    recipe, compute, shape = work.recipe, work.compute, work.recipe.shape
+    query, partition_by = rows(passed.query, shape, work.todo), (shape.partition,) if shape.partition else ()
+
+    def merge(incoming: StagedFiles | View) -> Merge:
+        deleted = recorded(recipe.key, incoming, shape, work.lakehouse, compute) if shape.delete_when else None
+        if isinstance(deleted, TableSnapshot):
+            work.beside[DELETED] = deleted.version
+        nothing = StagedFiles(work.lakehouse.table(recipe.key), incoming.schema, partition_by, ())
+        return Merge(standing or nothing, deleted, shape, work.reading.exact, compute, aside)
+
+    if shape.write == "history":
+        incoming = aside.query(query, passed.relations)
+        observed = observations(incoming, shape, compute, aside)
+        return lengthened(merge(incoming), incoming, observed)
+    again = passed.query == recipe.query and alone(passed.query, passed.relations)
+    sound = distinct((aside.view if again else aside.query)(query, passed.relations), shape, compute, aside)
+    into = merge(sound)
     if standing is None or passed.standing in (None, standing):
-        return merged(merge, sound)
+        return merged(into, sound)
     # Rules that came later have recalled standing rows: what is left of the partitions is written anew.
     left = aside.query(joined(shape, sound.schema.names), {INCOMING: sound, STANDING: passed.standing})
-    return merged(replace(merge, standing=nothing), left)[0], standing.files
+    nothing = StagedFiles(into.standing.location, sound.schema, partition_by, ())
+    return merged(replace(into, standing=nothing), left)[0], standing.files
 
 
 def _unaudited(shape: Shape) -> Shape:

@@ -10,7 +10,7 @@ from ml_platform.engine import merge_plan
 from ml_platform.engine.aside import Aside
 from ml_platform.engine.key_ranges import Cluster, clusters, leading, overlapping, place
 from ml_platform.engine.plan import INCOMING, STANDING, Shape, quoted
-from ml_platform.records.table import DataFile, StagedFiles, TableSnapshot
+from ml_platform.records.table import DataFile, StagedFiles, TableSnapshot, View
 from ml_platform.roles.compute import Compute
 
 _PROBES = 64
@@ -34,7 +34,7 @@ class Merge:
     aside: Aside
 
 
-def candidates(merge: Merge, incoming: StagedFiles) -> tuple[Cluster, ...]:
+def candidates(merge: Merge, incoming: StagedFiles | View) -> tuple[Cluster, ...]:
     """The standing files that can hold an incoming key, by what the log says of them."""
     if not merge.standing.files or not incoming.rows or not isinstance(merge.standing, TableSnapshot):
         return ()
@@ -46,7 +46,7 @@ def candidates(merge: Merge, incoming: StagedFiles) -> tuple[Cluster, ...]:
     return overlapping(clusters(merge.standing, shape), {row["p"]: (row["low"], row["high"]) for row in rows})
 
 
-def collisions(merge: Merge, incoming: StagedFiles, found: Sequence[Cluster]) -> list[dict[str, Any]]:
+def collisions(merge: Merge, incoming: StagedFiles | View, found: Sequence[Cluster]) -> list[dict[str, Any]]:
     """Where incoming keys stand, by partition and place; nothing where no file can hold one."""
     if not found or not incoming.rows:
         return []
@@ -70,7 +70,7 @@ def hit_clusters(found: Sequence[Cluster], hits: Sequence[Mapping[str, Any]]) ->
     )
 
 
-def holding(merge: Merge, incoming: StagedFiles, hit: Sequence[Cluster]) -> tuple[Cluster, ...]:
+def holding(merge: Merge, incoming: StagedFiles | View, hit: Sequence[Cluster]) -> tuple[Cluster, ...]:
     """The clusters with only the files that hold an incoming key: ranges alone cannot tell overlapping files apart."""
     unsure = files_of([cluster for cluster in hit if len(cluster.files) > 1])
     if not unsure:
@@ -85,7 +85,7 @@ def holding(merge: Merge, incoming: StagedFiles, hit: Sequence[Cluster]) -> tupl
     return tuple(cluster for cluster in kept if cluster.files)
 
 
-def moved(merge: Merge, incoming: StagedFiles) -> tuple[Cluster, ...]:
+def moved(merge: Merge, incoming: StagedFiles | View) -> tuple[Cluster, ...]:
     """Everything that stands, where columns changed their type or went: then every row has to be written again."""
     stands = {field.name: field.type for field in merge.standing.schema}
     comes = {field.name: field.type for field in incoming.schema}
@@ -99,6 +99,6 @@ def files_of(of: Sequence[Cluster]) -> tuple[DataFile, ...]:
     return tuple(file for cluster in of for file in cluster.files)
 
 
-def part(standing: StagedFiles, files: Sequence[DataFile], like: StagedFiles) -> StagedFiles:
+def part(standing: StagedFiles, files: Sequence[DataFile], like: StagedFiles | View) -> StagedFiles:
     """Some of the standing files, with the columns that the incoming rows have."""
     return StagedFiles(standing.location, like.schema, standing.partition_by, tuple(files))

@@ -70,6 +70,22 @@ class StagedFiles:
 
 
 @dataclass(frozen=True)
+class View:
+    """Rows that a query makes each time that they are read: none of them is staged.
+
+    location: whose rows they are, for errors. schema: Arrow schema of the rows.
+    query: in DuckDB's dialect, over `inputs` by the names that it spells; gives the same rows each time.
+    rows: how many it gives, at the most.
+    """
+
+    location: Location
+    schema: pa.Schema
+    query: str
+    inputs: Mapping[str, StagedFiles]
+    rows: int
+
+
+@dataclass(frozen=True)
 class TableSnapshot(StagedFiles):
     """The files that one version of a table consists of.
 

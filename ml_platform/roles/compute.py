@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from ml_platform.records.table import Location, StagedFiles
+from ml_platform.records.table import Location, StagedFiles, View
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
 class Compute(Protocol):
-    """Runs queries in DuckDB's dialect; an input is named as the query spells it, for instance `silver.flights`."""
+    """Runs queries in DuckDB's dialect; an input is named as the query spells it, for instance `silver.flights`.
+
+    What a view reads is named among the inputs of no other, nor is it an input itself.
+    """
 
     def stage(
-        self, query: str, inputs: Mapping[str, StagedFiles], target: Location, partition_by: tuple[str, ...]
+        self, query: str, inputs: Mapping[str, StagedFiles | View], target: Location, partition_by: tuple[str, ...]
     ) -> StagedFiles:
         """The query's rows as Parquet files in the target's folder, not yet committed to its table.
 
@@ -24,6 +27,6 @@ class Compute(Protocol):
         """
         ...
 
-    def fetch(self, query: str, inputs: Mapping[str, StagedFiles]) -> pa.Table:
+    def fetch(self, query: str, inputs: Mapping[str, StagedFiles | View]) -> pa.Table:
         """The query's rows in memory; for audits, reports and Python functions. Raises ServiceError as `stage` does."""
         ...

@@ -15,7 +15,7 @@ from ml_platform.engine.maintenance import maintain
 from ml_platform.engine.restore import restore
 from ml_platform.engine.staging import GRACE_SECONDS, present, stage
 from ml_platform.errors import NotFoundError, ServiceError
-from ml_platform.records.table import Location, StagedFiles, TableSnapshot
+from ml_platform.records.table import Location, StagedFiles, TableSnapshot, View
 from ml_platform.records.upkeep import Upkeep
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
@@ -67,6 +67,21 @@ class ComputeContract:
         assert rows.to_pylist() == DELAYS.sort_by("flight").to_pylist()
         assert rows.schema.field("flight").type == pa.int32()
         assert rows.schema.field("left").type == pa.timestamp("us", "UTC")
+
+    def test_a_query_sees_a_view_as_it_sees_files(
+        self, compute: Compute, delays: TableSnapshot, target: Location
+    ) -> None:
+        query = "SELECT flight, month FROM bronze.delays WHERE flight > 1"
+        schema = pa.schema([delays.schema.field("flight"), delays.schema.field("month")])
+        late = View(target, schema, query, {"bronze.delays": delays}, 5)
+        january = delta.restrict(delays, "month", ["2013-01"])
+        rows = compute.fetch(
+            "SELECT l.flight FROM late.rows AS l JOIN january.rows AS j ON j.flight = l.flight ORDER BY l.flight",
+            {"late.rows": late, "january.rows": january},
+        )
+        assert rows["flight"].to_pylist() == [3, 4, 5]
+        staged = compute.stage("SELECT * FROM late.rows", {"late.rows": late}, target, ("month",))
+        assert {file.partition["month"]: file.rows for file in staged.files} == {"2013-01": 3, "2013-02": 1}
 
     def test_a_query_sees_the_pinned_files_and_no_other(
         self, compute: Compute, delays: TableSnapshot, lakehouse: Lakehouse

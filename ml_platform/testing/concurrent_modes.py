@@ -20,7 +20,7 @@ from ml_platform.engine.plan import Shape
 from ml_platform.engine.recipe import Recipe
 from ml_platform.engine.staging import stage
 from ml_platform.engine.tables import make
-from ml_platform.records.table import Location, StagedFiles
+from ml_platform.records.table import Location, StagedFiles, View
 from ml_platform.records.upkeep import Upkeep
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
@@ -129,7 +129,7 @@ class Interrupted:
         self._meanwhile: list[Callable[[], None]] = [meanwhile]
 
     def stage(
-        self, query: str, inputs: Mapping[str, StagedFiles], target: Location, partition_by: tuple[str, ...]
+        self, query: str, inputs: Mapping[str, StagedFiles | View], target: Location, partition_by: tuple[str, ...]
     ) -> StagedFiles:
         """As the role promises."""
         staged = self._compute.stage(query, inputs, target, partition_by)
@@ -137,7 +137,7 @@ class Interrupted:
             self._meanwhile.pop()()
         return staged
 
-    def fetch(self, query: str, inputs: Mapping[str, StagedFiles]) -> pa.Table:
+    def fetch(self, query: str, inputs: Mapping[str, StagedFiles | View]) -> pa.Table:
         """As the role promises."""
         return self._compute.fetch(query, inputs)
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from ml_platform.errors import BindingError, ServiceError, missing_extra
-from ml_platform.records.table import Location, StagedFiles
+from ml_platform.records.table import Location, StagedFiles, View
 from resources.databricks.spark_sql import spark_sql, view_name
 from resources.databricks.workspace import Workspace
 
@@ -48,7 +48,7 @@ class DatabricksCompute:
         self._remote = remote
 
     def stage(
-        self, query: str, inputs: Mapping[str, StagedFiles], target: Location, partition_by: tuple[str, ...]
+        self, query: str, inputs: Mapping[str, StagedFiles | View], target: Location, partition_by: tuple[str, ...]
     ) -> StagedFiles:
         """As the role promises."""
         from ml_platform.engine.staging import stage
@@ -57,7 +57,7 @@ class DatabricksCompute:
             batches = _batches(rows)
             return stage(batches, _schema(rows), target, partition_by)
 
-    def fetch(self, query: str, inputs: Mapping[str, StagedFiles]) -> pa.Table:
+    def fetch(self, query: str, inputs: Mapping[str, StagedFiles | View]) -> pa.Table:
         """As the role promises."""
         import pyarrow as pa
 
@@ -65,18 +65,17 @@ class DatabricksCompute:
             return pa.Table.from_batches(_batches(rows), schema=_schema(rows))
 
     @contextmanager
-    def _answering(self, query: str, inputs: Mapping[str, StagedFiles], subject: str) -> Iterator[DataFrame]:
+    def _answering(self, query: str, inputs: Mapping[str, StagedFiles | View], subject: str) -> Iterator[DataFrame]:
         """The query's rows, not yet computed; what Spark finds wrong with them inside is told as the platform does."""
         session, mark = self._session, f"__{uuid4().hex}"
         made: list[str] = []
         from pyspark.errors import PySparkException
 
         try:
-            text = spark_sql(query, {name: files.schema.names for name, files in inputs.items()}, mark)
-            for name, files in inputs.items():
-                _rows(session, files).createOrReplaceTempView(view_name(name, mark))
+            for name, rows in _in_order(inputs):
+                _frame(session, rows, mark).createOrReplaceTempView(view_name(name, mark))
                 made.append(view_name(name, mark))
-            yield session.sql(text)
+            yield session.sql(_text(query, inputs, mark))
         except (PySparkException, ServiceError) as error:
             raise ServiceError(
                 f"the query of {subject} does not run, but it has to be made from it: {error}"
@@ -121,6 +120,21 @@ def _on_this_machine(remote: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _in_order(inputs: Mapping[str, StagedFiles | View]) -> list[tuple[str, StagedFiles | View]]:
+    """The inputs, what a view reads before the view."""
+    views = {name: view for name, view in inputs.items() if isinstance(view, View)}
+    read = [(name, files) for view in views.values() for name, files in view.inputs.items()]
+    return [*read, *((name, rows) for name, rows in inputs.items() if name not in views), *views.items()]
+
+
+def _text(query: str, inputs: Mapping[str, StagedFiles | View], mark: str) -> str:
+    return spark_sql(query, {name: rows.schema.names for name, rows in inputs.items()}, mark)
+
+
+def _frame(session: SparkSession, of: StagedFiles | View, mark: str) -> DataFrame:
+    return session.sql(_text(of.query, of.inputs, mark)) if isinstance(of, View) else _rows(session, of)
 
 
 def _rows(session: SparkSession, of: StagedFiles) -> DataFrame:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from tempfile import TemporaryDirectory
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import gettempdir
+from threading import Lock
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from ml_platform.engine.plan import literal, quoted
 from ml_platform.errors import BindingError, ServiceError
-from ml_platform.records.table import Location, StagedFiles
+from ml_platform.records.table import Location, StagedFiles, View
 
 if TYPE_CHECKING:
     import duckdb
@@ -20,10 +24,18 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 122_880
 
 
-class EmbeddedCompute:
-    """One DuckDB connection for each query, streaming its rows out.
+@dataclass(frozen=True)
+class _Engine:
+    """DuckDB, open. spill: the folder that it makes when its memory is full, and removes when it is closed."""
 
-    memory_limit_gib: GiB that a query may hold before it spills to disk; the process holds some hundred MiB beside it.
+    connection: duckdb.DuckDBPyConnection
+    spill: Path
+
+
+class EmbeddedCompute:
+    """DuckDB, a connection for each query that sees only its own inputs, streaming its rows out.
+
+    memory_limit_gib: GiB that its queries may hold before they spill to disk; the process holds some hundred MiB more.
     threads: how many it uses; 0 for all cores.
     cache: folder of copies of the files that it reads from an object store; needed only where tables live in one.
     cache_limit_gib: GiB of copies that stay there between queries.
@@ -38,9 +50,11 @@ class EmbeddedCompute:
         self._settings = {"memory_limit": f"{memory_limit_gib}GiB", "autoinstall_known_extensions": "false"}
         if threads:
             self._settings["threads"] = str(threads)
+        self._opening = Lock()
+        self._engine: _Engine | None = None
 
     def stage(
-        self, query: str, inputs: Mapping[str, StagedFiles], target: Location, partition_by: tuple[str, ...]
+        self, query: str, inputs: Mapping[str, StagedFiles | View], target: Location, partition_by: tuple[str, ...]
     ) -> StagedFiles:
         """As the role promises."""
         from ml_platform.engine.staging import stage
@@ -49,22 +63,61 @@ class EmbeddedCompute:
             reader = connection.sql(query).to_arrow_reader(_BATCH_ROWS)
             return stage(_streamed(reader, target.key), reader.schema, target, partition_by)
 
-    def fetch(self, query: str, inputs: Mapping[str, StagedFiles]) -> pa.Table:
+    def fetch(self, query: str, inputs: Mapping[str, StagedFiles | View]) -> pa.Table:
         """As the role promises."""
         with _translated(", ".join(inputs)), self._over(inputs) as connection:
             return connection.sql(query).to_arrow_table()
 
     @contextmanager
-    def _over(self, inputs: Mapping[str, StagedFiles]) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _over(self, inputs: Mapping[str, StagedFiles | View]) -> Iterator[duckdb.DuckDBPyConnection]:
+        views = {name: view for name, view in inputs.items() if isinstance(view, View)}
+        given = {name: files for name, files in inputs.items() if isinstance(files, StagedFiles)}
+        for view in views.values():
+            given.update(view.inputs)
+        with ExitStack() as open_:
+            folders = {name: self._folder(files, open_) for name, files in given.items()}
+            connection = open_.enter_context(self._connected())
+            for name, files in given.items():
+                _expose(connection, name, files, folders[name])
+            for name, view in views.items():
+                connection.execute(f"CREATE VIEW {_relation(connection, name)} AS {view.query}")
+            yield connection
+
+    @contextmanager
+    def _connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection with a catalog of its own, to DuckDB as it is open: to open it takes longer than small queries.
+
+        After an error, and after it spilled, it is opened anew, so that its memory and its files are given back.
+        """
+        (engine, connection), own, sound = self._opened(), quoted(uuid4().hex), False
+        try:
+            for statement in ("SET TimeZone = 'UTC'", f"ATTACH ':memory:' AS {own}", f"USE {own}"):
+                connection.execute(statement)
+            yield connection
+            for statement in ("USE memory", f"DETACH {own}"):
+                connection.execute(statement)
+            sound = not engine.spill.exists()
+        finally:
+            connection.close()
+            if not sound:
+                self._leave(engine)
+
+    def _opened(self) -> tuple[_Engine, duckdb.DuckDBPyConnection]:
         import duckdb
 
-        with ExitStack() as open_, TemporaryDirectory() as spill:
-            folders = {name: self._folder(files, open_) for name, files in inputs.items()}
-            connection = open_.enter_context(duckdb.connect(config={**self._settings, "temp_directory": spill}))
-            connection.execute("SET TimeZone = 'UTC'")
-            for name, files in inputs.items():
-                _expose(connection, name, files, folders[name])
-            yield connection
+        with self._opening:
+            if self._engine is None:
+                spill = Path(gettempdir()) / f"ml_platform-{uuid4().hex}"
+                settings = {**self._settings, "temp_directory": str(spill)}
+                self._engine = _Engine(duckdb.connect(config=settings), spill)
+            return self._engine, self._engine.connection.cursor()
+
+    def _leave(self, engine: _Engine) -> None:
+        """The next query opens another; this one is closed with the last query that runs in it."""
+        with self._opening:
+            if self._engine is engine:
+                self._engine = None
+            engine.connection.close()
 
     def _folder(self, of: StagedFiles, query: ExitStack) -> str:
         """The local folder that has the files until the query ends: DuckDB's way to object stores is a download."""
@@ -84,16 +137,21 @@ class EmbeddedCompute:
 
 def _expose(connection: duckdb.DuckDBPyConnection, name: str, of: StagedFiles, folder: str) -> None:
     """The folder's files as a view of that name (`schema.table`), with the columns of their schema."""
-    schema, _, table = name.rpartition(".")
-    relation = ".".join(quoted(part) for part in (schema, table) if part)
-    if schema:
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+    relation = _relation(connection, name)
     if of.files:
         connection.execute(f"CREATE VIEW {relation} AS {_select(connection, of, folder)}")
         return
     connection.register("_empty", of.schema.empty_table())
     connection.execute(f"CREATE TABLE {relation} AS SELECT * FROM _empty")
     connection.unregister("_empty")
+
+
+def _relation(connection: duckdb.DuckDBPyConnection, name: str) -> str:
+    """The name as an SQL identifier, in a schema that is there."""
+    schema, _, table = name.rpartition(".")
+    if schema:
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+    return ".".join(quoted(part) for part in (schema, table) if part)
 
 
 def _select(connection: duckdb.DuckDBPyConnection, of: StagedFiles, folder: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pytest
 
-from ml_platform.engine.batches import behind, evenly
+from ml_platform.engine.batches import behind, by_partition, evenly
 
 
 def batches(*sizes: int) -> Iterator[pa.RecordBatch]:
@@ -22,6 +22,28 @@ def test_rows_come_in_order_in_batches_of_one_size_however_they_came(sizes: tupl
 
     assert [batch.num_rows for batch in even] == [4, 4, 2]
     assert pa.Table.from_batches(even)["n"].to_pylist() == list(range(10))
+
+
+@pytest.mark.parametrize(
+    "months",
+    [["b", "b", "b", "a", None], ["b", "a", "b", "b", None], ["b", "b", "b", "b", "a"]],
+    ids=["together", "scattered", "nearly one"],
+)
+def test_a_batch_is_divided_in_the_order_of_first_rows(months: list[str | None]) -> None:
+    batch = pa.RecordBatch.from_pydict({"n": range(7), "month": [None, *months, "b"]}).slice(1, 5)
+
+    parts = [(names, part.to_pydict()) for names, part in by_partition(batch, ("month",))]
+
+    kept = dict.fromkeys(months)
+    assert parts == [((month or "",), {"n": [n for n, of in enumerate(months, 1) if of == month]}) for month in kept]
+
+
+def test_a_batch_is_divided_by_two_columns() -> None:
+    batch = pa.RecordBatch.from_pydict({"n": range(4), "year": [1, 1, 2, 1], "month": ["a", "b", "a", "a"]})
+
+    parts = [(names, part["n"].to_pylist()) for names, part in by_partition(batch, ("year", "month"))]
+
+    assert parts == [(("1", "a"), [0, 3]), (("1", "b"), [1]), (("2", "a"), [2])]
 
 
 def test_no_rows_are_no_batch() -> None:

@@ -190,6 +190,18 @@ def test_a_column_that_changes_its_type_rewrites_every_file(feed: Feed) -> None:
     assert feed.rows() == [(1, 1, "x"), (2, 1, "x")]
 
 
+def test_a_key_that_changes_its_type_still_finds_its_row(feed: Feed) -> None:
+    """As texts, 10 comes before 9."""
+    for key in (9, 10, 11):
+        feed.land((key, 1, "x"))
+        feed.make()
+    assert len(delta.existing(feed.lakehouse.table("silver/x")).files) == 3
+    query = "SELECT CAST(id AS VARCHAR) AS id, moment + 1 AS moment, 'y' AS v FROM bronze.x WHERE id > 9"
+    made = make(Recipe("silver/x", ("bronze/x",), feed.shape, "2", query), [""], [""], feed.lakehouse, feed.compute)
+    assert made.snapshot.rows == 3
+    assert feed.rows() == [("10", 2, "y"), ("11", 2, "y"), ("9", 1, "x")]
+
+
 def test_agrees_with_a_merge_in_memory(feed: Feed) -> None:
     # given 40 batches of few keys, in no order
     state = 1

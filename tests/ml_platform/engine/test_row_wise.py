@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ml_platform.engine.row_wise import driven
+from ml_platform.engine.row_wise import alone, driven
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,10 @@ def test_projection_filter_and_look_up_are_row_wise(query: str) -> None:
 def test_what_may_look_at_more_than_a_row_is_not(query: str) -> None:
     assert driven(query).key is None
     assert driven(query).because
+
+
+def test_rows_are_read_alone_from_one_table_that_is_none_of_ours() -> None:
+    assert alone("SELECT upper(x) AS y FROM a.b WHERE z > 1", ["a.b"])
+    assert not alone("SELECT t.* FROM a.b AS t JOIN a.c AS u USING (k)", ["a.b", "a.c"])
+    assert not alone("SELECT count(*) AS n FROM a.b", ["a.b"])
+    assert not alone("SELECT * FROM standing.rows", ["standing.rows"])

@@ -37,7 +37,7 @@ def test_the_same_rows_are_the_same_files_however_they_are_cut_into_batches(
     location: Location, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(staging, "_GROUP_ROWS", 100)
-    monkeypatch.setattr(staging, "_FILE_BYTES", 3_000)
+    monkeypatch.setattr(staging, "_FILE_BYTES", 1_500)
     table = pa.table({"n": range(2_000), "t": [f"{i}" for i in range(2_000)], "m": [f"{i % 3}" for i in range(2_000)]})
     wholes = stage(table.to_batches(), table.schema, location, ("m",))
     for size in (1, 7, 99, 100, 101, 1_000):

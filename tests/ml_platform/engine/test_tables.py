@@ -487,7 +487,7 @@ from ml_platform.errors import ServiceError
 from resources.embedded.compute import EmbeddedCompute
 from resources.embedded.lakehouse import EmbeddedLakehouse
 
-shape = Shape(("id",), "month", sys.argv[2], "known")
+shape = Shape(("id",), sys.argv[3] or None, sys.argv[2], "known")
 recipe = Recipe("silver/events", ("bronze/events",), shape, "1", "SELECT * FROM bronze.events")
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
@@ -497,19 +497,24 @@ except ServiceError as error:
 """
 
 
-@pytest.mark.parametrize("write", ["overwrite", "append", "merge"])
+@pytest.mark.parametrize("write", ["overwrite", "append", "merge", "history"])
 def test_a_disk_that_fills_is_told_and_leaves_the_table_and_no_stray_file(
-    put: Any, making: Making, content: Any, lakehouse: EmbeddedLakehouse, tmp_path: Path, write: Any
+    put: Any, making: Making, lakehouse: EmbeddedLakehouse, tmp_path: Path, write: Any
 ) -> None:
+    def content() -> list[Any]:
+        rows: list[Any] = delta.read_rows(delta.existing(lakehouse.table("silver/events"))).to_pylist()
+        return rows
+
     # given a table, and then more rows than the disk has room for
-    shape = Shape(key=("id",), partition="month", write=write, newest="known")
+    partition = "" if write == "history" else "month"
+    shape = Shape(key=("id",), partition=partition or None, write=write, newest="known")
     put("bronze/events", rows(("a", 1, "x", 1)), "month")
     making(recipe(shape=shape), 1)
     standing, before = content(), files(lakehouse.table("silver/events"))
     more = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(2_000)]
     put("bronze/events", rows(("a", 1, "x", 1), *((text, 1, text, 1) for text in more)), "month")
     # when it is made
-    command = [sys.executable, "-c", FULL, str(tmp_path / "lakehouse"), write]
+    command = [sys.executable, "-c", FULL, str(tmp_path / "lakehouse"), write, partition]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     # then the error says so, nothing is left of it, and once there is room it is made
     assert "but there is no room for it" in done.stdout

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from ml_platform.errors import BindingError
+from ml_platform.errors import BindingError, ServiceError
 from ml_platform.records.table import Location
 from ml_platform.testing.compute import DELAYS, ComputeContract, committed
 from resources.embedded.compute import EmbeddedCompute
@@ -44,6 +47,28 @@ def test_a_query_larger_than_its_memory_spills_and_leaves_nothing_behind(
     assert staged.rows == 2_000_000
     assert list(here.iterdir()) == []
     assert list(spill.iterdir()) == []
+
+
+def test_a_query_that_fails_or_spills_leaves_nothing_for_the_next(tmp_path: Path) -> None:
+    compute, target = EmbeddedCompute(memory_limit_gib=0.05, threads=1), Location("silver/x", str(tmp_path / "t"))
+    for failing in ("SELECT nothing", "SELECT list(hash(i)::VARCHAR) FROM range(20000000) AS t(i)"):
+        with pytest.raises(ServiceError):
+            compute.stage(failing, {}, target, ())
+        assert compute.fetch("SELECT 1 AS n", {}).to_pylist() == [{"n": 1}]
+
+
+def test_queries_at_one_time_see_their_own_inputs(tmp_path: Path) -> None:
+    compute = EmbeddedCompute(threads=1)
+    ready = threading.Barrier(4, timeout=20)
+
+    def total(number: int) -> int:
+        table = committed(pa.table({"n": [number] * 10}), Location("bronze/x", str(tmp_path / f"{number}")))
+        ready.wait()
+        rows = [compute.fetch("SELECT sum(n) AS n FROM bronze.x", {"bronze.x": table}) for _ in range(5)]
+        return sum(found["n"][0].as_py() for found in rows)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(total, range(4))) == [0, 50, 100, 150]
 
 
 def test_no_extension_is_fetched_from_the_network() -> None:
