@@ -19,6 +19,7 @@ import assets
 import resources
 from ml_platform.automation import automation
 from ml_platform.binding import Binding, bindings
+from ml_platform.components.tree import tree_of
 from ml_platform.errors import DeclarationError
 from ml_platform.faults import fault_in
 from ml_platform.reachability import require_reachable
@@ -32,7 +33,7 @@ def declared(module: ModuleType = assets) -> dg.Definitions:
     """
     folder = Path(str(module.__file__)).parent
     try:
-        tree = dg.ComponentTree.from_module(defs_module=module, project_root=folder.parent)
+        tree = tree_of(module)
         # By its folder: the root would import whatever installed packages offer as components, and every SDK with it.
         return dg.Definitions.merge(tree.build_defs(folder), dg.Definitions(component_tree=tree))
     except Exception as error:
