@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -16,6 +17,7 @@ SOURCE = "source"
 _EVERY_MINUTE = 60
 
 
+@cache
 def following() -> dg.AutomationCondition[Any]:
     """An asset is made again when what it reads was updated: any partition, a back-dated one too.
 

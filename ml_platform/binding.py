@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -120,11 +121,16 @@ def _profile() -> Mapping[str, Mapping[str, Any]]:
             allowed=nearest(profile_name(), (p.stem for p in path.parent.glob("*.yaml"))),
             remedy=f"Pick one, or write resources/profiles/{path.name}",
         )
-    declared: Mapping[str, Mapping[str, Any]] = yaml.safe_load(path.read_text()) or {}
+    declared: Mapping[str, Mapping[str, Any]] = _parsed(path.read_text())
     for role in declared:
         if role not in ROLES:
             raise BindingError(f"{path.name} binds {role!r}, but that is no role", allowed=nearest(role, ROLES))
     return declared
+
+
+@cache
+def _parsed(text: str) -> Mapping[str, Mapping[str, Any]]:
+    return yaml.safe_load(text) or {}
 
 
 def _bind(role: str, declared: Mapping[str, Any], profile: str) -> Binding:

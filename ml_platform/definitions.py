@@ -19,6 +19,7 @@ import assets
 import resources
 from ml_platform.automation import automation
 from ml_platform.binding import Binding, bindings
+from ml_platform.components.tree import tree_of
 from ml_platform.errors import DeclarationError, NotFoundError, nearest
 from ml_platform.faults import fault_in
 from ml_platform.reachability import require_reachable
@@ -59,7 +60,7 @@ def _told_by_line(module: ModuleType, load: Callable[[Path, dg.ComponentTree], L
     """What is loaded from the folder's declarations; a fault of one is told by its file and line."""
     folder = Path(str(module.__file__)).parent
     try:
-        return load(folder, dg.ComponentTree.from_module(defs_module=module, project_root=folder.parent))
+        return load(folder, tree_of(module))
     except Exception as error:
         fault = fault_in(error, folder)
         if fault is None:

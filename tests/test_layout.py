@@ -24,6 +24,7 @@ PLATFORM = {
     "adbc_driver_sqlite",
     "click",
     "dagster",
+    "dagster_shared",
     "deltalake",
     "ml_platform",
     "psutil",

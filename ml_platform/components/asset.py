@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -75,7 +76,7 @@ def asset(
     key = [group, f"{name}{suffix}"]
     days = domain.retention_days if retention_days is None else retention_days
     kept = {UPKEEP: {"retention_days": days, "cluster_by": list(cluster_by)}} if "deltalake" in kinds else {}
-    return dg.asset(
+    made = dg.asset(
         key=key,
         deps=[asset_key(dep) if isinstance(dep, str) else dep for dep in deps],
         group_name=group,
@@ -89,6 +90,13 @@ def asset(
         automation_condition=following() if follows else None,
         check_specs=[dg.AssetCheckSpec(check, asset=key) for check in checks],
     )
+
+    def with_signature(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        # Dagster asks for it a dozen times; it is worked out once.
+        function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+        return made(function)
+
+    return with_signature
 
 
 def selected(context: dg.AssetExecutionContext, *, partitioned: bool) -> list[str]:

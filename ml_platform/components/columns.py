@@ -17,6 +17,7 @@ from ml_platform.errors import DeclarationError, nearest
 
 # Of one load each: a tree itself cannot be referred to weakly.
 _FOUND: WeakKeyDictionary[Any, dict[str, Columns]] = WeakKeyDictionary()
+_FILES: WeakKeyDictionary[Any, SqlFiles] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,16 @@ def in_query(context: dg.ComponentLoadContext, key: str) -> Derivation | None:
     if not path.exists():
         return None
     text, at = read(path), str(path.relative_to(context.defs_module_path.parent))
-    files = sql_files()
+    files = sql_files(context)
     return Derivation(files.tables_read(text, at), lambda known: files.columns(text, known, at))
 
 
-def sql_files() -> SqlFiles:
+def sql_files(context: dg.ComponentLoadContext) -> SqlFiles:
     """What SQL files say, kept in the platform's home."""
-    return SqlFiles(home() / "definitions")
+    tracker = context.component_tree.state_tracker
+    if (files := _FILES.get(tracker)) is None:
+        files = _FILES[tracker] = SqlFiles(home() / "definitions")
+    return files
 
 
 def require_columns(has: Columns, needed: Sequence[str], at: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
@@ -82,7 +84,7 @@ def domain_of(path: Path) -> Domain:
     Raises DeclarationError where there is none, or where what it says cannot be.
     """
     for folder in (path, *path.parents):
-        if (folder / FILE).exists():
+        with suppress(FileNotFoundError, NotADirectoryError):
             return _read(folder / FILE, (folder / FILE).read_text())
     raise DeclarationError(
         f"{path} is in no domain, but its assets need one's time zone and partitions",
@@ -127,7 +129,13 @@ def partitions(path: Path) -> dg.MonthlyPartitionsDefinition:
 
 def partition_keys(path: Path) -> Sequence[str]:
     """Every partition of the domain that a folder is in, in order."""
-    return partitions(path).get_partition_keys()
+    return _keys(partitions(path), int(time.time()) // 60)
+
+
+@lru_cache
+def _keys(partitions: dg.MonthlyPartitionsDefinition, minute: int) -> Sequence[str]:
+    """minute: the one in which it is asked; without a last month, there is another one when the calendar goes on."""
+    return tuple(partitions.get_partition_keys())
 
 
 def _month_after(month: str) -> str:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from ml_platform import metadata
 from ml_platform.components.asset import asset, asset_key, digest, key_of, place
+from ml_platform.components.declaration import Declaration
 from ml_platform.components.making import declared
 from ml_platform.components.model import CHAMPION, DeclaredNeeds, Model
 from ml_platform.errors import DeclarationError
@@ -23,7 +24,7 @@ from ml_platform.roles.model_registry import ModelRegistry
 from ml_platform.roles.prediction_log import PredictionLog
 
 
-class Endpoint(dg.Component, dg.Resolvable, dg.Model):
+class Endpoint(Declaration):
     """A serving address that outlives the run which deployed it; it looks features up and logs every answer."""
 
     description: str = Field(description="What it answers, for people.")

@@ -11,6 +11,7 @@ from pydantic import Field
 from ml_platform import metadata
 from ml_platform.components.asset import asset, place, selected
 from ml_platform.components.columns import Derivation
+from ml_platform.components.declaration import Declaration
 from ml_platform.components.domain import domain_of, partition_keys
 from ml_platform.components.expectation import DESCRIPTION, Written
 from ml_platform.components.inspected import inspected, sifted
@@ -26,7 +27,7 @@ from ml_platform.roles.feature_store import FeatureStore
 from ml_platform.roles.lakehouse import Lakehouse
 
 
-class FeatureView(dg.Component, dg.Resolvable, dg.Model):
+class FeatureView(Declaration):
     """Features that can be read as of any moment: offline by a point-in-time join, online by a look-up."""
 
     description: str = Field(description="What the features say, for people.")

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ml_platform import metadata
 from ml_platform.components.asset import asset, digest, key_of, place
+from ml_platform.components.declaration import Declaration
 from ml_platform.errors import DeclarationError
 from ml_platform.roles.lakehouse import Lakehouse
 
@@ -38,7 +39,7 @@ class Database(BaseModel):
     )
 
 
-class Landing(dg.Component, dg.Resolvable, dg.Model):
+class Landing(Declaration):
     """Files of a folder, an object store or an installed package, byte for byte; or a database's rows, as Parquet."""
 
     description: str = Field(description="What the files are, for people.")

@@ -54,7 +54,7 @@ def recipe_beside(
     _require_columns_of_function(context, sql, columns)
     text = read(sql) if sql.exists() else python.read_text()
     at = str(sql.relative_to(context.defs_module_path.parent))
-    reads = sql_files().tables_read(text, at) if sql.exists() else tuple(inputs)
+    reads = sql_files(context).tables_read(text, at) if sql.exists() else tuple(inputs)
     for key in reads:
         line = f"{at}:{_line(text, relation(key))}" if sql.exists() else place(context)
         if key == own:

@@ -7,7 +7,9 @@ import dagster as dg
 from pydantic import Field
 
 from ml_platform import metadata
+from ml_platform.binding import home
 from ml_platform.components.asset import asset, digest, key_of
+from ml_platform.components.declaration import Declaration
 from ml_platform.components.gate import Gate
 from ml_platform.components.making import declared
 from ml_platform.components.training_set import TrainingSet
@@ -35,7 +37,7 @@ class DeclaredNeeds(dg.Resolvable, dg.Model):
         return Needs(self.cpu, self.memory_gib, self.accelerator)
 
 
-class Model(dg.Component, dg.Resolvable, dg.Model):
+class Model(Declaration):
     """An estimator fitted on a training set, with a simpler one fitted beside it for comparison."""
 
     description: str = Field(description="The question that it answers, for people.")
@@ -64,7 +66,8 @@ class Model(dg.Component, dg.Resolvable, dg.Model):
         key = key_of(context)
         training = self.training(context, key)
         features = training.feature_types(context, self.training_set)
-        code = digest(self.model_dump(exclude={"description", "gate"}), features, program.digest("jobs.fit"))
+        fits = program.digest("jobs.fit", kept=home() / "definitions")
+        code = digest(self.model_dump(exclude={"description", "gate"}), features, fits)
         recipe = training.recipe(self.training_set, training.views(context, self.training_set))
 
         @asset(

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ml_platform import metadata
 from ml_platform.components.asset import asset, digest, key_of
+from ml_platform.components.declaration import Declaration
 from ml_platform.components.making import declared
 from ml_platform.components.model import CHAMPION, Model
 from ml_platform.components.predictions import Predictions
@@ -24,7 +25,7 @@ class Thresholds(dg.Resolvable, dg.Model):
     null_share: float = Field(default=0.1, gt=0, le=1, description="Rise of the share of missing values, in 0-1.")
 
 
-class Monitor(dg.Component, dg.Resolvable, dg.Model):
+class Monitor(Declaration):
     """Data drift of every feature, and drift of the predictions themselves, a row a window and feature."""
 
     description: str = Field(description="What is watched, for people.")

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ml_platform import metadata
 from ml_platform.components.asset import asset, digest, key_of, place
+from ml_platform.components.declaration import Declaration
 from ml_platform.components.domain import domain_of, partition_keys
 from ml_platform.components.making import declared, require_declared
 from ml_platform.components.model import CHAMPION, DeclaredNeeds, Model
@@ -19,7 +20,7 @@ from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.roles.model_registry import ModelRegistry
 
 
-class Predictions(dg.Component, dg.Resolvable, dg.Model):
+class Predictions(Declaration):
     """Events scored in batch with their features as of then; a partition is scored again only for another champion or
     other inputs, and what was scored before stays."""
 

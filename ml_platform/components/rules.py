@@ -9,18 +9,23 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
-import yaml
 from pydantic import ValidationError
 
 from ml_platform.components.asset import asset_key, key_of, place
+from ml_platform.components.columns import sql_files
 from ml_platform.components.domain import domain_of
 from ml_platform.components.expectation import KINDS, Expectation
 from ml_platform.components.making import is_partitioned, require_declared
+from ml_platform.components.source_positions import documents
 from ml_platform.engine.expectations import Expectations
 from ml_platform.engine.plan import Shape
 from ml_platform.engine.recipe import Recipe
+from ml_platform.engine.sql import read
 from ml_platform.errors import DeclarationError, nearest
 from ml_platform.records.expectation import Rule, Value
+
+# Of a query by their names; None where these are not known before it is made.
+Columns = tuple[str, ...] | None
 
 
 def expecting(context: dg.ComponentLoadContext, recipe: Recipe, written: Sequence[Mapping[str, Any]]) -> Recipe:
@@ -29,10 +34,11 @@ def expecting(context: dg.ComponentLoadContext, recipe: Recipe, written: Sequenc
     Raises DeclarationError, by file and line, for an unknown kind or field, a column or table that is not there, and
     for bounds, sets, patterns and predicates that cannot be.
     """
-    columns = _columns_of(recipe)
+    columns = _columns_of(context, recipe) if written else None
+    places = _places(context) if written else []
     done: dict[str, Rule] = {}
     for position, one in enumerate(written):
-        at = _place(context, position)
+        at = places[position]
         found = _parsed(one, at)
         name = found.name or _free(_default_name(found), done)
         if name in done:
@@ -61,7 +67,7 @@ class _Check:
     at: str
     rule: Rule
     shape: Shape
-    columns: Collection[str] | None
+    columns: Columns
 
     def require_sense(self) -> None:
         self._require_column()
@@ -75,9 +81,7 @@ class _Check:
 
             require_pattern(self.rule.pattern, self.at)
         elif self.rule.kind == "sql":
-            from ml_platform.engine.predicate import require_predicate
-
-            require_predicate(self.rule.predicate, self.at, self.columns)
+            sql_files(self.context).require_predicate(self.rule.predicate, self.at, self.columns)
         elif self.rule.kind == "references":
             self._require_parent()
 
@@ -185,21 +189,16 @@ def _free(name: str, taken: Collection[str]) -> str:
     return next(one for one in (name, *numbered) if one not in taken)
 
 
-def _place(context: dg.ComponentLoadContext, position: int) -> str:
-    """The file, and the line where a rule is written."""
-    node: Any = yaml.compose((context.path / "defs.yaml").read_text())
-    for name in ("attributes", "expect"):
-        node = next(value for key, value in node.value if key.value == name)
-    return f"{place(context)}:{node.value[position].start_mark.line + 1}"
+def _places(context: dg.ComponentLoadContext) -> list[str]:
+    """The file, and the line where each rule is written."""
+    (found, *_) = documents((context.path / "defs.yaml").read_text(), "defs.yaml")
+    rules = found.source_position_tree.children["attributes"].children["expect"].children.values()
+    return [f"{place(context)}:{rule.position.start.line}" for rule in rules]
 
 
-def _columns_of(recipe: Recipe) -> Collection[str] | None:
+def _columns_of(context: dg.ComponentLoadContext, recipe: Recipe) -> Columns:
     """The columns of the table; None where only its rows say them."""
-    if recipe.query is None:
-        return None
-    from ml_platform.engine.predicate import query_columns
-
-    return query_columns(recipe.query)
+    return None if recipe.query is None else sql_files(context).named(recipe.query)
 
 
 def _columns_of_asset(context: dg.ComponentLoadContext, key: str) -> Collection[str] | None:
@@ -207,10 +206,7 @@ def _columns_of_asset(context: dg.ComponentLoadContext, key: str) -> Collection[
     folder = context.defs_module_path / key
     query = folder / f"{folder.name}.sql"
     if query.exists():
-        from ml_platform.engine.predicate import query_columns
-        from ml_platform.engine.sql import read
-
-        return query_columns(read(query))
+        return sql_files(context).named(read(query))
     component: Any = context.load_component(key)
     columns = getattr(component, "columns", None)
     return None if columns is None else [*columns, "_source_file", "_source_digest", "_source_offset"]

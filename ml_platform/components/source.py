@@ -11,6 +11,7 @@ from ml_platform import metadata
 from ml_platform.automation import SOURCE
 from ml_platform.components.asset import asset, digest, key_of, place, selected
 from ml_platform.components.columns import Derivation
+from ml_platform.components.declaration import Declaration
 from ml_platform.components.domain import domain_of, partition_keys
 from ml_platform.components.rejected import rejected
 from ml_platform.engine.lineage import Columns
@@ -38,7 +39,7 @@ OPEN = "?"
 PROVENANCE = ("_source_file", "_source_digest", "_source_offset", "_ingested_at", "_sequence")
 
 
-class Source(dg.Component, dg.Resolvable, dg.Model):
+class Source(Declaration):
     """Rows of landed files, each with its file, its offset and the time of its ingest, every file exactly once."""
 
     description: str = Field(description="What one row is, for people.")

@@ -10,6 +10,7 @@ from pydantic import Field
 from ml_platform import metadata
 from ml_platform.components.asset import asset, key_of, place, selected
 from ml_platform.components.columns import Derivation
+from ml_platform.components.declaration import Declaration
 from ml_platform.components.domain import domain_of, partition_keys
 from ml_platform.components.expectation import DESCRIPTION, Written
 from ml_platform.components.inspected import inspected, sifted
@@ -23,7 +24,7 @@ from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
 
 
-class Table(dg.Component, dg.Resolvable, dg.Model):
+class Table(Declaration):
     """A silver or gold table: `<folder>.sql`, one query, or `<folder>.py`, one function from frames to a frame."""
 
     description: str = Field(description="What one row is, for people.")

@@ -10,6 +10,7 @@ from pydantic import Field
 from ml_platform import metadata
 from ml_platform.components.asset import asset, digest, key_of, place
 from ml_platform.components.columns import columns_of, require_columns
+from ml_platform.components.declaration import Declaration
 from ml_platform.components.feature_view import FeatureView
 from ml_platform.components.making import declared, require_declared
 from ml_platform.engine.plan import Shape
@@ -40,7 +41,7 @@ class Split(dg.Resolvable, dg.Model):
         return {"train": self.train, "validate": self.validate_, "test": self.test}
 
 
-class TrainingSet(dg.Component, dg.Resolvable, dg.Model):
+class TrainingSet(Declaration):
     """A point-in-time join of labelled events and feature views."""
 
     description: str = Field(description="What is learned from, for people.")

@@ -4,20 +4,40 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
+
+from ml_platform.engine.kept import Kept
 
 _PACKAGE = Path(__file__).parent.parent
 
 
 @lru_cache
-def digest(*modules: str) -> str:
+def digest(*modules: str, kept: Path | None = None) -> str:
     """A digest of the code of these modules and of all modules of ours that they import, themselves or through others.
 
     modules: names below `ml_platform`, for instance `jobs.fit`; of a package, every file counts.
     Comments, docstrings and layout do not count.
+    kept: a folder that keeps it between processes, so that nothing is parsed while no file of ours changes.
     """
+    if kept is None:
+        return _worked_out(modules)
+    found: str = Kept(kept / "programs.txt").answer([modules, sys.version, _everything()], lambda: _worked_out(modules))
+    return found
+
+
+def _everything() -> str:
+    """A digest of every file of ours as it stands."""
+    digest = hashlib.sha256()
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        text = path.read_bytes()
+        digest.update(f"{path.relative_to(_PACKAGE)} {len(text)}\n".encode() + text)
+    return digest.hexdigest()
+
+
+def _worked_out(modules: Sequence[str]) -> str:
     found: dict[str, str] = {}
     waiting = [path for module in modules for path in _files(module)]
     while waiting:

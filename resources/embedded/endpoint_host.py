@@ -16,7 +16,7 @@ from ml_platform.engine.package import digest
 from ml_platform.errors import NotFoundError, ServiceError, TransientServiceError
 from ml_platform.jobs.serve import listen
 from ml_platform.jobs.serving.process import HOST, ServerProcess, write_private
-from ml_platform.jobs.serving.wire import PROGRAM, fingerprint
+from ml_platform.jobs.serving.wire import fingerprint, program
 from ml_platform.records.endpoint import EndpointSpec, Revision, TrafficSplit
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class EmbeddedEndpointHost:
         """
         old = state.process
         stays = old is not None and self._ports.get(spec.name, old.port) == old.port
-        if old and running and stays and running.get("program") == PROGRAM:
+        if old and running and stays and running.get("program") == program():
             if running["fingerprint"] != state.fingerprint:
                 old.change(spec, state.number)
             return old

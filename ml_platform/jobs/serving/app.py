@@ -16,8 +16,8 @@ from starlette.requests import ClientDisconnect
 from ml_platform.engine.online import EVENT_TIME
 from ml_platform.errors import DeclarationError, PlatformError
 from ml_platform.jobs.serving.protocol import OUTPUT, RequestError, datatype
-from ml_platform.jobs.serving.served import Served
-from ml_platform.jobs.serving.wire import PROGRAM, decode
+from ml_platform.jobs.serving.served import PROGRAM, Served
+from ml_platform.jobs.serving.wire import decode
 
 _VERSION = "1"  # of these routes
 MAX_BODY_BYTES = 4 * 1024 * 1024

@@ -27,11 +27,14 @@ from ml_platform.engine.package import digest
 from ml_platform.engine.scorer import Scorer
 from ml_platform.errors import BindingError, NotFoundError
 from ml_platform.jobs.serving.protocol import OUTPUT, InferRequest, moment, read_request
-from ml_platform.jobs.serving.wire import fingerprint
+from ml_platform.jobs.serving.wire import fingerprint, program
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding
 from ml_platform.records.prediction import ServedPrediction
 from ml_platform.roles.feature_store import FeatureStore
 from ml_platform.roles.prediction_log import PredictionLog
+
+# Of the code as this process has it: a server that was started before an update goes on with the old.
+PROGRAM = program()
 
 
 @dataclass(frozen=True)

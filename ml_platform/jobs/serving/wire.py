@@ -14,8 +14,13 @@ from ml_platform.records.endpoint import EndpointSpec, ServiceBinding, TrafficSp
 from ml_platform.records.feature import FeatureView
 from ml_platform.records.job import Needs
 
-# Of the code as this process has it: a server that was started before an update goes on with the old.
-PROGRAM = digest("jobs.serve")
+
+def program() -> str:
+    """A digest of the code that serves, as it stood when this process first asked.
+
+    A server asks when it starts: one that was started before an update goes on with the old.
+    """
+    return digest("jobs.serve")
 
 
 def encode(spec: EndpointSpec, number: int) -> dict[str, Any]:
@@ -58,5 +63,5 @@ def fingerprint(spec: EndpointSpec, digests: Mapping[int, str]) -> str:
     digests: model version number → digest of its package.
     """
     packages = {str(version): package for version, package in digests.items()}
-    plain = {**encode(spec, 0), "program": PROGRAM, "packages": packages}
+    plain = {**encode(spec, 0), "program": program(), "packages": packages}
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

@@ -54,8 +54,8 @@ def test_a_damaged_entry_is_made_anew(tmp_path: Path, damage: str) -> None:
 
 def test_where_nothing_can_be_written_everything_is_parsed(tmp_path: Path, parsed: list[str]) -> None:
     (tmp_path / "file").write_text("")
-    files = SqlFiles(tmp_path / "file" / "folder")
-    assert [files.tables_read(QUERY, "q.sql") for _ in range(2)] == [("s/x",)] * 2
+    folder = tmp_path / "file" / "folder"
+    assert [SqlFiles(folder).tables_read(QUERY, "q.sql") for _ in range(2)] == [("s/x",)] * 2
     assert parsed == [QUERY, QUERY]
 
 

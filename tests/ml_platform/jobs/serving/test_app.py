@@ -10,8 +10,8 @@ import pytest
 
 from ml_platform.engine.package import digest
 from ml_platform.jobs.serving.app import MAX_BODY_BYTES, Endpoint, create_app
-from ml_platform.jobs.serving.served import Served
-from ml_platform.jobs.serving.wire import PROGRAM, encode
+from ml_platform.jobs.serving.served import PROGRAM, Served
+from ml_platform.jobs.serving.wire import encode
 from ml_platform.records.endpoint import EndpointSpec, TrafficSplit
 from ml_platform.testing.endpoint_host import infer_request, write_package
 
