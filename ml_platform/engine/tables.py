@@ -11,6 +11,7 @@ import hashlib
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ml_platform.engine import delta
@@ -36,6 +37,8 @@ from ml_platform.roles.lakehouse import Lakehouse
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+STAGED = "staged.rows"
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,8 @@ def _stage_audit_commit(work: _Work, numbers: Mapping[str, int], evidence: Mappi
         staged, replaced = _staged(work, aside)
         with undone_on_failure(staged, stood):
             audit(staged, _unaudited(recipe.shape), work.compute)
+            if recipe.proof is not None:
+                recipe.proof(lambda query: work.compute.fetch(query, {**work.relations, STAGED: staged}))
             inspection.assess(_after(work.before, staged, replaced))
             inspection.commit(staged, numbers)
             return delta.commit(staged, read=work.before, replaced=replaced, transactions=numbers, evidence=evidence)
@@ -162,6 +167,11 @@ def _staged(work: _Work, aside: Aside) -> tuple[StagedFiles, tuple[DataFile, ...
     recipe, standing = work.recipe, work.standing
     shape, target = recipe.shape, work.lakehouse.table(recipe.key)
     query, relations = recipe.query, work.relations
+    if recipe.stream is not None:
+        parts = recipe.stream(lambda query: work.compute.fetch(query, relations))
+        first = next(parts)
+        batches = (batch for part in chain([first], parts) for batch in part.to_batches())
+        return stage(batches, first.schema, target), standing.files if standing else ()
     if query is None:
         frame = _transformed(work)
         if not (shape.key or shape.partition or recipe.expects.quarantine):
