@@ -15,6 +15,7 @@ from ml_platform.records.table import Commit, StagedFiles, TableSnapshot, TableV
 if TYPE_CHECKING:
     from ml_platform.engine.fitting import Fitted
     from ml_platform.engine.ingest import Ingested
+    from ml_platform.engine.kept_card import Card
     from ml_platform.engine.promotion import Promoted
     from ml_platform.engine.quarantine import Told
     from ml_platform.engine.rejected import Shown
@@ -170,6 +171,15 @@ def result(
             **(extra or {}),
         },
     )
+
+
+def of_card(card: Card) -> dict[str, Any]:
+    """What a training set's materialization says besides: its splits, what of its features is missing, its card."""
+    return {
+        "splits": _table((), card.said["splits"]),
+        "repeated_events": card.said["repeated"],
+        "data_card": dg.MetadataValue.md(card.text),
+    }
 
 
 def of_model(fitted: Fitted) -> dict[str, Any]:

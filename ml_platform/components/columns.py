@@ -62,12 +62,15 @@ def columns_of(context: dg.ComponentLoadContext, key: str) -> Columns:
     return found[key]
 
 
-def in_query(context: dg.ComponentLoadContext, key: str) -> Derivation | None:
-    """How the columns of the query of an asset key follow; None where it is made by no query."""
+def in_query(context: dg.ComponentLoadContext, key: str, compiled: Callable[[str], str] = str) -> Derivation | None:
+    """How the columns of the query of an asset key follow; None where it is made by no query.
+
+    compiled: what the query in the file is made into.
+    """
     path = context.defs_module_path / key / f"{key.rpartition('/')[2]}.sql"
     if not path.exists():
         return None
-    text, at = read(path), str(path.relative_to(context.defs_module_path.parent))
+    text, at = compiled(read(path)), str(path.relative_to(context.defs_module_path.parent))
     files = sql_files(context)
     return Derivation(files.tables_read(text, at), lambda known: files.columns(text, known, at))
 

@@ -1,16 +1,17 @@
 """A feature view: rows of features, one per entity and event time, published to the online store."""
 
 # Dagster reads the annotations of an asset's function as they stand, so this module does not postpone them.
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from ml_platform import metadata
+from ml_platform.components.aggregate import DeclaredAggregate
 from ml_platform.components.asset import asset, place, selected
-from ml_platform.components.columns import Derivation
+from ml_platform.components.columns import Derivation, in_query
 from ml_platform.components.declaration import Declaration
 from ml_platform.components.domain import domain_of, partition_keys
 from ml_platform.components.expectation import DESCRIPTION, Written
@@ -19,9 +20,11 @@ from ml_platform.components.made_columns import derivation
 from ml_platform.components.making import PartitionWindow, dependencies, recipe_beside
 from ml_platform.components.quarantine import quarantine
 from ml_platform.components.rules import expecting, parents
+from ml_platform.engine.aggregates import Aggregate, compiled, months_around
 from ml_platform.engine.plan import Shape
 from ml_platform.errors import DeclarationError
 from ml_platform.records import feature
+from ml_platform.records.model import FeatureType
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.feature_store import FeatureStore
 from ml_platform.roles.lakehouse import Lakehouse
@@ -32,8 +35,11 @@ class FeatureView(Declaration):
 
     description: str = Field(description="What the features say, for people.")
     entity: list[str] = Field(min_length=1, description="The key columns, in order.")
-    features: dict[str, Literal["number", "category"]] = Field(
-        min_length=1, description="Every feature column with its type."
+    features: dict[str, FeatureType] = Field(
+        default={}, description="Every feature column of its rows with its type; or aggregates are declared."
+    )
+    aggregates: dict[str, DeclaredAggregate] = Field(
+        default={}, description="Every feature with what it tells of a window over the rows that the query gives."
     )
     ttl_hours: float = Field(gt=0, description="How long after its event time a row may be used.")
     online_history_hours: float = Field(
@@ -50,21 +56,52 @@ class FeatureView(Declaration):
 
     def view(self, name: str) -> feature.FeatureView:
         """The view as it travels. name: the folder's, its version included."""
-        return feature.FeatureView(name, tuple(self.entity), tuple(self.features), self.ttl_hours)
+        return feature.FeatureView(name, tuple(self.entity), tuple(self.feature_types), self.ttl_hours)
+
+    @property
+    def feature_types(self) -> dict[str, FeatureType]:
+        """Feature → type, in order."""
+        return self.features or {name: each.type for name, each in self.aggregates.items()}
 
     def derivation(self, context: dg.ComponentLoadContext, key: str) -> Derivation:
         """How its columns follow from those that it reads."""
+        if self.aggregates and (found := in_query(context, key, self._compiled(context))):
+            return found
         return derivation(context, key, self.inputs, {})
+
+    def _compiled(self, context: dg.ComponentLoadContext) -> Callable[[str], str]:
+        """What the query beside it is made into."""
+        if not self.aggregates:
+            return str
+        column = domain_of(context.path).partitions.column if self.partitioned else None
+        return lambda query: compiled(query, self.entity, column, self._windowed)
+
+    @property
+    def _windowed(self) -> dict[str, Aggregate]:
+        return {name: each.record for name, each in self.aggregates.items()}
+
+    @property
+    def _window(self) -> PartitionWindow:
+        """The partitions that it is made from: as many at least as its windows reach over."""
+        around = months_around(self._windowed) if self.aggregates and self.partitioned else 0
+        given = self.reads_partitions
+        return PartitionWindow(before=max(given.before, around), after=max(given.after, around))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The asset that makes the view's table and publishes it, and its quarantine where a rule sends rows there."""
         view = self.view(context.path.name)
         _require_version(context)
+        self._require_features(context)
         domain = domain_of(context.path)
         column = domain.partitions.column if self.partitioned else None
         shape = Shape((*view.entity, view.event_time, view.known_at), column, columns=view.features)
         recipe = recipe_beside(
-            context, shape, self.reads_partitions, self.inputs, self.model_dump(exclude={"description"})
+            context,
+            shape,
+            self._window,
+            self.inputs,
+            self.model_dump(exclude={"description"}),
+            compiled=self._compiled(context),
         )
         recipe = expecting(context, recipe, self.expect)
         every = partition_keys(context.path)
@@ -74,7 +111,7 @@ class FeatureView(Declaration):
             context,
             description=self.description,
             deps=[
-                *dependencies(context, recipe.inputs, self.reads_partitions, partitioned=self.partitioned),
+                *dependencies(context, recipe.inputs, self._window, partitioned=self.partitioned),
                 *parents(context, recipe, partitioned=self.partitioned),
             ],
             code=recipe.code,
@@ -106,6 +143,27 @@ class FeatureView(Declaration):
 
         beside = [quarantine(context, column)] if recipe.expects.quarantine else []
         return dg.Definitions(assets=[feature_view, *beside])
+
+    def _require_features(self, context: dg.ComponentLoadContext) -> None:
+        if bool(self.features) == bool(self.aggregates):
+            raise DeclarationError(
+                f"{place(context)}: {'both features and' if self.features else 'neither features nor'} aggregates are "
+                "declared, but a row is either what the query gives or what windows over that hold",
+                allowed="One of the two",
+                remedy="Give each kind a view of its own",
+            )
+        if self.aggregates and not (context.path / f"{context.path.name}.sql").exists():
+            raise DeclarationError(
+                f"{place(context)}: aggregates are declared, but they are of the rows of a query",
+                remedy=f"Write {context.path.name}.sql, which may read the table that a function makes",
+            )
+        for name, each in self.aggregates.items():
+            if each.over_hours > self.ttl_hours:
+                raise DeclarationError(
+                    f"{place(context)}: {name} is over {each.over_hours} hours, but a row of the view is forgotten "
+                    f"after ttl_hours, {self.ttl_hours:g}, while its window still holds something",
+                    remedy="Make ttl_hours as long as the longest window",
+                )
 
 
 def _require_version(context: dg.ComponentLoadContext) -> None:

@@ -38,12 +38,14 @@ def recipe_beside(
     inputs: Sequence[str],
     declared: object,
     columns: Made | None = None,
+    compiled: Callable[[str], str] = str,
 ) -> Recipe:
     """The recipe in `<folder>.sql`, one query, or `<folder>.py`, one function named as the folder.
 
     inputs: what a function reads; a query says by itself what it reads.
     declared: everything else that can change the rows; part of the code's digest.
     columns: those that a function declares; a query says by itself which it makes.
+    compiled: what the query in the file is made into.
     Raises DeclarationError, naming the file, where there is not exactly one of the two, and where it reads a table or a
     column, or the declaration names a column, that is not there.
     """
@@ -66,8 +68,8 @@ def recipe_beside(
         key=own,
         inputs=reads,
         shape=shape,
-        code=digest(text, declared),
-        query=text if sql.exists() else None,
+        code=digest(compiled(text) if sql.exists() else text, declared),
+        query=compiled(text) if sql.exists() else None,
         transform=None if sql.exists() else typed(function_in(python, context.path.name), columns or {}, own),
         reads=(window.before, window.after),
         lineage=found.origins,

@@ -68,7 +68,7 @@ class Model(Declaration):
         features = training.feature_types(context, self.training_set)
         fits = program.digest("jobs.fit", kept=home() / "definitions")
         code = digest(self.model_dump(exclude={"description", "gate"}), features, fits)
-        recipe = training.recipe(self.training_set, training.views(context, self.training_set))
+        views = training.views(context, self.training_set)
 
         @asset(
             context,
@@ -98,7 +98,7 @@ class Model(Declaration):
                 seed=self.seed,
                 needs=self.needs.record,
                 code=code,
-                recipe=recipe,
+                question=training.question(views),
             )
             fitted = fit(fitting, lakehouse, job_runner, model_registry, context.log.info)
             return dg.MaterializeResult(

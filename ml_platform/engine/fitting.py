@@ -16,11 +16,11 @@ from ml_platform.engine.package import METRICS, PLOTS, read_json
 from ml_platform.engine.running import run
 from ml_platform.engine.sending import sent
 from ml_platform.engine.tables import read_from
-from ml_platform.engine.training_rows import written
+from ml_platform.engine.training import Question
+from ml_platform.engine.written_question import written
 from ml_platform.records.job import JobSpec, Needs
 from ml_platform.records.model import FeatureType, ModelVersion
 from ml_platform.records.table import TableSnapshot, TableVersion
-from ml_platform.records.training_set import TrainingRecipe
 from ml_platform.roles.job_runner import JobRunner
 from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.roles.model_registry import ModelRegistry
@@ -35,7 +35,7 @@ class Fitting:
     """What is fitted on what.
 
     model, training_set: asset keys. features: name → type, in order.
-    code: digest of the declaration and of the programs that fit. recipe: how the training set's rows are made.
+    code: digest of the declaration and of the programs that fit. question: what the training set's rows are.
     """
 
     model: str
@@ -49,7 +49,7 @@ class Fitting:
     seed: int
     needs: Needs
     code: str
-    recipe: TrainingRecipe
+    question: Question
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _spec(fitting: Fitting, table: Mapping[str, Any], pin: TableVersion, fingerp
                 "model": fitting.model,
                 "training_set": pin.key,
                 "training_set_fingerprint": pin.fingerprint,
-                "recipe": written(fitting.recipe),
+                "question": written(fitting.question),
             },
         },
         needs=fitting.needs,
@@ -140,7 +140,7 @@ def _spec(fitting: Fitting, table: Mapping[str, Any], pin: TableVersion, fingerp
 
 def _inputs(fitting: Fitting, training_set: TableSnapshot) -> dict[str, int]:
     """Asset key → version of everything that the training set was made from."""
-    names = {read_from(key): key for key in (fitting.recipe.events, *fitting.recipe.views)}
+    names = {read_from(key): key for key in (fitting.question.events, *fitting.question.views)}
     found = delta.transactions(training_set.location, names, training_set.version)
     return {names[name]: version for name, version in found.items() if version is not None}
 

@@ -22,7 +22,8 @@ def join(events: pl.DataFrame, views: Sequence[tuple[FeatureView, pl.DataFrame]]
     events: any grain; `event_time` is the moment of each, UTC. Equal events each keep a row.
     views: in the order in which they are joined; a view may be keyed by features of an earlier one.
     Raises AuditError for a key that neither the events nor an earlier view have, for a feature that would replace a
-    column, for an event without a moment, and for a view's row that does not say when it is about or was known.
+    column, for an event without a moment or with one in local time, and for a view's row that does not say when it is
+    about or was known.
     """
     _require_moments(events, "the events", event_time)
     joined = events
@@ -59,6 +60,14 @@ def _as_of(events: pl.DataFrame, view: FeatureView, rows: pl.DataFrame, event_ti
 
 
 def _require_moments(rows: pl.DataFrame, of: str, column: str) -> None:
+    kind = rows.schema.get(column)
+    if not isinstance(kind, pl.Datetime) or kind.time_zone != "UTC":
+        raise AuditError(
+            f"{column} of {of} is a {kind}, but what is known is known as of a moment",
+            allowed="A moment is a timestamp in UTC",
+            remedy="Say its zone, for instance dt.replace_time_zone('America/New_York'), and take it to UTC with "
+            "dt.convert_time_zone('UTC')",
+        )
     nulls = rows[column].null_count()
     if nulls:
         raise AuditError(

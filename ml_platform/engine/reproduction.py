@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,16 +17,14 @@ from typing import Any
 from ml_platform.engine import delta
 from ml_platform.engine.fitting import INPUTS
 from ml_platform.engine.package import ORDER, digest, read_json
-from ml_platform.engine.plan import Shape
-from ml_platform.engine.recipe import Recipe
 from ml_platform.engine.refit import difference, libraries_moved, refitted
+from ml_platform.engine.sql import relation
 from ml_platform.engine.staging import stage
-from ml_platform.engine.tables import transformed
-from ml_platform.engine.training_rows import assembled, read
+from ml_platform.engine.training import Question, parts
+from ml_platform.engine.written_question import read
 from ml_platform.errors import NotFoundError, PlatformError
 from ml_platform.records.model import ModelVersion
 from ml_platform.records.table import Location, TableSnapshot
-from ml_platform.records.training_set import TrainingRecipe
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.roles.model_registry import ModelRegistry
@@ -81,7 +80,7 @@ def reproduce(
         scratch = Path(folder)
         package = registry.fetch(version.name, version.number, scratch / "package")
         order = _order(package, version)
-        rows, moved = _rows(read(order["context"]["recipe"]), version, lakehouse, compute, scratch / "rows")
+        rows, moved = _rows(read(order["context"]["question"]), version, lakehouse, compute, scratch / "rows")
         same_rows = not moved
         say(f"{order['context']['training_set']}: {rows.rows:,} rows made again")
         again, told = refitted(order, rows, version, lakehouse, scratch, say)
@@ -99,7 +98,7 @@ def _order(package: Path, version: ModelVersion) -> Mapping[str, Any]:
     """What the fit was told. Raises NotFoundError for a version that does not say."""
     known = (package / ORDER).is_file() and "training_set" in version.tags and INPUTS in version.tags
     order: Mapping[str, Any] = read_json(package / ORDER) if known else {}
-    if "recipe" not in order.get("context", {}):
+    if "question" not in order.get("context", {}):
         raise NotFoundError(
             f"{version.name} version {version.number} does not say what it was made from, but it is to be made again",
             remedy="Fit it anew: versions that are fitted now do",
@@ -108,7 +107,7 @@ def _order(package: Path, version: ModelVersion) -> Mapping[str, Any]:
 
 
 def _rows(
-    recipe: TrainingRecipe, version: ModelVersion, lakehouse: Lakehouse, compute: Compute, into: Path
+    question: Question, version: ModelVersion, lakehouse: Lakehouse, compute: Compute, into: Path
 ) -> tuple[TableSnapshot, list[str]]:
     """The training set made again in the folder, and what about its rows is not as it was.
 
@@ -117,7 +116,7 @@ def _rows(
     pin = json.loads(version.tags["training_set"])
     then = _opened(lakehouse.table(pin["key"]), pin["version"])
     try:
-        made = _joined(recipe, _inputs(version, lakehouse), compute, into)
+        made = _joined(question, _inputs(version, lakehouse), compute, Location(pin["key"], str(into)))
     except PlatformError as error:
         if then is None:
             raise
@@ -145,26 +144,18 @@ def _opened(location: Location, version: int) -> TableSnapshot | None:
         return None
 
 
-def _joined(recipe: TrainingRecipe, inputs: Mapping[str, TableSnapshot], compute: Compute, into: Path) -> TableSnapshot:
-    """The training set as a table of its own in the folder."""
-    keys = (recipe.events, *recipe.views)
-    lacking = [key for key in keys if key not in inputs]
+def _joined(
+    question: Question, inputs: Mapping[str, TableSnapshot], compute: Compute, location: Location
+) -> TableSnapshot:
+    """The training set as a table of its own at the location."""
+    lacking = [key for key in (question.events, *question.views) if key not in inputs]
     if lacking:
         raise NotFoundError(f"the version of {lacking[0]} that was learned from was not recorded")
-    made = transformed(
-        Recipe(
-            key=recipe.key,
-            inputs=keys,
-            shape=Shape(),
-            code="",
-            transform=lambda frames: assembled(recipe, frames),
-            where={recipe.events: recipe.where} if recipe.where else {},
-        ),
-        inputs,
-        compute,
-    )
-    location = Location(recipe.key, str(into))
-    staged = stage(made.to_batches(), made.schema, location)
+    relations = {relation(key): snapshot for key, snapshot in inputs.items()}
+    made = parts(question, lambda query: compute.fetch(query, relations))
+    first = next(made)
+    batches = (batch for part in chain([first], made) for batch in part.to_batches())
+    staged = stage(batches, first.schema, location)
     delta.commit(staged, read=None, replaced=(), transactions={}, evidence={})
     return delta.existing(location)
 

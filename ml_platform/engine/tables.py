@@ -11,6 +11,7 @@ import hashlib
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ml_platform.engine import beside, delta
@@ -38,6 +39,8 @@ from ml_platform.roles.lakehouse import Lakehouse
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+STAGED = "staged.rows"
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,8 @@ def _stage_audit_commit(work: _Work, numbers: Mapping[str, int], evidence: Mappi
         staged, replaced = _staged(work, aside)
         with undone_on_failure(staged, stood):
             audit(staged, _unaudited(recipe.shape), work.compute)
+            if recipe.proof is not None:
+                recipe.proof(lambda query: work.compute.fetch(query, {**work.relations, STAGED: staged}))
             inspection.assess(_after(work.before, staged, replaced))
             work.beside.update(inspection.commit(staged, numbers))
             kept = {**numbers, **beside.numbers(work.beside)}
@@ -171,8 +176,13 @@ def _staged(work: _Work, aside: Aside) -> tuple[StagedFiles, tuple[DataFile, ...
     recipe, standing = work.recipe, work.standing
     shape, target = recipe.shape, work.lakehouse.table(recipe.key)
     query, relations = recipe.query, work.relations
+    if recipe.stream is not None:
+        parts = recipe.stream(lambda query: work.compute.fetch(query, relations))
+        first = next(parts)
+        batches = (batch for part in chain([first], parts) for batch in part.to_batches())
+        return stage(batches, first.schema, target), standing.files if standing else ()
     if query is None:
-        frame = transformed(recipe, work.reading.inputs, work.compute)
+        frame = _transformed(recipe, work.reading.inputs, work.compute)
         if not (shape.key or shape.partition or recipe.expects.quarantine):
             return stage(frame.to_batches(), frame.schema, target), standing.files if standing else ()
         query, relations = f"SELECT * FROM {INCOMING}", {INCOMING: aside.frame(frame)}
@@ -224,7 +234,7 @@ def read_from(key: str) -> str:
     return f"read:{key}"
 
 
-def transformed(recipe: Recipe, inputs: Mapping[str, StagedFiles], compute: Compute) -> pa.Table:
+def _transformed(recipe: Recipe, inputs: Mapping[str, StagedFiles], compute: Compute) -> pa.Table:
     """The Python function's frame; a keyless table's rows stand in the order in which the function gave them.
 
     inputs: asset key → what is read of it.

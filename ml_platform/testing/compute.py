@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from ml_platform.engine import delta
+from ml_platform.engine.aggregates import compiled
 from ml_platform.engine.files import filesystem
 from ml_platform.engine.integrity import audit
 from ml_platform.engine.maintenance import maintain
@@ -19,6 +20,7 @@ from ml_platform.records.table import Location, StagedFiles, TableSnapshot, View
 from ml_platform.records.upkeep import Upkeep
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
+from ml_platform.testing.windowed import ENTITY, alike, every_function, scan, single_rows
 
 DELAYS = pa.table(
     {
@@ -90,6 +92,18 @@ class ComputeContract:
         february = delta.restrict(delays, "month", ["2013-02"])
         query = "SELECT sum(flight) AS flights FROM bronze.delays"
         assert compute.fetch(query, {"bronze.delays": february}).to_pylist() == [{"flights": 3}]
+
+    def test_windowed_aggregates_are_what_a_scan_of_the_rows_gives(
+        self, compute: Compute, lakehouse: Lakehouse
+    ) -> None:
+        rows, aggregates = single_rows(60), every_function(6)
+        inputs = {"silver.flights": committed(rows, lakehouse.table("silver/flights"))}
+        found = compute.fetch(compiled("SELECT * FROM silver.flights", ENTITY, "month", aggregates), inputs).to_pylist()
+        for row in found:
+            entity = (row["origin"], row["carrier"])
+            expected = {name: scan(rows.to_pylist(), entity, row["event_time"], it) for name, it in aggregates.items()}
+            assert alike(row, expected), row
+        assert len(found) > 80
 
     def test_staged_rows_are_not_committed(self, compute: Compute, delays: TableSnapshot, target: Location) -> None:
         staged = compute.stage("SELECT * FROM bronze.delays", {"bronze.delays": delays}, target, ("month",))

@@ -12,6 +12,8 @@ import polars as pl
 import pytest
 import yaml
 
+from ml_platform.engine.aggregates import Aggregate, compiled
+
 ASSETS = Path(__file__).parents[2] / "assets"
 Row = dict[str, Any]
 
@@ -89,7 +91,13 @@ def _as_kept(key: str) -> str:
 
 
 def _query(key: str) -> str:
-    return (ASSETS / key / f"{key.rsplit('/', 1)[-1]}.sql").read_text()
+    """What the platform makes of the asset's file."""
+    text = (ASSETS / key / f"{key.rsplit('/', 1)[-1]}.sql").read_text()
+    declared = yaml.safe_load((ASSETS / key / "defs.yaml").read_text())["attributes"]
+    if "aggregates" not in declared:
+        return text
+    aggregates = {name: Aggregate(**each) for name, each in declared["aggregates"].items()}
+    return compiled(text, declared["entity"], "month", aggregates)
 
 
 def _flight_plans() -> Callable[[pl.DataFrame], pl.DataFrame]:

@@ -1,15 +1,10 @@
--- One row a flight; those known in the same minute give the same row, with the month of the first of them.
 SELECT
     origin,
     dest,
     arrival_known_at AS event_time,
     arrival_known_at AS known_at,
-    avg(arrival_delay_minutes) OVER recent AS route_arrivals_mean_delay_minutes,
-    avg(CAST(arrival_delay_minutes > 15 AS INTEGER)) OVER recent AS route_arrivals_share_late,
-    count(*) OVER recent AS route_arrivals_count,
-    min(month) OVER (PARTITION BY origin, dest, arrival_known_at) AS month
+    arrival_delay_minutes,
+    CAST(arrival_delay_minutes > 15 AS INTEGER) AS late,
+    month
 FROM silver.flights
 WHERE arrival_delay_minutes IS NOT NULL
-WINDOW recent AS (
-    PARTITION BY origin, dest ORDER BY arrival_known_at RANGE BETWEEN INTERVAL 7 DAYS PRECEDING AND CURRENT ROW
-)

@@ -12,6 +12,7 @@ import pytest
 Row = dict[str, Any]
 _START = datetime(2013, 1, 31, 10, tzinfo=UTC)
 _MONTH_EDGE = datetime(2013, 2, 1, 5, tzinfo=UTC)
+_NOW = timedelta()
 _NOON = _START + timedelta(hours=12)
 
 
@@ -52,19 +53,34 @@ def assert_windows(lake: Any, some_flights: list[Row]) -> Callable[..., None]:
     """Checks every row of a windowed view against plain Python over the flights that were known by then.
 
     step: `departure` or `arrival`, whose delays are told of. expected: feature → what the window's delays give.
+    leaving: whether there is a row for the moment at which a flight goes out, too.
     """
 
-    def check(view: str, entity: tuple[str, ...], step: str, hours: float, expected: Mapping[str, Callable]) -> None:
+    def check(
+        view: str,
+        entity: tuple[str, ...],
+        step: str,
+        hours: float,
+        expected: Mapping[str, Callable],
+        leaving: bool = False,
+    ) -> None:
         known_at, delay = f"{step}_known_at", f"{step}_delay_minutes"
         told = [flight for flight in some_flights if flight.get(delay) is not None]
         rows = lake.put("silver.flights", *some_flights).run(view)
-        assert len(rows) == len({(*(flight[name] for name in entity), flight[known_at]) for flight in told})
+        gone = timedelta(hours=hours, microseconds=1)
+        moments = {
+            (*(flight[name] for name in entity), flight[known_at] + later)
+            for flight in told
+            for later in (_NOW, gone)[: 1 + leaving]
+        }
+        assert {(*(row[name] for name in entity), row["event_time"]) for row in rows} == moments
+        assert len(rows) == len(moments)
         for row in rows:
             since = row["known_at"] - timedelta(hours=hours)
             peers = [flight for flight in told if all(flight[name] == row[name] for name in entity)]
             delays = [flight[delay] for flight in peers if since <= flight[known_at] <= row["known_at"]]
             assert {name: row[name] for name in expected} == pytest.approx(
-                {name: of(delays) for name, of in expected.items()}
+                {name: of(delays) if delays or of is len else None for name, of in expected.items()}
             )
 
     return check
@@ -77,8 +93,9 @@ def assert_no_lookahead(lake: Any, some_flights: list[Row]) -> Callable[[str], N
     def check(view: str) -> None:
         then = lake.put("silver.flights", *(_as_known(flight, _NOON) for flight in some_flights)).run(view)
         afterwards = type(lake)().put("silver.flights", *some_flights).run(view)
-        assert then == [row for row in afterwards if row["known_at"] <= _NOON]
-        assert 0 < len(then) < len(afterwards)
+        told = [row for row in then if row["known_at"] <= _NOON]
+        assert told == [row for row in afterwards if row["known_at"] <= _NOON]
+        assert 0 < len(told) < len(afterwards)
 
     return check
 

@@ -74,3 +74,66 @@ def test_wrong_field_is_refused_by_file_and_line(shop: Project, old: str, new: s
     shop.change("features/order_v1/defs.yaml", old, new)
     with pytest.raises(DeclarationError, match=rf"features/order_v1/defs.yaml:\d+: {message}"):
         _ = shop.definitions
+
+
+_WINDOWED = """\
+type: ml_platform.components.FeatureView
+
+attributes:
+  description: What the store sold in ten days.
+  entity: [store]
+  aggregates:
+    sold_amount: {function: sum, of: amount, over_hours: 240}
+    sold_orders: {function: count, over_hours: 240}
+  ttl_hours: 240
+"""
+_SINGLE = "SELECT store, event_time, known_at, amount, month FROM silver.orders\n"
+
+
+def test_declared_aggregates_are_right_offline_and_online_at_any_moment(tables: Project) -> None:
+    # given three orders a day, from 6:00 on, each of another store and known an hour later; month after month
+    tables.write("features/store_sold_v1/defs.yaml", _WINDOWED)
+    tables.write("features/store_sold_v1/store_sold_v1.sql", _SINGLE)
+    node = tables.node("features/store_sold_v1").partition_mappings[tables.node("silver/orders").key]
+    assert (node.start_offset, node.end_offset) == (-1, 1)
+    # when the view is made
+    ran = tables.run('key:"features/store_sold_v1"', EVERYTHING)
+    assert ran.success, ran.failures
+    # then north has ten orders of ten days in its window, but for the hour in which the newest is not known
+    view = FeatureView("store_sold_v1", ("store",), ("sold_amount", "sold_orders"), 240)
+    moments = [datetime(2024, 4, 20, hour, minute, tzinfo=UTC) for hour, minute in ((6, 0), (6, 1), (7, 0), (23, 0))]
+    found = tables.service("feature_store").look_up(LookUp(view, [("north",)] * 4, moments))
+    assert [row.values["sold_orders"] for row in found] == [10, 9, 10, 10]
+    orders = {row["event_time"]: row["amount"] for row in tables.rows("silver/orders") if row["store"] == "north"}
+    for row, moment, held in zip(found, moments, ((10, 20), (11, 20), (11, 21), (11, 21)), strict=True):
+        days = [datetime(2024, 4, day, 6, tzinfo=UTC) for day in range(*held)]
+        assert row.values["sold_amount"] == sum(orders[day] for day in days), moment
+    # and offline stands what is online, each moment once, however the partitions divide it
+    rows = tables.rows("features/store_sold_v1")
+    assert len({(row["store"], row["event_time"]) for row in rows}) == len(rows)
+    assert {(row["store"], row["event_time"]): row["sold_amount"] for row in rows if row["store"] == "north"}[
+        "north", found[0].event_time
+    ] == found[0].values["sold_amount"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("ttl_hours: 240", "ttl_hours: 239", "sold_amount is over 240 hours, but .* forgotten after ttl_hours, 239"),
+        ("  ttl_hours", "  features: {amount: number}\n  ttl_hours", "both features and aggregates are declared"),
+        ("of: amount", "of: amuont", "amuont"),
+        ("function: sum", "function: median", "function is 'median'"),
+    ],
+)
+def test_aggregates_that_cannot_be_are_refused(shop: Project, old: str, new: str, message: str) -> None:
+    shop.write("features/store_sold_v1/defs.yaml", _WINDOWED.replace(old, new))
+    shop.write("features/store_sold_v1/store_sold_v1.sql", _SINGLE)
+    with pytest.raises(DeclarationError, match=message):
+        _ = shop.definitions
+
+
+def test_aggregates_of_a_function_are_refused(shop: Project) -> None:
+    shop.write("features/store_sold_v1/defs.yaml", _WINDOWED + "  inputs: [silver/orders]\n")
+    shop.write("features/store_sold_v1/store_sold_v1.py", "def store_sold_v1(orders):\n    return orders\n")
+    with pytest.raises(DeclarationError, match="aggregates are declared, but they are of the rows of a query"):
+        _ = shop.definitions

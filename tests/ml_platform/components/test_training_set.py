@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
+import polars as pl
 import pytest
 
+from ml_platform.engine import delta, training
+from ml_platform.engine.point_in_time import join
 from ml_platform.errors import DeclarationError
 from ml_platform.testing.project import Project
 from ml_platform.testing.shop import Made
@@ -83,3 +88,69 @@ def test_views_that_give_one_column_twice_fail_the_run(tables: Project) -> None:
     tables.change("training_sets/returns/defs.yaml", "[order_id]", "[order_id, store]")
     ran = tables.run("group:training_sets")
     assert "order_v1 gives store, but the events or an earlier view have that column" in str(ran.failures)
+
+
+def test_training_set_shows_its_data_card_and_that_nothing_leaked(made: Made) -> None:
+    said = made.first.said["training_sets/returns"]
+    assert said["data_card"].startswith("# training_sets/returns\n")
+    assert said["repeated_events"] == 0
+    (check,) = made.first.checks["training_sets/returns"]
+    assert (check.check_name, check.passed) == ("leakage", True)
+    assert check.metadata["events_asked_again"].value == 240
+
+
+def test_a_planted_leak_fails_the_check_and_commits_nothing(tables: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a join that takes every row as known when its event was
+    def leaky(events: pl.DataFrame, views: Any, event_time: str) -> pl.DataFrame:
+        return join(events, [(view, rows.with_columns(known_at=view.event_time)) for view, rows in views], event_time)
+
+    monkeypatch.setattr(training, "join", leaky)
+    # when a set is made by it
+    tables.change("training_sets/returns/defs.yaml", "with what was known", "with all that is known")
+    tables.change("training_sets/returns/defs.yaml", "label:", "where: amount >= 0\n  label:")
+    before = tables.rows("training_sets/returns") if _stands(tables) else None
+    ran = tables.run("group:training_sets")
+    # then the feature is named, and the set stands as it stood
+    (check,) = ran.checks["training_sets/returns"]
+    assert (check.check_name, check.passed) == ("leakage", False)
+    assert "recent_amount" in str(check.description)
+    assert "of 240 sampled events: recent_amount in 2" in ran.failures["training_sets/returns"]
+    assert (tables.rows("training_sets/returns") if _stands(tables) else None) == before
+
+
+def _stands(project: Project) -> bool:
+    return delta.snapshot(project.lakehouse.table("training_sets/returns")) is not None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            'test: ["2024-04", "2024-04"]',
+            'test: ["2024-05", "2024-06"]',
+            "the split test has no event of silver/orders",
+        ),
+        ("label:", "event_time: known_at\n  label:", ""),
+    ],
+    ids=["empty split", "as of when it was known"],
+)
+def test_events_that_do_not_fit_fail_the_run(tables: Project, old: str, new: str, message: str) -> None:
+    tables.change("training_sets/returns/defs.yaml", old, new)
+    ran = tables.run("group:training_sets")
+    assert message in ran.failures.get("training_sets/returns", "")
+    assert bool(message) != ran.success
+
+
+def test_a_set_is_split_by_entity(tables: Project) -> None:
+    months = {"train": ("01", "02"), "validate": ("03", "03"), "test": ("04", "04")}
+    named = [f'{name}: ["2024-{first}", "2024-{last}"]' for name, (first, last) in months.items()]
+    ranges = "\n    ".join(["  by: month", *named])
+    shares = "  by_hash_of: [order_id]\n    shares: {train: 0.5, validate: 0.25, test: 0.25}"
+    tables.change("training_sets/returns/defs.yaml", ranges, shares)
+    ran = tables.run("group:training_sets")
+    assert ran.success, ran.failures
+    splits = {
+        record.data["split"]: record.data["rows"] for record in ran.said["training_sets/returns"]["splits"].records
+    }
+    assert sum(splits.values()) == 240
+    assert 100 < splits["train"] < 140

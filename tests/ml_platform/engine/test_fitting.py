@@ -7,9 +7,10 @@ import pytest
 from deltalake import write_deltalake
 
 from ml_platform.engine.fitting import CHALLENGER, Fitted, Fitting, fit, registered_name
+from ml_platform.engine.split import HashSplit
+from ml_platform.engine.training import Question
 from ml_platform.errors import NotFoundError, ServiceError
 from ml_platform.records.job import Needs
-from ml_platform.records.training_set import TrainingRecipe
 from ml_platform.roles.model_registry import ModelRegistry
 from ml_platform.testing import training_set
 from ml_platform.testing.inline_job_runner import InlineJobRunner
@@ -28,16 +29,13 @@ FITTING = Fitting(
     seed=1,
     needs=Needs(),
     code="c",
-    recipe=TrainingRecipe(
-        key="training_sets/late",
+    question=Question(
         events="gold/late",
+        columns=("flight", "at"),
         entity=("flight",),
         event_time="at",
         label=training_set.LABEL,
-        columns=("flight", "at"),
-        where=None,
-        views={},
-        split={},
+        split=HashSplit(("flight",), {"train": 0.8, "test": 0.2}),
     ),
 )
 

@@ -190,3 +190,10 @@ def test_a_key_of_two_columns_is_both_of_them() -> None:
 def test_what_cannot_be_joined_is_refused(asked: pl.DataFrame, rows: pl.DataFrame, said: str) -> None:
     with pytest.raises(AuditError, match=said):
         winds(asked, rows)
+
+
+@pytest.mark.parametrize("zone", [None, "America/New_York"], ids=["naive", "New York"])
+def test_local_time_is_refused(zone: str | None) -> None:
+    asked = events(("JFK", at(1))).with_columns(pl.col("moment").dt.convert_time_zone("UTC").dt.replace_time_zone(zone))
+    with pytest.raises(AuditError, match=r"moment of the events is a .*, but what is known is known as of a moment"):
+        winds(asked, weather())
