@@ -1,4 +1,4 @@
-"""The command line: `ml-platform run`, `invoke`, `ui`, `stop`, `maintain`, `restore` and `audit`."""
+"""The command line: `ml-platform run`, `invoke`, `ui`, `stop`, `schema`, `maintain`, `restore` and `audit`."""
 
 from __future__ import annotations
 
@@ -112,6 +112,14 @@ def stop() -> None:
         click.echo(f"endpoints/{name} is stopped")
     if ui.stop():
         click.echo("the UI is stopped")
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON schema of a defs.yaml, by which an editor completes and checks it."""
+    from ml_platform.schema import schema
+
+    click.echo(json.dumps(schema(), indent=1, ensure_ascii=False))
 
 
 _MODULE = click.option(
