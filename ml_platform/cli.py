@@ -135,6 +135,14 @@ def stop() -> None:
         click.echo("the UI is stopped")
 
 
+@main.command()
+def schema() -> None:
+    """Print the JSON schema of a defs.yaml, by which an editor completes and checks it."""
+    from ml_platform.schema import schema
+
+    click.echo(json.dumps(schema(), indent=1, ensure_ascii=False))
+
+
 _MODULE = click.option(
     "-m", "--module", default="ml_platform.definitions", show_default=True, help="Where `defs` are, as for dagster."
 )

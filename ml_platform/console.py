@@ -17,7 +17,7 @@ from ml_platform.errors import DeclarationError, PlatformError, nearest
 from ml_platform.metadata import ASK, OUTCOME
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-_METRICS = ("test_roc_auc", "test_log_loss", "test_brier", "test_expected_calibration_error")
+_METRICS = ("test_roc_auc", "test_log_loss", "test_brier", "test_expected_calibration_error", "test_rmse", "test_r2")
 
 
 def run_graph(definitions: dg.Definitions, select: str, partitions: str | None) -> bool:
@@ -137,8 +137,9 @@ class Progress:
         """Prints what stands now, and what to do next."""
         click.echo(f"\n{self._made} of {self._total} assets in {time.monotonic() - self._started:.0f} s")
         for said in self._said.values():
-            if _METRICS[0] in said:
-                shown = ", ".join(f"{name.removeprefix('test_')} {said[name]:.4f}" for name in _METRICS)
+            if "model_version" in said:
+                told = [name for name in _METRICS if name in said]
+                shown = ", ".join(f"{name.removeprefix('test_')} {said[name]:.4f}" for name in told)
                 click.echo(f"model on the test split: {shown}")
                 full = {name.removeprefix("test_"): value for name, value in said.items() if name.startswith("test_")}
                 click.echo(f"in every digit: {json.dumps(full, sort_keys=True)}")

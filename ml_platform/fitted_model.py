@@ -32,6 +32,7 @@ class FittedModel:
     def predict(self, frame: Any) -> Any:
         """The model's answer for each row, as a column of the frame's library, in its order.
 
+        Of more than two classes it is a frame, with the probability of each in a column of its name.
         frame: pandas, Polars or Arrow, with a column for every feature; others are left alone.
         Raises PlatformError naming the feature that is absent or not of its type.
         """
@@ -43,6 +44,8 @@ class FittedModel:
         table = frames.arrow(frame)
         given = {feature.name: feature.type for feature in self._scorer.features if feature.name in table.column_names}
         answers = self._scorer.predict(as_columns(table, given))
+        if answers.ndim > 1:
+            return frames.like(frame, pa.table(dict(zip(self.card.classes, answers.T, strict=True))))
         return frames.like(frame, pa.table({PREDICTION: answers}))[PREDICTION]
 
     @cached_property

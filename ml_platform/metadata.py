@@ -198,6 +198,8 @@ def of_model(fitted: Fitted) -> dict[str, Any]:
         "model_digest": fitted.version.digest,
         "read": versions([fitted.training_set]),
         "metrics": dg.MetadataValue.table(rows),
+        "slices": _table(("column", "value", "rows"), fitted.slices),
+        "model_card": dg.MetadataValue.md(fitted.card),
         **{f"test_{name}": value for name, value in tests.items()},
         **{name: dg.MetadataValue.md(picture(png, name)) for name, png in fitted.plots.items()},
     }

@@ -16,7 +16,7 @@ import ml_platform.components
 from ml_platform.binding import ROLES, class_name
 
 ROOT = Path(__file__).parent.parent
-DATA_LIBRARIES = {"lightgbm", "matplotlib", "numpy", "pandas", "polars", "pyarrow", "scipy", "sklearn"}
+DATA_LIBRARIES = {"lightgbm", "matplotlib", "numpy", "optuna", "pandas", "polars", "pyarrow", "scipy", "sklearn"}
 SERVING_LIBRARIES = {"fastapi", "httpx", "orjson", "starlette", "uvicorn"}
 PLATFORM = {
     "adbc_driver_manager",

@@ -101,6 +101,7 @@ class Endpoint(Declaration):
 
     def _log(self, context: dg.ComponentLoadContext) -> dg.AssetsDefinition:
         key = key_of(context)
+        classes = declared(context, self.champion_of, Model, by=key).task == "multiclass"
         name = key.rpartition("/")[2]
 
         @asset(
@@ -119,7 +120,7 @@ class Endpoint(Declaration):
             from ml_platform.engine import delta
             from ml_platform.engine.logged import collect
 
-            collected = collect(name, lakehouse.table(f"{key}__log"), prediction_log)
+            collected = collect(name, lakehouse.table(f"{key}__log"), prediction_log, classes=classes)
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(delta.fingerprint(collected.snapshot)),
                 metadata=metadata.of_table(collected.snapshot, collected.commit, collected.seconds),

@@ -1,6 +1,7 @@
 """A model: fitted on a training set as a candidate, and promoted to champion by a gate of its own."""
 
 # Dagster reads the annotations of an asset's function as they stand, so this module does not postpone them.
+from dataclasses import asdict
 from typing import Any, Literal
 
 import dagster as dg
@@ -12,9 +13,13 @@ from ml_platform.components.asset import asset, digest, key_of
 from ml_platform.components.declaration import Declaration
 from ml_platform.components.gate import Gate
 from ml_platform.components.making import declared
+from ml_platform.components.model_rules import ModelRules
+from ml_platform.components.preprocessing import Written as Steps
 from ml_platform.components.training_set import TrainingSet
+from ml_platform.components.tuning import Budget, EarlyStopping, Tune
 from ml_platform.engine import program
 from ml_platform.records.job import Needs
+from ml_platform.records.metric import Metric, Task
 from ml_platform.records.model import GateDecision
 from ml_platform.roles.job_runner import JobRunner
 from ml_platform.roles.lakehouse import Lakehouse
@@ -42,13 +47,37 @@ class Model(Declaration):
 
     description: str = Field(description="The question that it answers, for people.")
     training_set: str = Field(description="Asset key of the training set.")
-    task: Literal["binary"] = Field(description="What is predicted: a probability of the label being true.")
-    estimator: Literal["baseline", "linear", "gradient_boosting"] = Field(description="What is fitted.")
+    task: Task = Field(
+        description="What is predicted: that the label is true (binary), its class (multiclass) or value (regression)."
+    )
+    estimator: Literal["baseline", "linear", "gradient_boosting", "automl", "python"] = Field(
+        description="What is fitted; automl finds it, python is the functions fit and predict in <folder>.py."
+    )
     baseline: Literal["baseline", "linear", "gradient_boosting"] = Field(
         default="baseline", description="What is fitted beside it, on the same rows, for comparison."
     )
-    parameters: dict[str, float | int] = Field(
+    parameters: dict[str, float | int | str | bool] = Field(
         default={}, description="Hyper-parameters of the estimator; defaults hold for the others."
+    )
+    preprocessing: Steps = Field(
+        default=[], description="Steps on features, fitted on train, done alike when the model is fitted and served."
+    )
+    class_weights: Literal["balanced"] | dict[str, float] = Field(
+        default={}, description="balanced, or class → weight of its rows; of a binary task positive and negative."
+    )
+    calibration: Literal["none", "sigmoid", "isotonic", "temperature"] = Field(
+        default="none", description="How probabilities are made to happen as often as they say, by the validate split."
+    )
+    early_stopping: EarlyStopping | None = Field(
+        default=None, description="When boosting ends; after 30 rounds without a better loss where it is left out."
+    )
+    tune: Tune | None = Field(default=None, description="A search for parameters, before the fit.")
+    automl: Budget | None = Field(
+        default=None, description="What the estimator automl may spend on its search over estimators and parameters."
+    )
+    metrics: list[Metric] = Field(default=[], description="The metrics that are told; all of the task without it.")
+    slices: list[str] = Field(
+        default=[], description="Columns of the training set by whose values the quality on the test split is told."
     )
     seed: int = Field(default=0, ge=0, description="Makes the fit repeatable.")
     needs: DeclaredNeeds = Field(default=DeclaredNeeds(), description="What the fit asks of its machine.")
@@ -67,7 +96,11 @@ class Model(Declaration):
         training = self.training(context, key)
         features = training.feature_types(context, self.training_set)
         fits = program.digest("jobs.fit", kept=home() / "definitions")
-        code = digest(self.model_dump(exclude={"description", "gate"}), features, fits)
+        kept = [*training.entity, training.event_time, training.label, *features]
+        rules = ModelRules(self, context, features, list(dict.fromkeys(kept)))
+        rules.require()
+        settings = self._settings(rules)
+        code = digest(self.model_dump(exclude={"description", "gate"}), features, settings, fits)
         views = training.views(context, self.training_set)
 
         @asset(
@@ -94,11 +127,12 @@ class Model(Declaration):
                 task=self.task,
                 estimator=self.estimator,
                 baseline=self.baseline,
-                parameters=self.parameters,
+                parameters={**self.parameters, **self._stopping},
                 seed=self.seed,
                 needs=self.needs.record,
                 code=code,
                 question=training.question(views),
+                settings=settings,
             )
             fitted = fit(fitting, lakehouse, job_runner, model_registry, context.log.info)
             return dg.MaterializeResult(
@@ -107,6 +141,29 @@ class Model(Declaration):
             )
 
         return model
+
+    def _settings(self, rules: ModelRules) -> dict[str, Any]:
+        """What the fit is told beside its data, estimator and parameters."""
+        searches = {"tune": self.tune, "automl": self.automl}
+        weights = self.class_weights
+        return {
+            "preprocessing": [asdict(step) for step in rules.steps()],
+            "balanced": weights == "balanced",
+            "class_weights": {} if isinstance(weights, str) else dict(weights),
+            "calibration": self.calibration,
+            "metrics": list(self.metrics),
+            "slices": list(self.slices),
+            "source": rules.source(),
+            **{name: search.model_dump() for name, search in searches.items() if search is not None},
+        }
+
+    @property
+    def _stopping(self) -> dict[str, float | int]:
+        """The early stopping as the parameters that it stands for."""
+        stopping = self.early_stopping
+        if stopping is None:
+            return {}
+        return {"early_stopping_rounds": stopping.rounds, "early_stopping_min_delta": stopping.min_delta}
 
     def _champion(self, context: dg.ComponentLoadContext) -> dg.AssetsDefinition:
         key = key_of(context)
@@ -134,7 +191,7 @@ class Model(Declaration):
                 model=key,
                 label=label,
                 split=self.gate.split,
-                rules=self.gate.rules,
+                rules=self.gate.rules(self.task),
                 needs=self.needs.record,
             )
             done = promote(promotion, lakehouse, job_runner, model_registry, context.log.info)

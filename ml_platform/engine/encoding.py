@@ -18,7 +18,9 @@ _NAN = float("nan")
 
 
 class Encoding:
-    """Numbers as they are, categories as the position of their value; what is missing or unknown is NaN.
+    """Numbers as they are, categories as the position of their value; what is missing is NaN.
+
+    An unknown category is missing too, or one of the others, where its feature has them.
 
     The same code encodes for fitting and for serving, so that the two cannot differ.
     """
@@ -29,6 +31,7 @@ class Encoding:
             {value: float(code) for code, value in enumerate(feature.values)} if feature.type == "category" else None
             for feature in features
         ]
+        self._unknown = [float(len(feature.values)) if feature.others else _NAN for feature in features]
 
     def matrix(self, columns: Mapping[str, Column]) -> NDArray[np.float64]:
         """One row per row of the columns, one column per feature, in their order; other columns are ignored.
@@ -39,7 +42,9 @@ class Encoding:
         matrix = np.empty((rows, len(self.features)), dtype=np.float64)
         for position, feature in enumerate(self.features):
             column, codes = columns[feature.name], self._codes[position]
-            matrix[:, position] = _numbers(feature.name, column) if codes is None else _coded(codes, column)
+            matrix[:, position] = (
+                _numbers(feature.name, column) if codes is None else _coded(codes, self._unknown[position], column)
+            )
         return matrix
 
     def _rows(self, columns: Mapping[str, Column]) -> int:
@@ -56,9 +61,12 @@ class Encoding:
         return next(iter(lengths.values()), 0)
 
 
-def _coded(codes: Mapping[str, float], column: Column) -> list[float]:
+def _coded(codes: Mapping[str, float], unknown: float, column: Column) -> list[float]:
     find = codes.get
-    return [find(value if type(value) is str else spelled(value), _NAN) for value in column]
+    if unknown != unknown:
+        return [find(value if type(value) is str else spelled(value), _NAN) for value in column]
+    # NaN is the one value that differs from itself.
+    return [_NAN if value is None or value != value else find(spelled(value), unknown) for value in column]
 
 
 def spelled(value: object) -> str:

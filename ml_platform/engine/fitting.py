@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ml_platform.engine import delta, kept_code
-from ml_platform.engine.package import METRICS, PLOTS, read_json
+from ml_platform.engine import delta, kept_code, model_card
+from ml_platform.engine.package import METRICS, PLOTS, SLICES, read_json
 from ml_platform.engine.running import run
 from ml_platform.engine.sending import sent
 from ml_platform.engine.tables import read_from
@@ -36,6 +36,7 @@ class Fitting:
 
     model, training_set: asset keys. features: name → type, in order.
     code: digest of the declaration and of the programs that fit. question: what the training set's rows are.
+    settings: what else the job is told, by argument.
     """
 
     model: str
@@ -45,11 +46,12 @@ class Fitting:
     task: str
     estimator: str
     baseline: str
-    parameters: Mapping[str, float]
+    parameters: Mapping[str, Any]
     seed: int
     needs: Needs
     code: str
     question: Question
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Fitted:
     """What became of a fit.
 
     refitted: False where the version stood already. metrics: split → metric → value; `baseline` beside the splits.
-    plots: name → PNG.
+    slices: as Evidence has them. card: the model card, in Markdown. plots: name → PNG.
     """
 
     version: ModelVersion
@@ -66,6 +68,8 @@ class Fitted:
     metrics: Mapping[str, Any]
     plots: Mapping[str, bytes] = field(repr=False)
     seconds: float
+    slices: Sequence[Mapping[str, Any]] = ()
+    card: str = ""
 
 
 def registered_name(model: str) -> str:
@@ -110,7 +114,8 @@ def fit(
             registry.move_alias(name, CHALLENGER, version.number)
         plots = {path.stem: path.read_bytes() for path in sorted((package / PLOTS).glob("*.png"))}
         metrics: Mapping[str, Any] = read_json(package / METRICS)
-    return Fitted(version, stands is None, pin, metrics, plots, time.monotonic() - started)
+        slices, card = read_json(package / SLICES), (package / model_card.FILE).read_text(encoding="utf-8")
+    return Fitted(version, stands is None, pin, metrics, plots, time.monotonic() - started, slices, card)
 
 
 def _spec(fitting: Fitting, table: Mapping[str, Any], pin: TableVersion, fingerprint: str) -> JobSpec:
@@ -125,6 +130,7 @@ def _spec(fitting: Fitting, table: Mapping[str, Any], pin: TableVersion, fingerp
             "estimator": fitting.estimator,
             "baseline": fitting.baseline,
             "parameters": dict(fitting.parameters),
+            **fitting.settings,
             "seed": fitting.seed,
             "threads": max(1, int(fitting.needs.cpu)),
             "context": {

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ml_platform.engine.metrics import HIGHER_IS_BETTER
 from ml_platform.errors import DeclarationError, nearest
+from ml_platform.records.metric import HIGHER_IS_BETTER
 from ml_platform.records.model import GateDecision
 
 

@@ -34,6 +34,7 @@ _SCHEMA = pa.schema(
     ]
 )
 _AS_JSON = ("inputs", "features", "views")
+_OUTPUT = "output"
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,20 @@ class Collected:
     seconds: float
 
 
-def collect(endpoint: str, location: Location, log: PredictionLog) -> Collected:
-    """The table holding every record that the log has of the endpoint; the cursor is committed with the rows."""
+def collect(endpoint: str, location: Location, log: PredictionLog, *, classes: bool = False) -> Collected:
+    """The table holding every record that the log has of the endpoint; the cursor is committed with the rows.
+
+    classes: whether an output is a probability for each class, which the table has as JSON.
+    """
     started = time.monotonic()
+    position = _SCHEMA.get_field_index(_OUTPUT)
+    schema = _SCHEMA.set(position, pa.field(_OUTPUT, pa.string())) if classes else _SCHEMA
     added = 0
     while True:
         before = delta.snapshot(location)
         cursor = delta.transaction(location, _APP_ID) or 0
         records, after = log.since(endpoint, cursor, _LIMIT)
-        staged = stage(_rows(records, cursor).to_batches(), _SCHEMA, location)
+        staged = stage(_rows(records, cursor, schema).to_batches(), schema, location)
         done = delta.commit(staged, read=before, replaced=(), transactions={_APP_ID: after}, evidence={})
         added += done.rows_added
         if len(records) < _LIMIT:
@@ -62,10 +68,11 @@ def collect(endpoint: str, location: Location, log: PredictionLog) -> Collected:
     return Collected(commit, delta.existing(location), time.monotonic() - started)
 
 
-def _rows(records: Sequence[ServedPrediction], cursor: int) -> pa.Table:
+def _rows(records: Sequence[ServedPrediction], cursor: int, schema: pa.Schema) -> pa.Table:
     """The records as rows; `sequence` is a record's place in the log, from 1, so that no two rows are equal."""
+    as_json = (*_AS_JSON, _OUTPUT) if pa.types.is_string(schema.field(_OUTPUT).type) else _AS_JSON
     rows = []
     for sequence, record in enumerate(records, cursor + 1):
-        row = {name: getattr(record, name) for name in _SCHEMA.names[1:]}
-        rows.append({**row, "sequence": sequence, **{name: json.dumps(row[name], default=str) for name in _AS_JSON}})
-    return pa.Table.from_pylist(rows, schema=_SCHEMA)
+        row = {name: getattr(record, name) for name in schema.names[1:]}
+        rows.append({**row, "sequence": sequence, **{name: json.dumps(row[name], default=str) for name in as_json}})
+    return pa.Table.from_pylist(rows, schema=schema)

@@ -10,15 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from ml_platform.errors import PlatformError
+from ml_platform.records.metric import Task
 from ml_platform.records.model import FeatureType
 
-FORMAT = 1
+FORMAT = 2
+_READABLE = (1, 2)
 CARD = "model.json"
 METRICS = "metrics.json"
+SLICES = "slices.json"
+TRIALS = "trials.json"
 BASELINE = "baseline.json"
 INPUT_EXAMPLE = "input_example.json"
 PLOTS = "plots"
 ORDER = "order.json"
+OTHERS = "(other)"
 
 
 @dataclass(frozen=True)
@@ -26,33 +31,42 @@ class Feature:
     """One input of a model.
 
     values: for a category, the values known from training, in the order of their codes; empty for a number.
+    others: whether a value that is none of them is a category of its own, with the code behind theirs, and not missing.
     """
 
     name: str
     type: FeatureType
     values: tuple[str, ...] = ()
+    others: bool = False
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """What each code stands for."""
+        return (*self.values, OTHERS) if self.others else self.values
 
 
 @dataclass(frozen=True)
 class ModelCard:
     """What a package says of itself in `model.json`.
 
-    features: in the order of the estimator's columns.
+    features: what is asked for, in the order of the encoded columns.
     parameters: as fitted, defaults included.
-    splits: split → its `rows` and the `rate` of positive labels in 0–1.
+    splits: split → its `rows` and the mean of its labels as `rate`; for classes their shares, by class.
+    classes: of a multiclass task, in the order of a row's probabilities.
     versions: package → version that fitted it.
     context: whatever the caller wanted kept: pins, asset key, run id.
     """
 
-    task: str
+    task: Task
     estimator: str
     label: str
     features: tuple[Feature, ...]
-    parameters: Mapping[str, float]
+    parameters: Mapping[str, Any]
     seed: int
-    splits: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    splits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
 
 
 def write_json(path: Path, content: object, *, sort_keys: bool = True) -> None:
@@ -88,13 +102,19 @@ def read_card(package: Path) -> ModelCard:
     """The card of a package. Raises PlatformError for a folder that is none, or one of another format."""
     content = read_json(package / CARD)
     written = content.pop("format", None)
-    if written != FORMAT:
+    if written not in _READABLE:
+        known = " and ".join(str(number) for number in _READABLE)
         raise PlatformError(
-            f"{package / CARD} has format {written}, but this version reads format {FORMAT}",
+            f"{package / CARD} has format {written}, but this version reads formats {known}",
             remedy="Fit the model again, or use the ml_platform that wrote it",
         )
-    features = tuple(Feature(entry["name"], entry["type"], tuple(entry["values"])) for entry in content.pop("features"))
-    return ModelCard(features=features, **content)
+    features = tuple(feature_of(entry) for entry in content.pop("features"))
+    return ModelCard(features=features, classes=tuple(content.pop("classes", ())), **content)
+
+
+def feature_of(entry: Mapping[str, Any]) -> Feature:
+    """The feature that a package's JSON tells of."""
+    return Feature(entry["name"], entry["type"], tuple(entry["values"]), entry.get("others", False))
 
 
 def digest(package: Path) -> str:

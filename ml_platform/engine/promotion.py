@@ -17,7 +17,7 @@ from ml_platform.engine import delta
 from ml_platform.engine.champion import CHAMPION
 from ml_platform.engine.fitting import CHALLENGER, registered_name
 from ml_platform.engine.gate import GateRules, decide
-from ml_platform.engine.metrics import evaluate
+from ml_platform.engine.measuring import measured_alike
 from ml_platform.engine.package import read_card
 from ml_platform.engine.program import digest
 from ml_platform.engine.running import run
@@ -119,7 +119,13 @@ def _moved(
 def _question(promotion: Promotion, candidate: ModelVersion, opponent: ModelVersion | None, pin: TableVersion) -> str:
     """A digest of everything that a decision depends on, the programs that score and decide included."""
     versions = [candidate.digest, opponent and opponent.digest]
-    parts = [digest("jobs.score", "engine.gate"), promotion.split, asdict(promotion.rules), versions, asdict(pin)]
+    parts = [
+        digest("jobs.score", "engine.gate", "engine.measuring"),
+        promotion.split,
+        asdict(promotion.rules),
+        versions,
+        asdict(pin),
+    ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -165,17 +171,23 @@ def _examine(
             needs=promotion.needs,
         )
         scores = pq.read_table(run(runner, spec, say, Path(folder) / "scores") / _SCORES)
-    label = scores[promotion.label].to_numpy().astype(float)
-    measured = [evaluate(label, scores[f"score_{version.number}"].to_numpy()) for version in versions]
-    return decide(promotion.rules, measured[0], measured[1] if opponent else None)
+        cards = {number: read_card(Path(package)) for number, package in packages.items()}
+    measured = measured_alike(cards, scores, promotion.label)
+    theirs = measured[str(opponent.number)] if opponent else None
+    return decide(promotion.rules, measured[str(candidate.number)], theirs)
 
 
 def _lacking(packages: Mapping[str, str], lakehouse: Lakehouse, pin: TableVersion) -> str:
     """Why a version cannot be scored on the candidate's rows, in a sentence; empty where all can."""
     snapshot = delta.snapshot(lakehouse.table(pin.key), pin.version)
     columns = snapshot.schema.names if snapshot else []
-    for number, package in packages.items():
-        absent = [feature.name for feature in read_card(Path(package)).features if feature.name not in columns]
+    cards = {number: read_card(Path(package)) for number, package in packages.items()}
+    tasks = {number: card.task for number, card in cards.items()}
+    if len({*tasks.values()}) > 1:
+        told = " and ".join(f"version {number} a {task} one" for number, task in tasks.items())
+        return f"Broken: they answer other questions, {told}. Remove the alias champion to start again from the floors."
+    for number, card in cards.items():
+        absent = [feature.name for feature in card.features if feature.name not in columns]
         if absent:
             return (
                 f"Broken: version {number} takes {', '.join(absent)}, which rows of {pin.key} version {pin.version} "

@@ -17,13 +17,15 @@ class PackagedModel:
     def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
 
-    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> NDArray[np.float64]:
-        """Probability per row, in order.
+    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+        """What the model says of each row, in order: a probability, a value, or a frame with a column per class.
 
         model_input: a pandas frame with a column per feature; others are ignored. params: not used.
         """
         names = [feature.name for feature in self._scorer.features if feature.name in model_input]
-        return self._scorer.predict({name: _values(model_input[name]) for name in names})
+        said = self._scorer.predict({name: _values(model_input[name]) for name in names})
+        classes = self._scorer.card.classes
+        return type(model_input)(said, columns=list(classes), index=model_input.index) if classes else said
 
 
 def _load_pyfunc(path: str) -> PackagedModel:

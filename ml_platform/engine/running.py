@@ -12,6 +12,7 @@ from ml_platform.roles.job_runner import JobRunner
 
 # How often a job is looked for whose submission was interrupted, a second apart: the service may be at it still.
 _LOOKS = 4
+_BAR = 20  # characters of a progress bar
 
 
 def run(runner: JobRunner, spec: JobSpec, say: Callable[[str], None], into: Path) -> Path:
@@ -82,4 +83,7 @@ def _submitted(runner: JobRunner, spec: JobSpec, cause: BaseException) -> str:
 def _line(event: JobEvent) -> str:
     if event.value is None:
         return event.text
-    return f"{event.text} ({event.value:.0%})" if event.kind == "progress" else f"{event.text} = {event.value:g}"
+    if event.kind == "progress":
+        done = round(_BAR * min(max(event.value, 0.0), 1.0))
+        return f"{'█' * done}{'░' * (_BAR - done)} {event.value:4.0%}  {event.text}"
+    return f"{event.text} = {event.value:g}"

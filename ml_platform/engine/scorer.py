@@ -1,18 +1,40 @@
-"""The scorer: a model package, loaded, that turns named columns into probabilities."""
+"""The scorer: a model package, loaded, that turns named columns into what the model says of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_platform.engine.calibrating import Calibration
 from ml_platform.engine.encoding import Column, Encoding
 from ml_platform.engine.estimators import estimator_named
 from ml_platform.engine.estimators.contract import Estimator
 from ml_platform.engine.package import Feature, ModelCard, read_card
+from ml_platform.engine.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What was fitted, from an encoded matrix to what is said: the same when it is fitted, scored and served."""
+
+    preprocessing: Preprocessing
+    estimator: Estimator
+    calibration: Calibration
+
+    def score(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """As `Scorer.predict`, of an encoded matrix."""
+        return self.calibration.apply(self.estimator.score(self.preprocessing.apply(matrix)))
+
+    def save(self, package: Path) -> None:
+        """The package holds the files of all parts."""
+        self.preprocessing.save(package)
+        self.estimator.save(package)
+        self.calibration.save(package)
 
 
 class Scorer:
@@ -21,16 +43,18 @@ class Scorer:
     card: what the package says of itself.
     """
 
-    def __init__(self, card: ModelCard, estimator: Estimator) -> None:
+    def __init__(self, card: ModelCard, fitted: Fitted) -> None:
         self.card = card
         self._encoding = Encoding(card.features)
-        self._estimator = estimator
+        self._fitted = fitted
 
     @classmethod
     def load(cls, package: Path) -> Self:
         """The package's model. Raises PlatformError where the folder is no package or its files are damaged."""
         card = read_card(package)
-        return cls(card, estimator_named(card.estimator).load(package, card.features))
+        preprocessing = Preprocessing.load(package, card.features)
+        estimator = estimator_named(card.estimator).load(package, preprocessing.design)
+        return cls(card, Fitted(preprocessing, estimator, Calibration.load(package)))
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -38,10 +62,14 @@ class Scorer:
         return self.card.features
 
     def predict(self, columns: Mapping[str, Column]) -> NDArray[np.float64]:
-        """Probability of the positive label in 0–1, one per row.
+        """One per row: the probability of the positive label in 0–1, one per class of the card, or a value.
 
-        columns: feature → its values, all of one length; None, NaN and unknown categories are missing values.
+        columns: feature → its values, all of one length; None, NaN and infinite numbers are missing values, and so are
+        unknown categories where their feature has no others.
         Raises PlatformError naming the feature that is absent or not of its type.
         """
         matrix = self._encoding.matrix(columns)
-        return self._estimator.score(matrix) if len(matrix) else np.empty(0)
+        if not len(matrix):
+            return np.empty((0, len(self.card.classes)) if self.card.classes else 0)
+        matrix[np.isinf(matrix)] = np.nan
+        return self._fitted.score(matrix)

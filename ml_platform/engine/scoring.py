@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from ml_platform.engine import delta
 from ml_platform.engine.champion import champion_of
+from ml_platform.engine.package import read_card
 from ml_platform.engine.plan import Shape
 from ml_platform.engine.point_in_time import join
 from ml_platform.engine.program import digest
@@ -105,15 +106,25 @@ def _scored(
             needs=scoring.needs,
         )
         output = pq.read_table(run(runner, spec, say, Path(folder) / "scores") / "scores.parquet")
+        classes = read_card(package).classes
     # The job reads files in an order of its own; a row's number says which answer is whose.
     answers = pl.DataFrame(pl.from_arrow(output)).sort(_ROW)
     if answers[_ROW].to_list() != list(range(rows.height)):
         raise ServiceError(f"the job {spec.name} scored other rows than it was given, but every row needs its answer")
     return rows.with_columns(
-        answers[f"score_{champion.number}"].alias("prediction"),
+        *_said(answers[f"score_{champion.number}"], classes),
         pl.lit(champion.number, pl.Int64).alias("model_version"),
         pl.lit(datetime.now(UTC)).alias("processed_at"),
     ).to_arrow()
+
+
+def _said(scores: pl.Series, classes: Sequence[str]) -> list[pl.Series]:
+    """`prediction`: the probability or the value; where there are classes the likeliest, and its `probability`."""
+    if not classes:
+        return [scores.alias("prediction")]
+    every = scores.to_numpy().reshape(-1, len(classes))
+    likeliest = [classes[place] for place in every.argmax(axis=1)]
+    return [pl.Series("prediction", likeliest, pl.String), pl.Series("probability", every.max(axis=1, initial=0.0))]
 
 
 def _unscored(scoring: Scoring, champion: ModelVersion, rows: pl.DataFrame, lakehouse: Lakehouse) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,10 +20,12 @@ class JobOrder:
     """What a program was asked to do.
 
     arguments: the program's own. folders: name → local folder with files that it reads.
+    state: a folder of the job's own, which is there again when it was killed and is started anew; None without one.
     """
 
     arguments: Mapping[str, Any]
     folders: Mapping[str, Path]
+    state: Path | None = None
 
     def checked(self, required: Mapping[str, type], optional: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments, those left out at their default. Raises DeclarationError for any absent, unknown or mistyped.
@@ -74,9 +76,10 @@ def run(work: Callable[[JobOrder, Path], None]) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--spec", type=Path, required=True, help="JSON file with the job's arguments and folders")
     parser.add_argument("--output", type=Path, required=True, help="folder that is made; it must not exist")
+    parser.add_argument("--state", type=Path, help="folder in which the job finds what it had done when it was killed")
     given = parser.parse_args()
     try:
-        _produce(work, _order(given.spec), given.output)
+        _produce(work, replace(_order(given.spec), state=given.state), given.output)
     except PlatformError as error:
         print(" ".join(str(error).split()), file=sys.stderr, flush=True)
         return 1

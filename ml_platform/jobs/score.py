@@ -1,4 +1,4 @@
-"""The scoring job: rows and some models in, the same rows with a probability per model out, in bounded memory."""
+"""The scoring job: rows and some models in, the same rows with what each model says out, in bounded memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _BATCH_ROWS = 65_536
 
 
 def score(order: JobOrder, output: Path) -> None:
-    """`scores.parquet` holds the rows in their order: the columns to keep, and float64 `score_<number>` per model."""
+    """`scores.parquet` holds the rows in their order: the columns to keep, and `score_<number>` per model.
+
+    A score is a float64, a probability or a value, or the list of one per class.
+    """
     given = order.checked({"rows": dict, "models": dict, "keep": list}, {})
     scorers = {f"score_{number}": Scorer.load(order.folder(name)) for number, name in given["models"].items()}
     rows, expression = _rows(order, given["rows"])
@@ -29,7 +32,7 @@ def score(order: JobOrder, output: Path) -> None:
     columns = list(dict.fromkeys([*given["keep"], *needed]))
     require_columns(rows, columns, "the rows")
     fields = [rows.schema.field(name) for name in given["keep"]]
-    schema = pa.schema([*fields, *(pa.field(name, pa.float64(), nullable=False) for name in scorers)])
+    schema = pa.schema([*fields, *(pa.field(name, _type(it), nullable=False) for name, it in scorers.items())])
     total, done = rows.count_rows(filter=expression), 0
     with pq.ParquetWriter(output / SCORES, schema, compression="zstd") as writer:
         # Little read ahead, or many wide row groups would stand in memory at once.
@@ -53,12 +56,18 @@ def _rows(order: JobOrder, rows: Mapping[str, Any]) -> tuple[ds.Dataset, ds.Expr
 
 def _scored(batch: pa.RecordBatch, keep: list[str], scorers: Mapping[str, Scorer], schema: pa.Schema) -> pa.RecordBatch:
     kept = [batch.column(name) for name in keep]
-    return pa.record_batch([*kept, *(_probabilities(batch, scorer) for scorer in scorers.values())], schema=schema)
+    return pa.record_batch([*kept, *(_scores(batch, scorer) for scorer in scorers.values())], schema=schema)
 
 
-def _probabilities(batch: pa.RecordBatch, scorer: Scorer) -> pa.Array:
+def _type(scorer: Scorer) -> pa.DataType:
+    classes = len(scorer.card.classes)
+    return pa.list_(pa.float64(), classes) if classes else pa.float64()
+
+
+def _scores(batch: pa.RecordBatch, scorer: Scorer) -> pa.Array:
     columns = as_columns(batch, {feature.name: feature.type for feature in scorer.features})
-    return pa.array(scorer.predict(columns), type=pa.float64())
+    flat = pa.array(scorer.predict(columns).reshape(-1), type=pa.float64())
+    return pa.FixedSizeListArray.from_arrays(flat, type=_type(scorer)) if scorer.card.classes else flat
 
 
 if __name__ == "__main__":

@@ -12,9 +12,13 @@ from numpy.typing import NDArray
 
 from ml_platform.engine.encoding import Encoding
 from ml_platform.engine.package import Feature
+from ml_platform.engine.preprocessing import asked_for
 from ml_platform.errors import DeclarationError, PlatformError
+from ml_platform.jobs.labels import read_labels
 from ml_platform.jobs.tables import as_columns, pinned_table, require_columns
+from ml_platform.records.metric import Task
 from ml_platform.records.model import FeatureType
+from ml_platform.records.preprocessing import Step
 
 SPLITS = ("train", "validate", "test")
 
@@ -24,7 +28,7 @@ class TrainingRequest:
     """Which rows and columns to read.
 
     features: name → type, in the order of the model's columns. split_column: holds train, validate or test.
-    storage_options: as for `pinned_table`.
+    storage_options: as for `pinned_table`. steps: of the pre-processing. slices: columns that quality is told by.
     """
 
     uri: str
@@ -33,40 +37,65 @@ class TrainingRequest:
     label: str
     split_column: str
     storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    task: Task = "binary"
+    steps: tuple[Step, ...] = ()
+    slices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Split:
     """The rows of one split, in the table's order.
 
-    columns: feature → values. matrix: the same, encoded. label: 0.0 or 1.0.
+    columns: feature → values. matrix: the same, encoded. label: 0.0 or 1.0, the place of a class, or a value.
+    slices: column → values, as the table has them.
     """
 
     columns: Mapping[str, NDArray[np.generic]]
     matrix: NDArray[np.float64]
     label: NDArray[np.float64]
+    slices: Mapping[str, pa.ChunkedArray] = field(default_factory=dict)
 
 
-def read_splits(request: TrainingRequest) -> tuple[tuple[Feature, ...], dict[str, Split]]:
-    """The features, with the categories that the train split holds, and the three splits.
+@dataclass(frozen=True)
+class Lesson:
+    """What is learned from.
 
-    Raises PlatformError for a missing column, an empty split, a label that is missing or constant, an infinite number.
+    features: with the categories that the train split holds. classes: those of its labels, of a multiclass task.
+    """
+
+    features: tuple[Feature, ...]
+    classes: tuple[str, ...]
+    splits: Mapping[str, Split]
+
+
+def read_lesson(request: TrainingRequest) -> Lesson:
+    """The rows of the pinned version, encoded.
+
+    Raises PlatformError for a missing column, an empty split, a label that is missing or constant, a class that the
+    train split does not have, an infinite number.
     """
     _check_roles(request)
     dataset = pinned_table(request.uri, request.version, request.storage_options)
-    names = [*request.features, request.label, request.split_column]
+    names = list(dict.fromkeys([*request.features, request.label, request.split_column, *request.slices]))
     require_columns(dataset, names, f"{request.uri} at version {request.version}")
     # The order of rows decides what bagging draws, so nothing may reorder them.
     parts = _cut(dataset.to_table(columns=names), request)
     columns = {split: as_columns(rows, request.features) for split, rows in parts.items()}
-    features = tuple(_feature(name, kind, columns["train"][name]) for name, kind in request.features.items())
+    known = [_feature(name, kind, columns["train"][name]) for name, kind in request.features.items()]
+    features = asked_for(known, request.steps)
+    classes, labels = read_labels(request.task, request.label, parts)
     encoding = Encoding(features)
     splits = {
-        split: Split(columns[split], encoding.matrix(columns[split]), _label(rows, split, request.label))
+        split: Split(
+            columns[split],
+            encoding.matrix(columns[split]),
+            labels[split],
+            {name: rows.column(name) for name in request.slices},
+        )
         for split, rows in parts.items()
     }
     _check_finite(features, splits)
-    return features, splits
+    return Lesson(features, classes, splits)
 
 
 def _check_roles(request: TrainingRequest) -> None:
@@ -101,17 +130,6 @@ def _feature(name: str, kind: FeatureType, train: NDArray[np.generic]) -> Featur
     if kind == "number":
         return Feature(name, kind)
     return Feature(name, kind, tuple(sorted({str(value) for value in train if value is not None})))
-
-
-def _label(rows: pa.Table, split: str, name: str) -> NDArray[np.float64]:
-    label = as_columns(rows, {name: "number"})[name].astype(np.float64)
-    if not np.isin(label, (0.0, 1.0)).all():
-        raise PlatformError(f"label {name} is missing or neither 0 nor 1 in split {split}, but the task is binary")
-    if len(np.unique(label)) < 2:
-        raise PlatformError(
-            f"label {name} is {label[0]:g} in every row of split {split}, but a model needs rows of both kinds"
-        )
-    return label
 
 
 def _check_finite(features: tuple[Feature, ...], splits: Mapping[str, Split]) -> None:

@@ -16,7 +16,7 @@ class ServedPrediction:
     served_at: when it was answered; event_time: the moment that it is about; both UTC.
     inputs: what the request carried. features: what the model saw, look-ups included.
     views: feature view → event time of the row used, ISO 8601, or None where no row was usable.
-    output: the model's answer, a probability in 0–1 for a binary task. latency_ms: inside the server.
+    output: the model's answer, a probability in 0–1, a value, or class → probability. latency_ms: inside the server.
     """
 
     request_id: str
@@ -28,5 +28,5 @@ class ServedPrediction:
     inputs: Mapping[str, Any]
     features: Mapping[str, Any]
     views: Mapping[str, str | None]
-    output: float
+    output: float | Mapping[str, float]
     latency_ms: float

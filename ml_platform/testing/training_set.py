@@ -9,10 +9,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ml_platform.records.metric import Task
 from ml_platform.records.model import FeatureType
 
 FEATURES: dict[str, FeatureType] = {"wind": "number", "hour": "number", "carrier": "category"}
 LABEL = "late"
+LABELS: dict[Task, str] = {"binary": LABEL, "multiclass": "kind", "regression": "minutes"}
 SPLIT_ROWS = {"train": 3000, "validate": 1000, "test": 1000}
 
 _EFFECT = {"AA": -1.0, "DL": 0.0, "UA": 1.0}
@@ -23,13 +25,16 @@ def rows(seed: int = 7) -> pa.Table:
 
     One value in twenty of wind and of carrier is missing, and counts as 0 in the log-odds. `chance` is the true
     probability: no model can rank better.
+
+    `minutes` are ten for each of the log-odds, with a noise of 5; `kind` is early below -8, late above 4, on time else.
     """
     draw = np.random.default_rng(seed)
     count = sum(SPLIT_ROWS.values())
     wind, carrier = draw.normal(size=count), draw.choice(sorted(_EFFECT), size=count)
     no_wind, no_carrier = draw.random(count) < 0.05, draw.random(count) < 0.05
     effect = np.where(no_carrier, 0.0, [_EFFECT[name] for name in carrier])
-    chance = 1 / (1 + np.exp(-(1.2 * np.where(no_wind, 0.0, wind) + effect - 0.5)))
+    odds = 1.2 * np.where(no_wind, 0.0, wind) + effect - 0.5
+    chance = 1 / (1 + np.exp(-odds))
     columns: dict[str, Any] = {
         "id": pa.array(np.arange(count)),
         "wind": pa.array(wind, mask=no_wind),
@@ -39,6 +44,9 @@ def rows(seed: int = 7) -> pa.Table:
         LABEL: pa.array(draw.random(count) < chance),
         "split": pa.array(np.repeat(list(SPLIT_ROWS), list(SPLIT_ROWS.values())).tolist()),
     }
+    minutes = 10 * odds + draw.normal(scale=5, size=count)
+    columns["minutes"] = pa.array(minutes)
+    columns["kind"] = pa.array(np.select([minutes < -8, minutes > 4], ["early", "late"], "on time").tolist())
     return pa.table(columns)
 
 

@@ -24,13 +24,15 @@ from ml_platform.records.job import JobEvent, JobSpec, JobStatus
 from ml_platform.roles.job_runner import JobRunner
 
 _POLL_SECONDS = 0.05
+_STATE = "state"
 _START_SECONDS = 60.0
 
 
 class EmbeddedJobRunner:
     """Runs programs of `ml_platform.jobs` on this machine; a job outlives the process that submitted it.
 
-    home: folder of the jobs' state, one folder a job: spec.json, status.json, events.jsonl, stderr.log, output/.
+    home: folder of the jobs' state, one folder a job: spec.json, status.json, events.jsonl, stderr.log, output/, and
+        state/, which a job that is started anew finds as it left it.
     stages: whether tables are sent along as files, for a lakehouse that lends its credentials to nobody's jobs.
     """
 
@@ -51,8 +53,7 @@ class EmbeddedJobRunner:
                 return job_id
             if (folder / "status.json").exists():
                 self.cancel(job_id)
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
+            self._clear(folder, content)
             (folder / "spec.json").write_text(content, encoding="utf-8")
             self._start(folder, spec)
         return job_id
@@ -119,9 +120,26 @@ class EmbeddedJobRunner:
             return False
         return self.status(folder.name).state in ("pending", "running", "succeeded")
 
+    def _clear(self, folder: Path, content: str) -> None:
+        """The folder is as for a new job; what a job of this very content had done is kept for it to go on with."""
+        same = (folder / "spec.json").exists() and (folder / "spec.json").read_text(encoding="utf-8") == content
+        for path in folder.iterdir() if folder.exists() else ():
+            if path.is_dir() and not (same and path.name == _STATE):
+                shutil.rmtree(path, ignore_errors=True)
+            elif not path.is_dir():
+                path.unlink()
+        folder.mkdir(parents=True, exist_ok=True)
+
     def _start(self, folder: Path, spec: JobSpec) -> None:
         program = [sys.executable, "-P", "-m", f"ml_platform.jobs.{spec.program}"]
-        files = ["--spec", str(folder / "spec.json"), "--output", str(folder / "output")]
+        files = [
+            "--spec",
+            str(folder / "spec.json"),
+            "--output",
+            str(folder / "output"),
+            "--state",
+            str(folder / _STATE),
+        ]
         command = [sys.executable, "-P", "-m", supervisor.__name__, str(folder), *program, *files]
         log = (os.POSIX_SPAWN_OPEN, 2, str(folder / "stderr.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         quiet = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1)]

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import ml_platform
-from ml_platform.engine.package import INPUT_EXAMPLE, METRICS, PLOTS, ModelCard, digest, read_card, read_json
+from ml_platform.engine.model_card import FILE as MODEL_CARD
+from ml_platform.engine.package import INPUT_EXAMPLE, METRICS, PLOTS, SLICES, ModelCard, digest, read_card, read_json
 from ml_platform.errors import ServiceError
 
 PACKAGE = "package"
-_NEEDED = ("lightgbm", "numpy")
+_NEEDED = ("lightgbm", "numpy", "scikit-learn")
+_LONGEST_VALUE = 6000  # of a parameter, that MLflow keeps
 
 
 def log(client: Any, experiment_id: str, name: str, package: Path) -> Any:
@@ -53,10 +55,13 @@ def _logged(client: Any, experiment_id: str, run_id: str, name: str, package: Pa
     from mlflow.entities import LoggedModelOutput, Metric, Param
 
     settings = {**card.parameters, "estimator": card.estimator, "seed": card.seed}
-    parameters = [Param(key, str(value)) for key, value in settings.items()]
+    parameters = [Param(key, str(value)[:_LONGEST_VALUE]) for key, value in settings.items()]
     metrics = [Metric(key, value, 0, 0) for key, value in _flat(read_json(package / METRICS)).items()]
     client.log_batch(run_id, metrics=metrics, params=parameters)
     client.log_artifacts(run_id, str(package / PLOTS), PLOTS)
+    for file in (MODEL_CARD, SLICES):
+        if (package / file).exists():
+            client.log_artifact(run_id, str(package / file))
     model = client.create_logged_model(experiment_id, name=name, source_run_id=run_id)
     with tempfile.TemporaryDirectory() as scratch:
         client.log_model_artifacts(model.model_id, str(_as_mlflow_model(package, card, Path(scratch))))
@@ -74,12 +79,13 @@ def _as_mlflow_model(package: Path, card: ModelCard, scratch: Path) -> Path:
 
     shutil.copytree(package, scratch / PACKAGE)
     inputs = [ColSpec("double" if feature.type == "number" else "string", feature.name) for feature in card.features]
+    outputs = [ColSpec("double", name) for name in card.classes] or [ColSpec("double")]
     schema = pa.schema([(f.name, pa.float64() if f.type == "number" else pa.string()) for f in card.features])
     pyfunc.save_model(
         path=str(scratch / "model"),
         loader_module=f"{ml_platform.__name__}.engine.pyfunc",
         data_path=str(scratch / PACKAGE),
-        signature=ModelSignature(inputs=Schema(inputs), outputs=Schema([ColSpec("double")])),
+        signature=ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs)),
         input_example=pa.table(read_json(package / INPUT_EXAMPLE), schema=schema).to_pandas(),
         # Named, for inferring them would load the model in another process and ask the network.
         pip_requirements=[ml_platform.__name__, *(f"{name}=={card.versions[name]}" for name in _NEEDED)],

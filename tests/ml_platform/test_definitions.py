@@ -19,7 +19,7 @@ from ml_platform.testing.shop import Made
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ["pandas", "polars", "duckdb", "mlflow", "sklearn", "lightgbm", "matplotlib", "pyarrow", "deltalake"]
-HEAVY += ["fastapi", "uvicorn", "httpx", "boto3", "numpy"]
+HEAVY += ["optuna", "fastapi", "uvicorn", "httpx", "boto3", "numpy"]
 
 
 def test_loading_the_code_location_imports_nothing_heavy() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
+from ml_platform.engine.estimators.parameters import completed
 from ml_platform.errors import DeclarationError, nearest
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ ESTIMATORS: Mapping[str, str] = {
     "baseline": "BaselineEstimator",
     "gradient_boosting": "GradientBoostingEstimator",
     "linear": "LinearEstimator",
+    "python": "PythonEstimator",
 }
 
 
@@ -28,20 +30,4 @@ def estimator_named(name: str) -> type[Estimator]:
     return cast("type[Estimator]", getattr(module, ESTIMATORS[name]))
 
 
-def completed(name: str, declared: Mapping[str, Any]) -> dict[str, float]:
-    """The declared parameters over the estimator's defaults.
-
-    Raises DeclarationError for a parameter that the estimator does not have, or a value that is not its kind of number.
-    """
-    defaults = estimator_named(name).defaults
-    for key, value in declared.items():
-        if key not in defaults:
-            known = nearest(key, defaults) or "It takes none"
-            raise DeclarationError(f"parameter {key} is {value!r}, but {name} has none of that name", allowed=known)
-        whole = isinstance(defaults[key], int)
-        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-            kind = "a whole number" if whole else "a number"
-            raise DeclarationError(
-                f"parameter {key} of {name} is {value!r}, but it is {kind}", allowed=f"Its default is {defaults[key]}"
-            )
-    return {**defaults, **declared}
+__all__ = ["ESTIMATORS", "completed", "estimator_named"]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ml_platform.engine.estimators.contract import FitTask, Matrix, Parameters
+from ml_platform.engine.estimators.contract import FitTask, Matrix
 from ml_platform.engine.package import Feature
 from ml_platform.errors import PlatformError
 
@@ -18,33 +17,16 @@ if TYPE_CHECKING:
 
 _FILE = "booster.txt"
 _FEW_ROWS = 256
+_OURS = ("rounds", "early_stopping_rounds", "early_stopping_min_delta")
+_OBJECTIVES: Mapping[str, Mapping[str, str]] = {
+    "binary": {"objective": "binary", "metric": "binary_logloss"},
+    "multiclass": {"objective": "multiclass", "metric": "multi_logloss"},
+    "regression": {"objective": "regression", "metric": "rmse"},
+}
 
 
 class GradientBoostingEstimator:
     """Trees over numbers and coded categories; a missing value takes the branch that training found for it."""
-
-    # For log loss on hundreds of thousands of rows; categories are smoothed hard, or rare ones are learned by heart.
-    defaults: ClassVar[Parameters] = {
-        "rounds": 400,
-        "early_stopping_rounds": 30,
-        "learning_rate": 0.08,
-        "num_leaves": 63,
-        "max_depth": -1,
-        "max_bin": 255,
-        "min_data_in_leaf": 200,
-        "min_sum_hessian_in_leaf": 1e-3,
-        "min_gain_to_split": 0.0,
-        "feature_fraction": 0.8,
-        "bagging_fraction": 0.8,
-        "bagging_freq": 1,
-        "lambda_l1": 0.0,
-        "lambda_l2": 1.0,
-        "path_smooth": 0.0,
-        "cat_smooth": 50.0,
-        "cat_l2": 30.0,
-        "max_cat_threshold": 32,
-        "min_data_per_group": 100,
-    }
 
     def __init__(self, booster: lightgbm.Booster, features: tuple[Feature, ...]) -> None:
         self.booster = booster
@@ -52,21 +34,22 @@ class GradientBoostingEstimator:
 
     @classmethod
     def fit(cls, task: FitTask) -> Self:
-        """Boosted until the validate split's log loss has not fallen for `early_stopping_rounds`; the best is kept."""
+        """Boosted until the validate split's loss has not fallen for `early_stopping_rounds`; the best is kept.
+
+        At 0 of them, all rounds are kept.
+        """
         lightgbm = _lightgbm()
         train = _dataset(task, task.train)
         validate = _dataset(task, task.validate, reference=train)
-        rounds = int(task.parameters["rounds"])
-        stop = lightgbm.early_stopping(int(task.parameters["early_stopping_rounds"]), verbose=False)
         booster = lightgbm.train(
             _settings(task),
             train,
-            num_boost_round=rounds,
-            valid_sets=[validate],
-            valid_names=["validate"],
-            callbacks=[stop, _reporter(task.progress, rounds)],
+            num_boost_round=int(task.parameters["rounds"]),
+            valid_sets=[train, validate],
+            valid_names=["train", "validate"],
+            callbacks=_callbacks(task),
         )
-        best = booster.best_iteration
+        best = booster.best_iteration if booster.best_iteration > 0 else booster.current_iteration()
         task.progress(f"{best} rounds kept", 1.0)
         return cls(lightgbm.Booster(model_str=booster.model_to_string(num_iteration=best)), task.features)
 
@@ -86,8 +69,8 @@ class GradientBoostingEstimator:
         """`booster.txt` holds the trees."""
         (package / _FILE).write_text(self.booster.model_to_string(), encoding="utf-8")
 
-    def score(self, matrix: Matrix) -> NDArray[np.float64]:
-        """LightGBM's probability; a few rows are scored on the calling thread, whose start would cost more."""
+    def score(self, matrix: Matrix) -> Matrix:
+        """LightGBM's prediction; a few rows are scored on the calling thread, whose start would cost more."""
         threads = 1 if len(matrix) <= _FEW_ROWS else 0
         # The shape was checked where the matrix was made.
         scores = self.booster.predict(matrix, num_threads=threads, validate_features=False)
@@ -116,6 +99,7 @@ def _dataset(task: FitTask, split: tuple[Matrix, Matrix], reference: Any = None)
     return _lightgbm().Dataset(
         split[0],
         label=split[1],
+        weight=task.weights[0 if reference is None else 1],
         reference=reference,
         # LightGBM's text has no way to quote; names are ours to keep, in model.json.
         feature_name=[f"f{position}" for position in range(len(task.features))],
@@ -125,11 +109,10 @@ def _dataset(task: FitTask, split: tuple[Matrix, Matrix], reference: Any = None)
 
 
 def _settings(task: FitTask) -> dict[str, Any]:
-    ours = ("rounds", "early_stopping_rounds")
     return {
-        **{name: value for name, value in task.parameters.items() if name not in ours},
-        "objective": "binary",
-        "metric": "binary_logloss",
+        **{name: value for name, value in task.parameters.items() if name not in _OURS},
+        **_OBJECTIVES[task.task],
+        **({"num_class": task.classes} if task.classes else {}),
         "seed": task.seed,
         "num_threads": task.threads,
         "deterministic": True,
@@ -138,11 +121,28 @@ def _settings(task: FitTask) -> dict[str, Any]:
     }
 
 
-def _reporter(progress: Callable[[str, float], None], rounds: int) -> Callable[[Any], None]:
+def _callbacks(task: FitTask) -> list[Callable[[Any], None]]:
+    rounds = int(task.parameters["early_stopping_rounds"])
+    if not rounds:
+        return [_reporter(task)]
+    delta = float(task.parameters["early_stopping_min_delta"])
+    # The reporter comes first, for stopping ends the round by an exception.
+    return [_reporter(task), _lightgbm().early_stopping(rounds, verbose=False, min_delta=delta)]
+
+
+def _reporter(task: FitTask) -> Callable[[Any], None]:
+    rounds = int(task.parameters["rounds"])
+    best = [float("inf"), 0]
+
     def report(state: Any) -> None:
         done = state.iteration + 1
+        train, validate = (float(result[2]) for result in state.evaluation_result_list[:2])
+        if validate < best[0]:
+            best[:] = validate, state.iteration
+        task.learned(done, train, validate)
         if done % 25 == 0:
-            loss = state.evaluation_result_list[0][2]
-            progress(f"round {done} of at most {rounds}, validate log loss {loss:.5f}", done / rounds)
+            task.progress(f"round {done} of at most {rounds}, validate loss {validate:.5f}", done / rounds)
+        if task.over():
+            raise _lightgbm().callback.EarlyStopException(best[1], state.evaluation_result_list)
 
     return report

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 
 from ml_platform.engine.online import EVENT_TIME
 from ml_platform.errors import DeclarationError, PlatformError
-from ml_platform.jobs.serving.protocol import OUTPUT, RequestError, datatype
+from ml_platform.jobs.serving.protocol import RequestError, datatype
 from ml_platform.jobs.serving.served import PROGRAM, Served
 from ml_platform.jobs.serving.wire import decode
 
@@ -74,7 +74,7 @@ class Endpoint:
                 "versions": [str(version) for version in sorted(spec.packages)],
                 "platform": "ml_platform",
                 "inputs": [{"name": key, "datatype": datatype(kind), "shape": [-1]} for key, kind in types.items()],
-                "outputs": [{"name": OUTPUT, "datatype": "FP64", "shape": [-1]}],
+                "outputs": self._serving(name).outputs,
             }
         )
 
@@ -83,7 +83,7 @@ class Endpoint:
         return _json({"name": self._serving(name).spec.name, "ready": True})
 
     async def infer(self, name: str, request: Request) -> Response:
-        """A probability for each row; every row is in the prediction log before the answer is sent."""
+        """An answer for each row; every row is in the prediction log before the answer is sent."""
         served = self._serving(name)
         raw = await _body(request)
         # In a thread, because look-ups and the log wait for the disk.

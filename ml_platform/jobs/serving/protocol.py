@@ -12,8 +12,14 @@ import orjson
 
 from ml_platform.engine.online import EVENT_TIME
 from ml_platform.errors import PlatformError, nearest
+from ml_platform.records.metric import Task
 
-OUTPUT = "probability"
+# Task → output → its datatype. Of classes, `class` is the likeliest and `probability` has a column for each.
+OUTPUTS: Mapping[str, Mapping[str, str]] = {
+    "binary": {"probability": "FP64"},
+    "multiclass": {"class": "BYTES", "probability": "FP64"},
+    "regression": {"value": "FP64"},
+}
 _INTEGERS = {f"INT{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (64, 32, 16, 8)}
 _DATATYPES: Mapping[str, tuple[str, ...]] = {
     "string": ("BYTES",),
@@ -47,15 +53,17 @@ def datatype(kind: str) -> str:
     return _DATATYPES[kind][0]
 
 
-def read_request(raw: bytes, types: Mapping[str, str], looked_up: Mapping[str, str] | None = None) -> InferRequest:
+def read_request(
+    raw: bytes, types: Mapping[str, str], looked_up: Mapping[str, str] | None = None, task: Task = "binary"
+) -> InferRequest:
     """The rows that a body carries. Raises RequestError for a body that is anything else.
 
     types: request column → its type; `event_time` comes beside them. looked_up: what a caller who looks features up
-    sends as well → its type, values of which may be null.
+    sends as well → its type, values of which may be null. task: of the model, which has its outputs.
     """
     sent = looked_up or {}
     body = _json_object(raw)
-    _check_outputs(body.get("outputs"))
+    _check_outputs(body.get("outputs"), OUTPUTS[task])
     tensors = _tensors(body.get("inputs"))
     wanted = {EVENT_TIME: "string", **types, **sent}
     for name in tensors:
@@ -105,15 +113,16 @@ def _request_id(given: object) -> str | None:
     raise RequestError(f"id is {_shown(given)}, but it is a text where it is given")
 
 
-def _check_outputs(outputs: object) -> None:
+def _check_outputs(outputs: object, known: Mapping[str, str]) -> None:
     if outputs is None:
         return
     if not isinstance(outputs, list) or any(
-        not isinstance(output, dict) or output.get("name") != OUTPUT for output in outputs
+        not isinstance(output, dict) or output.get("name") not in known for output in outputs
     ):
+        given = "one output" if len(known) == 1 else f"{len(known)} outputs"
         raise RequestError(
-            f"outputs is {_shown(outputs)}, but the endpoint gives one output",
-            allowed=f"It is called {OUTPUT}; outputs may be left out",
+            f"outputs is {_shown(outputs)}, but the endpoint gives {given}",
+            allowed=f"It is called {' and '.join(known)}; outputs may be left out",
         )
 
 

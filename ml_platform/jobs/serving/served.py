@@ -25,16 +25,18 @@ from ml_platform.engine.online import (
 )
 from ml_platform.engine.package import digest
 from ml_platform.engine.scorer import Scorer
-from ml_platform.errors import BindingError, NotFoundError
-from ml_platform.jobs.serving.protocol import OUTPUT, InferRequest, moment, read_request
+from ml_platform.errors import BindingError, DeclarationError, NotFoundError
+from ml_platform.jobs.serving.protocol import OUTPUTS, InferRequest, moment, read_request
 from ml_platform.jobs.serving.wire import fingerprint, program
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding
+from ml_platform.records.metric import Task
 from ml_platform.records.prediction import ServedPrediction
 from ml_platform.roles.feature_store import FeatureStore
 from ml_platform.roles.prediction_log import PredictionLog
 
 # Of the code as this process has it: a server that was started before an update goes on with the old.
 PROGRAM = program()
+Output = float | Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class _Answer:
     """What the models said: a version, an output and the features seen for each row; view → event times used."""
 
     versions: Sequence[int]
-    outputs: Sequence[float]
+    outputs: Sequence[Output]
     features: Sequence[Mapping[str, object]]
     views: Mapping[str, Sequence[datetime | None]]
 
@@ -53,6 +55,7 @@ class Served:
 
     digests: model version number → digest of the package that was loaded. fingerprint: of spec and digests.
     store: None where the caller looks features up; takes: what such a caller sends → its type.
+    task, classes: of all the models.
     """
 
     spec: EndpointSpec
@@ -63,12 +66,15 @@ class Served:
     store: FeatureStore | None
     log: PredictionLog
     takes: Mapping[str, str]
+    task: Task = "binary"
+    classes: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, spec: EndpointSpec, number: int) -> Self:
         """The spec's models and services, ready. Raises PlatformError for what cannot be served as the spec says."""
         check_spec(spec)
         scorers = {version: Scorer.load(Path(folder)) for version, folder in spec.packages.items()}
+        task, classes = _question(spec, scorers)
         features: dict[str, str] = {}
         for scorer in scorers.values():
             mine = {feature.name: feature.type for feature in scorer.features}
@@ -78,12 +84,21 @@ class Served:
         takes = {} if store else looked_up(spec.views, features)
         digests = {version: digest(Path(folder)) for version, folder in spec.packages.items()}
         log: PredictionLog = built(spec.prediction_log)
-        return cls(spec, number, digests, fingerprint(spec, digests), scorers, store, log, takes)
+        return cls(spec, number, digests, fingerprint(spec, digests), scorers, store, log, takes, task, classes)
+
+    @property
+    def outputs(self) -> list[dict[str, Any]]:
+        """What an answer holds, as the protocol describes it."""
+        wide = {"probability": [-1, len(self.classes)]} if self.classes else {}
+        return [
+            {"name": name, "datatype": datatype, "shape": wide.get(name, [-1])}
+            for name, datatype in OUTPUTS[self.task].items()
+        ]
 
     def answer(self, raw: bytes) -> bytes:
         """The V2 answer to a V2 body; its rows are in the prediction log by then. Raises RequestError."""
         started = time.perf_counter()
-        request = read_request(raw, self.spec.request, self.takes)
+        request = read_request(raw, self.spec.request, self.takes, self.task)
         answer = self._infer(request)
         records = self._records(request, answer, (time.perf_counter() - started) * 1000)
         self.log.append(records)
@@ -92,13 +107,14 @@ class Served:
     def _infer(self, request: InferRequest) -> _Answer:
         columns, times = self._enriched(request)
         versions = self._versions(request)
-        outputs = [0.0] * len(versions)
+        outputs: list[Output] = [0.0] * len(versions)
         features: list[Mapping[str, object]] = [{}] * len(versions)
         for version in set(versions):
             rows = [row for row, chosen in enumerate(versions) if chosen == version]
             seen = self._seen(version, columns, rows)
             for position, (row, output) in enumerate(zip(rows, self.scorers[version].predict(seen), strict=True)):
-                outputs[row] = float(output)
+                said = output.tolist()
+                outputs[row] = dict(zip(self.classes, said, strict=True)) if self.classes else said
                 features[row] = {name: values[position] for name, values in seen.items()}
         return _Answer(versions, outputs, features, times)
 
@@ -150,14 +166,41 @@ class Served:
             "model_name": self.spec.name,
             "model_version": ",".join(str(version) for version in sorted(set(answer.versions))),
             "id": records[0].request_id.partition("-")[0] if given_id is None else given_id,
-            "outputs": [{"name": OUTPUT, "shape": [len(records)], "datatype": "FP64", "data": answer.outputs}],
+            "outputs": _tensors(self.task, self.classes, answer.outputs),
             "parameters": {
                 "revision": self.number,
                 "request_ids": [record.request_id for record in records],
                 "model_versions": answer.versions,
+                **({"classes": list(self.classes)} if self.classes else {}),
             },
         }
         return orjson.dumps(body)
+
+
+def _question(spec: EndpointSpec, scorers: Mapping[int, Scorer]) -> tuple[Task, tuple[str, ...]]:
+    """Task and classes of all models. Raises DeclarationError where they answer different questions."""
+    questions = {(scorer.card.task, scorer.card.classes) for scorer in scorers.values()}
+    if len(questions) > 1:
+        told = " and ".join(f"version {number} a {scorer.card.task} one" for number, scorer in scorers.items())
+        raise DeclarationError(
+            f"endpoint {spec.name} is split over models of different questions ({told}), but it has one answer",
+            remedy="Serve them one after the other",
+        )
+    return questions.pop()
+
+
+def _tensors(task: Task, classes: Sequence[str], outputs: Sequence[Any]) -> list[dict[str, Any]]:
+    """The answer's tensors: one value a row, or the likeliest class and the probabilities of all, row by row."""
+    rows = len(outputs)
+    if not classes:
+        (name,) = OUTPUTS[task]
+        return [{"name": name, "shape": [rows], "datatype": "FP64", "data": outputs}]
+    likeliest = [max(classes, key=output.__getitem__) for output in outputs]
+    flat = [output[name] for output in outputs for name in classes]
+    return [
+        {"name": "class", "shape": [rows], "datatype": "BYTES", "data": likeliest},
+        {"name": "probability", "shape": [rows, len(classes)], "datatype": "FP64", "data": flat},
+    ]
 
 
 def _written(moment: datetime | None) -> str | None:

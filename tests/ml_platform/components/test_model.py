@@ -19,6 +19,7 @@ from ml_platform.testing.shop import EVERYTHING, Made
 
 DECLARED = "models/returns/defs.yaml"
 CHAMPION = "models/returns__champion"
+LACKING = "preprocessing: [{ordinal: {features: [store], order: [north, south]}}]"
 FLOORS = "{roc_auc: 0.5, log_loss: 0.75}"
 
 
@@ -46,9 +47,9 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 
     try:
         shop.run("group:bronze or group:silver or group:features or group:training_sets", EVERYTHING)
-        shop.change(DECLARED, "estimator: linear", "estimator: linear\n  parameters: {no_such: 1}")
+        shop.change(DECLARED, "estimator: linear", f"estimator: linear\n  {LACKING}")
         step("broken", 'key:"models/returns"')
-        shop.change(DECLARED, "estimator: linear\n  parameters: {no_such: 1}", "estimator: baseline")
+        shop.change(DECLARED, f"estimator: linear\n  {LACKING}", "estimator: baseline")
         shop.change(DECLARED, FLOORS, "{roc_auc: 0.7}")
         command = on_the_command_line(shop, folder)
         step("floors missed")
@@ -95,13 +96,14 @@ def test_candidate_says_its_version_metrics_and_plots(made: Made) -> None:
     assert said["read"].records[0].data["table"] == "training_sets/returns"
     # knowing the amount ranks six orders in seven rightly
     assert 0.7 < said["test_roc_auc"] < 1
-    for plot in ("roc", "calibration", "importance"):
+    for plot in ("roc", "precision_recall", "calibration", "confusion", "importance", "learning_curve"):
         head, _, rest = said[plot].partition("base64,")
         assert head == f"![{plot}](data:image/png;"
         assert base64.b64decode(rest.rstrip(")")).startswith(b"\x89PNG")
     rows = {(record.data["model"], record.data["split"]) for record in said["metrics"].records}
     assert ("candidate", "test") in rows
     assert ("baseline", "test") in rows
+    assert said["model_card"].startswith("# models/returns\n\nA binary model by the estimator linear.")
 
 
 def test_first_candidate_is_promoted_with_its_reasons(made: Made) -> None:
@@ -197,7 +199,7 @@ def test_wrong_declaration_is_refused_by_its_own_file(shop: Project, old: str, n
 def test_fit_that_fails_fails_the_run_with_the_jobs_reason(story: Story) -> None:
     ran = story.ran["broken"]
     assert not ran.success
-    assert "no_such" in ran.failures["models/returns"]
+    assert "in the order north, south, but west is a value of it too" in ran.failures["models/returns"]
     assert CHAMPION not in ran.said
 
 

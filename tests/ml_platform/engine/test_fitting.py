@@ -73,7 +73,8 @@ def test_a_fit_registers_a_challenger_pinned_to_its_training_set(world: World) -
     assert challenger(world.registry) == fitted.version.number == 1
     assert fitted.training_set.version == 0
     assert '"version": 0' in fitted.version.tags["training_set"]
-    assert set(fitted.plots) == {"roc", "calibration", "importance"}
+    assert set(fitted.plots) >= {"roc", "calibration", "importance", "learning_curve"}
+    assert fitted.card.startswith("# models/late\n")
 
 
 def test_the_same_declaration_on_the_same_rows_is_not_fitted_again(world: World) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -77,3 +78,12 @@ def test_records_of_equal_content_are_all_kept(log: EmbeddedPredictionLog, locat
     log.append([served(1)])
 
     assert collect("late", location, log).snapshot.rows == 2
+
+
+def test_probabilities_of_classes_are_collected_as_json(log: EmbeddedPredictionLog, location: Location) -> None:
+    log.append([replace(served(1), output={"early": 0.25, "late": 0.75})])
+
+    collected = collect("late", location, log, classes=True)
+
+    (row,) = delta.read_rows(collected.snapshot).to_pylist()
+    assert json.loads(row["output"]) == {"early": 0.25, "late": 0.75}

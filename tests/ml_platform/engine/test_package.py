@@ -37,8 +37,8 @@ def test_damaged_card_is_an_error(tmp_path):
 
 
 def test_card_of_another_format_is_refused(tmp_path):
-    (tmp_path / "model.json").write_text('{"format": 2}')
-    with pytest.raises(PlatformError, match="has format 2, but this version reads format 1"):
+    (tmp_path / "model.json").write_text('{"format": 3}')
+    with pytest.raises(PlatformError, match="has format 3, but this version reads formats 1 and 2"):
         read_card(tmp_path)
 
 

@@ -10,9 +10,25 @@ from ml_platform.engine import plots
 
 LABEL = np.array([0, 0, 1, 1, 0, 1])
 SCORE = np.array([0.1, 0.4, 0.35, 0.8, 0.2, 0.9])
+KIND = np.array([0.0, 1.0, 2.0, 1.0, 0.0, 2.0])
+SHARES = np.array(
+    [[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.1, 0.2, 0.7], [0.4, 0.3, 0.3], [0.5, 0.2, 0.3], [0.3, 0.4, 0.3]]
+)
 DRAWINGS = {
     "roc": lambda: plots.roc(LABEL, {"model": SCORE, "baseline": np.full(6, 0.5)}),
     "calibration": lambda: plots.calibration(LABEL, {"model": SCORE, "baseline": np.full(6, 0.5)}),
+    "precision and recall": lambda: plots.precision_recall(LABEL, {"model": SCORE}),
+    "roc of classes": lambda: plots.classes("roc", KIND, SHARES, ["a", "b", "c"]),
+    "precision and recall of classes": lambda: plots.classes("precision_recall", KIND, SHARES, ["a", "b", "c"]),
+    "confusion": lambda: plots.confusion(np.array([[5, 1], [0, 7]]), ["no", "yes"]),
+    "residuals": lambda: plots.residuals(SCORE * 10, SCORE * 9 + 1),
+    "learning curve": lambda: plots.learning_curve("round", [1, 2, 3], [0.6, 0.5, 0.4], [0.6, 0.55, 0.58]),
+    "permutation": lambda: plots.permutation({"wind": 0.2, "hour": -0.001}),
+    "slices": lambda: plots.slices("log_loss", [{"column": "by", "value": "a", "rows": 9, "log_loss": 0.4}], 0.5),
+    "slices without one that is told": lambda: plots.slices(
+        "log_loss", [{"column": "by", "value": "a", "rows": 1}], 0.5
+    ),
+    "search": lambda: plots.search("log_loss", [0.5, None, 0.4, 0.45], higher=False),
     "importance": lambda: plots.importance({"wind": 0.7, "hour": 0.3, "none": 0.0}),
     "drift": lambda: plots.drift_heatmap(["2013-11", "2013-12"], {"wind": [0.05, 0.6], "hour": [None, 0.1]}),
     "drift of nothing": lambda: plots.drift_heatmap(["2013-11"], {"wind": [None]}),

@@ -13,6 +13,7 @@ from ml_platform.errors import GateRefusedError, NotFoundError, ServiceError
 from ml_platform.jobs.contract import JobOrder
 from ml_platform.jobs.fit import fit
 from ml_platform.records.job import Needs
+from ml_platform.records.metric import METRICS, Task
 from ml_platform.testing import training_set
 from ml_platform.testing.inline_job_runner import InlineJobRunner
 from ml_platform.testing.memory_model_registry import MemoryModelRegistry
@@ -36,7 +37,8 @@ class World:
     def candidate(self, estimator: str, **changes: Any) -> int:
         package = self.folder / f"{estimator}-{len(self.registry.versions('late'))}"
         package.mkdir()
-        fit(JobOrder(training_set.fit_arguments(self.pin, estimator=estimator, **changes), {}), package)
+        label = training_set.LABELS[changes.get("task", "binary")]
+        fit(JobOrder(training_set.fit_arguments(self.pin, estimator=estimator, label=label, **changes), {}), package)
         tags = {
             "training_set": json.dumps(
                 {"key": "training_sets/late", "version": self.pin["version"], "fingerprint": "f"}
@@ -46,8 +48,8 @@ class World:
         self.registry.move_alias("late", CHALLENGER, version.number)
         return version.number
 
-    def promote(self, rules: GateRules = RULES) -> Promoted:
-        promotion = Promotion("models/late", training_set.LABEL, "test", rules, Needs())
+    def promote(self, rules: GateRules = RULES, task: Task = "binary") -> Promoted:
+        promotion = Promotion("models/late", training_set.LABELS[task], "test", rules, Needs())
         return promote(promotion, self.lakehouse, self.runner, self.registry, lambda _: None)
 
     def champion(self) -> int | None:
@@ -104,6 +106,34 @@ def test_a_better_candidate_takes_over(world: World) -> None:
 
     assert world.promote().decision.promoted
     assert world.champion() == better
+
+
+@pytest.mark.parametrize(
+    ("task", "rules"),
+    [("multiclass", GateRules("log_loss", {"accuracy": 0.4})), ("regression", GateRules("rmse", {"rmse": 20}))],
+)
+def test_other_tasks_pass_the_same_gate(world: World, task: Task, rules: GateRules) -> None:
+    world.candidate("baseline", task=task)
+    world.promote(rules, task)
+    better = world.candidate("linear", task=task)
+
+    done = world.promote(rules, task)
+
+    assert done.decision.promoted
+    assert world.champion() == better
+    assert done.decision.candidate.keys() == {*METRICS[task]}
+
+
+def test_a_candidate_of_another_question_has_no_common_ground(world: World) -> None:
+    champion = world.candidate("linear")
+    world.promote()
+    world.candidate("linear", task="regression")
+
+    done = world.promote()
+
+    assert world.champion() == champion
+    (reason,) = done.decision.reasons
+    assert "version 2 a regression one and version 1 a binary one" in reason
 
 
 def test_an_equal_model_under_another_number_is_not_better(world: World) -> None:

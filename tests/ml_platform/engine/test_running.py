@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from ml_platform.testing.inline_job_runner import InlineJobRunner
 
 
 class BrokenRunner(InlineJobRunner):
-    """Raises `hearing` when listened to, `submitting` once it has submitted, `cancelling` when told to cancel."""
+    """Tells `telling`; raises `hearing` when heard, `submitting` once it submitted, `cancelling` when cancelling."""
 
+    telling: Sequence[JobEvent] = ()
     hearing: BaseException | None = None
     submitting: BaseException | None = None
     cancelling: Exception | None = None
@@ -28,7 +30,7 @@ class BrokenRunner(InlineJobRunner):
     def events(self, job_id: str) -> Iterator[JobEvent]:
         if self.hearing:
             raise self.hearing
-        return super().events(job_id)
+        return iter(self.telling) if self.telling else super().events(job_id)
 
     def cancel(self, job_id: str) -> None:
         if self.cancelling:
@@ -55,6 +57,20 @@ def test_the_id_is_said_before_anything_is_waited_for(spec: JobSpec, tmp_path: P
 
     assert said[0] == "fit job fit"
     assert said[1] == "fit is succeeded"
+
+
+def test_progress_is_a_bar_and_a_metric_its_value(runner: BrokenRunner, spec: JobSpec, tmp_path: Path) -> None:
+    said: list[str] = []
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    runner.telling = [
+        JobEvent(at, "log", "900 rows"),
+        JobEvent(at, "progress", "round 25", 0.25),
+        JobEvent(at, "metric", "test/brier", 0.125),
+    ]
+
+    run(runner, spec, said.append, tmp_path / "result")
+
+    assert said[1:] == ["900 rows", "█████░░░░░░░░░░░░░░░  25%  round 25", "test/brier = 0.125"]
 
 
 def test_the_result_stands_in_the_folder(spec: JobSpec, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from ml_platform.jobs.contract import JobOrder
 from ml_platform.jobs.fit import fit
 from ml_platform.records.feature import FeatureView
 from ml_platform.records.job import Needs
+from ml_platform.records.metric import Task
 from ml_platform.testing import training_set
 from ml_platform.testing.inline_job_runner import InlineJobRunner
 from ml_platform.testing.memory_model_registry import MemoryModelRegistry
@@ -81,11 +82,12 @@ class World:
         uri = self.lakehouse.table("features/air_v1").uri
         write_deltalake(uri, view, mode="append", partition_by=["month"])
 
-    def promote(self, estimator: str) -> None:
-        package = self.folder / estimator
+    def promote(self, estimator: str, task: Task = "binary") -> None:
+        package = self.folder / f"{task}-{estimator}" if task != "binary" else self.folder / estimator
         package.mkdir()
         pin = training_set.write(self.folder / "training_set")
-        fit(JobOrder(training_set.fit_arguments(pin, estimator=estimator), {}), package)
+        arguments = training_set.fit_arguments(pin, estimator=estimator, task=task, label=training_set.LABELS[task])
+        fit(JobOrder(arguments, {}), package)
         version = self.registry.register("late", package, {})
         self.registry.move_alias("late", "champion", version.number)
 
@@ -130,6 +132,18 @@ def test_every_row_keeps_its_own_answer_when_rows_fill_many_files(
     )
     assert len(rows) == 303
     assert [row["prediction"] for row in rows] == pytest.approx(list(expected), abs=1e-12)
+
+
+def test_a_class_is_predicted_with_its_probability(world: World) -> None:
+    world.promote("linear", "multiclass")
+
+    world.score()
+
+    champion = Scorer.load(world.folder / "multiclass-linear")
+    for row in world.rows().values():
+        shares = champion.predict({name: [row[name]] for name in training_set.FEATURES})[0]
+        assert row["prediction"] == champion.card.classes[shares.argmax()]
+        assert row["probability"] == pytest.approx(shares.max(), abs=1e-12)
 
 
 def test_scoring_again_appends_nothing(world: World) -> None:

@@ -32,6 +32,17 @@ def test_output_appears_once_the_work_is_done(program, tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["half"]
 
 
+def test_state_is_a_folder_of_the_jobs_own_where_there_is_one(program, tmp_path, monkeypatch):
+    seen = []
+
+    def work(order: JobOrder, output: Path) -> None:
+        seen.append(order.state)
+
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--state", str(tmp_path / "state")])
+    assert program(work) == 0
+    assert seen == [tmp_path / "state"]
+
+
 def test_error_leaves_no_output_and_is_the_last_line_of_stderr(program, tmp_path, capsys):
     def work(order: JobOrder, output: Path) -> None:
         (output / "half").touch()

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score, root_mean_squared_error
 
 from ml_platform.engine.drift import DriftRules, measure_all
 from ml_platform.engine.package import digest, read_card, read_json
@@ -14,6 +14,12 @@ from ml_platform.jobs.contract import JobOrder
 from ml_platform.jobs.fit import fit
 from ml_platform.testing import training_set
 
+EVERYWHERE = {"importance", "learning_curve", "permutation_importance"}
+PLOTS = {
+    "binary": EVERYWHERE | {"roc", "precision_recall", "calibration", "confusion"},
+    "multiclass": EVERYWHERE | {"roc", "precision_recall", "calibration", "confusion"},
+    "regression": EVERYWHERE | {"residuals"},
+}
 BOOSTED = {"estimator": "gradient_boosting", "parameters": {"num_leaves": 7}, "baseline": "linear", "threads": 2}
 
 
@@ -42,13 +48,13 @@ def test_package_holds_its_files_and_no_pickle(package):
     files = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
     assert files == {
         "model.json",
+        "model_card.md",
         "booster.txt",
         "metrics.json",
+        "slices.json",
         "baseline.json",
         "input_example.json",
-        "plots/roc.png",
-        "plots/calibration.png",
-        "plots/importance.png",
+        *(f"plots/{name}.png" for name in PLOTS["binary"]),
     }
 
 
@@ -115,7 +121,7 @@ def test_events_are_logs_progress_and_metrics(pin, tmp_path, capsys):
 
 def test_what_cannot_be_fitted_is_refused_with_what_could(pin, tmp_path):
     for changes, message in {
-        "task": "task is ranking, but only binary is fitted",
+        "task": "task is ranking, but no such task is fitted. Tasks are binary, multiclass, regression",
         "estimator": "estimator is ranking",
         "baseline": "estimator is ranking",
     }.items():
@@ -123,3 +129,77 @@ def test_what_cannot_be_fitted_is_refused_with_what_could(pin, tmp_path):
             fitted(tmp_path / changes, pin, **{changes: "ranking"})
     with pytest.raises(DeclarationError, match="parameter leaves is 7"):
         fitted(tmp_path / "parameters", pin, parameters={"leaves": 7})
+
+
+@pytest.fixture(scope="module", params=["multiclass", "regression"])
+def other(request, pin, tmp_path_factory):
+    """A boosted package of another task, told by slices, and the task."""
+    task = request.param
+    parameters = {"num_leaves": 7, "rounds": 40}
+    changes = {**BOOSTED, "parameters": parameters, "label": training_set.LABELS[task], "slices": ["hour", "kind"]}
+    return fitted(tmp_path_factory.mktemp("other") / task, pin, task=task, **changes), task
+
+
+def test_every_task_is_fitted_measured_and_scored_alike(other, test_rows):
+    package, task = other
+    card = read_card(package)
+    score = Scorer.load(package).predict(training_set.columns(test_rows))
+    label = test_rows.column(card.label).to_pylist()
+    metrics = read_json(package / "metrics.json")["test"]
+    if task == "regression":
+        assert metrics["rmse"] == pytest.approx(root_mean_squared_error(label, score))
+        assert metrics["r2"] > 0.75
+        return
+    assert card.classes == ("early", "late", "on time")
+    assert score.sum(axis=1) == pytest.approx([1.0] * len(label))
+    assert metrics["log_loss"] == pytest.approx(log_loss(label, score, labels=card.classes))
+    assert metrics["accuracy"] > 0.7
+    assert card.splits["train"]["rate"].keys() == set(card.classes)
+
+
+def test_every_task_has_its_plots_slices_and_card(other):
+    package, task = other
+    assert {path.stem for path in (package / "plots").glob("*.png")} == PLOTS[task] | {"slices"}
+    slices = read_json(package / "slices.json")
+    assert {row["value"] for row in slices if row["column"] == "kind"} == {"early", "late", "on time"}
+    assert sum(row["rows"] for row in slices if row["column"] == "hour") == 1000
+    text = (package / "model_card.md").read_text()
+    assert f"A {task} model by the estimator gradient_boosting." in text
+    assert "## Where it is weakest\n\n| slice of the test split | rows |" in text
+
+
+def test_what_a_multiclass_model_says_is_watched_by_class(other):
+    package, task = other
+    statistics = read_json(package / "baseline.json")["score"]
+    assert statistics["type"] == ("category" if task == "multiclass" else "number")
+
+
+def test_pre_processing_weights_and_calibration_are_fitted_and_served_together(pin, tmp_path, test_rows):
+    # given weights that shift probabilities upwards, and a calibration that mends them
+    steps = [
+        {"kind": "impute", "features": ["wind"], "settings": {"by": "median", "indicator": True}},
+        {"kind": "one_hot", "features": ["carrier"], "settings": {}},
+        {"kind": "drop", "features": ["hour"], "settings": {}},
+    ]
+    weighted = {"preprocessing": steps, "class_weights": {"positive": 5.0}}
+    raw = fitted(tmp_path / "raw", pin, **weighted)
+    mended = fitted(tmp_path / "mended", pin, **weighted, calibration="sigmoid")
+    label = test_rows.column("late").to_numpy()
+    said = {
+        folder.name: Scorer.load(folder).predict(training_set.columns(test_rows)).mean() for folder in (raw, mended)
+    }
+    assert said["raw"] > label.mean() + 0.15
+    assert said["mended"] == pytest.approx(label.mean(), abs=0.04)
+    assert read_json(raw / "weights.json")["terms"].keys() == {
+        "wind",
+        "wind__missing",
+        "carrier=AA",
+        "carrier=DL",
+        "carrier=UA",
+    }
+    assert "without calibration, its probabilities are not shares" in (raw / "model_card.md").read_text()
+
+
+def test_only_the_metrics_that_are_named_are_told(pin, tmp_path):
+    package = fitted(tmp_path / "package", pin, metrics=["roc_auc", "f1"])
+    assert read_json(package / "metrics.json")["test"].keys() == {"roc_auc", "f1"}

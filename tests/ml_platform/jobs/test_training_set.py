@@ -6,7 +6,8 @@ import pyarrow.compute as pc
 import pytest
 
 from ml_platform.errors import DeclarationError, PlatformError
-from ml_platform.jobs.training_set import TrainingRequest, read_splits
+from ml_platform.jobs.training_set import TrainingRequest, read_lesson
+from ml_platform.records.preprocessing import Step
 from ml_platform.testing import training_set
 
 
@@ -15,7 +16,7 @@ def read(tmp_path):
     def reader(table: pa.Table, **changes):
         pin = training_set.write(tmp_path / "table", table)
         request = {"features": training_set.FEATURES, "label": "late", "split_column": "split", **changes}
-        return read_splits(TrainingRequest(**pin, **request))
+        return read_lesson(TrainingRequest(**pin, **request))
 
     return reader
 
@@ -30,7 +31,8 @@ def changed(table: pa.Table, name: str, values: object) -> pa.Table:
 
 
 def test_splits_hold_their_rows_in_the_tables_order(read, rows):
-    features, splits = read(rows)
+    lesson = read(rows)
+    features, splits = lesson.features, lesson.splits
     assert {name: len(split.label) for name, split in splits.items()} == training_set.SPLIT_ROWS
     wind = rows.column("wind").to_numpy()
     assert np.array_equal(splits["test"].matrix[:, 0], wind[4000:], equal_nan=True)
@@ -39,9 +41,21 @@ def test_splits_hold_their_rows_in_the_tables_order(read, rows):
 
 def test_categories_are_those_of_the_train_split_only(read, rows):
     only_later = pc.if_else(pc.equal(rows.column("split"), "test"), "ZZ", rows.column("carrier"))
-    features, splits = read(changed(rows, "carrier", only_later))
-    assert features[2].values == ("AA", "DL", "UA")
-    assert np.isnan(splits["test"].matrix[:, 2]).all()
+    lesson = read(changed(rows, "carrier", only_later))
+    assert lesson.features[2].values == ("AA", "DL", "UA")
+    assert np.isnan(lesson.splits["test"].matrix[:, 2]).all()
+
+
+def test_unknown_categories_are_the_others_where_rare_ones_are_put_together(read, rows):
+    only_later = pc.if_else(pc.equal(rows.column("split"), "test"), "ZZ", rows.column("carrier"))
+    lesson = read(changed(rows, "carrier", only_later), steps=(Step("rare", ("carrier",), {"min_rows": 10}),))
+    assert lesson.features[2].categories == ("AA", "DL", "UA", "(other)")
+    assert set(lesson.splits["test"].matrix[:, 2]) == {3.0}
+
+
+def test_columns_of_slices_come_along_as_they_are(read, rows):
+    lesson = read(rows, slices=("kind", "hour"))
+    assert lesson.splits["test"].slices["kind"].to_pylist() == rows.column("kind").to_pylist()[4000:]
 
 
 @pytest.mark.parametrize("split", ["train", "validate", "test"])

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ml_platform.engine.package import digest
 from ml_platform.errors import PlatformError
 from ml_platform.records.job import Needs
 from ml_platform.testing.job_runner import ENDLESS, JobRunnerContract
@@ -78,6 +79,26 @@ class TestEmbeddedJobRunner(JobRunnerContract):
         assert runner.status(job).state == "running"
         assert not program.is_running()
         runner.cancel(job)
+
+    def test_search_that_was_killed_goes_on_and_finds_what_it_would_have_found(self, runner, spec, tmp_path):
+        space = {"learning_rate": {"low": 0.05, "high": 0.5}}
+        tune = {"trials": 30, "seconds": None, "metric": None, "pruning": False, "space": space}
+        searching = spec(estimator="gradient_boosting", parameters={"rounds": 4}, tune=tune)
+        # given a search that was killed behind its third trial
+        job = runner.submit(searching)
+        _, program = _processes(runner, job)
+        next(event for event in runner.events(job) if event.text.startswith("trial 3"))
+        program.send_signal(signal.SIGKILL)
+        list(runner.events(job))
+        # when it is submitted again, then it tries nothing twice
+        assert runner.submit(searching) == job
+        trials = [event.text.split(":")[0] for event in runner.events(job) if event.text.startswith("trial ")]
+        assert trials[-1] == "trial 30"
+        assert "trial 3" not in trials
+        # and its package is that of a search that nobody killed
+        other = EmbeddedJobRunner(str(tmp_path / "others"))
+        list(other.events(other.submit(searching)))
+        assert digest(runner.result(job, tmp_path / "a")) == digest(other.result(job, tmp_path / "b"))
 
     def test_number_of_a_dead_process_given_to_another_is_not_the_job(self, runner, spec, tmp_path):
         job = runner.submit(spec(**ENDLESS))

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from ml_platform.engine.estimators import ESTIMATORS, completed, estimator_named
+from ml_platform.engine.estimators.parameters import PARAMETERS
 from ml_platform.errors import DeclarationError
 
 
@@ -22,7 +23,7 @@ def test_unknown_name_is_refused_with_the_nearest():
 def test_declared_parameters_stand_over_the_defaults():
     parameters = completed("gradient_boosting", {"num_leaves": 7, "learning_rate": 1})
     assert (parameters["num_leaves"], parameters["learning_rate"]) == (7, 1)
-    assert parameters.keys() == estimator_named("gradient_boosting").defaults.keys()
+    assert parameters.keys() == PARAMETERS["gradient_boosting"].keys()
 
 
 def test_unknown_parameter_is_refused_with_those_allowed():
@@ -34,7 +35,10 @@ def test_unknown_parameter_is_refused_with_those_allowed():
 
 @pytest.mark.parametrize("value", [7.5, "7", True, None])
 def test_parameter_of_the_wrong_kind_is_refused(value):
-    with pytest.raises(DeclarationError, match=r"parameter num_leaves .*, but it is a whole number. Its default is 63"):
+    with pytest.raises(
+        DeclarationError,
+        match=r"num_leaves .*, but that cannot be. It is a whole number from 2 to 131072, and 63 where",
+    ):
         completed("gradient_boosting", {"num_leaves": value})
 
 

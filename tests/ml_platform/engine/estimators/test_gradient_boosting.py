@@ -7,8 +7,8 @@ import sys
 import lightgbm
 import numpy as np
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.metrics import log_loss, roc_auc_score, root_mean_squared_error
 
 from ml_platform.engine.estimators.gradient_boosting import GradientBoostingEstimator
 from ml_platform.errors import PlatformError
@@ -72,8 +72,52 @@ def test_progress_is_told_while_boosting(task):
     told = []
     given = dataclasses.replace(task("gradient_boosting", **QUICK), progress=lambda *said: told.append(said))
     GradientBoostingEstimator.fit(given)
-    assert told[0][0].startswith("round 25 of at most 400, validate log loss 0.")
+    assert told[0][0].startswith("round 25 of at most 400, validate loss 0.")
     assert told[-1][1] == 1.0
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "regression"])
+def test_other_tasks_find_the_signal_as_well_as_scikit_learn(task, splits, kind):
+    given = task("gradient_boosting", task=kind, rounds=60, num_leaves=7, min_data_in_leaf=50)
+    fitted = GradientBoostingEstimator.fit(given)
+    theirs = HistGradientBoostingRegressor if kind == "regression" else HistGradientBoostingClassifier
+    reference = theirs(learning_rate=0.08, max_leaf_nodes=7, max_iter=60, categorical_features=[2], random_state=1).fit(
+        *given.train
+    )
+    matrix, label = splits.of["test"][0], splits.labels[kind][splits.split == "test"]
+    if kind == "regression":
+        ours, best = (
+            root_mean_squared_error(label, said) for said in (fitted.score(matrix), reference.predict(matrix))
+        )
+        assert ours <= best * 1.02
+    else:
+        ours, best = (log_loss(label, said) for said in (fitted.score(matrix), reference.predict_proba(matrix)))
+        assert ours <= best + 0.01
+
+
+def test_every_round_tells_what_was_learned_and_what_it_raises_ends_the_fit(task):
+    told = []
+    given = task("gradient_boosting", **QUICK, rounds=5)
+    GradientBoostingEstimator.fit(dataclasses.replace(given, learned=lambda *said: told.append(said)))
+    assert [step for step, _, _ in told] == [1, 2, 3, 4, 5]
+    assert told[-1][1] < told[0][1]
+
+    def enough(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        GradientBoostingEstimator.fit(dataclasses.replace(given, learned=enough))
+
+
+def test_fit_whose_time_is_up_keeps_the_best_of_what_it_has(task):
+    asked = iter([False] * 9 + [True])
+    given = dataclasses.replace(task("gradient_boosting", **QUICK), over=lambda: next(asked))
+    assert GradientBoostingEstimator.fit(given).booster.num_trees() == 10
+
+
+def test_without_early_stopping_every_round_is_kept(task):
+    given = task("gradient_boosting", **QUICK, rounds=60, learning_rate=0.9, early_stopping_rounds=0)
+    assert GradientBoostingEstimator.fit(given).booster.num_trees() == 60
 
 
 def test_damaged_trees_are_an_error(tmp_path):

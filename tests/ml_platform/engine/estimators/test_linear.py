@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -27,6 +29,44 @@ def test_scores_are_those_of_the_same_pipeline_in_scikit_learn(task, splits):
     test = splits.of["test"][0]
     test = test[~np.isnan(test).any(axis=1)]
     assert fitted.score(test) == pytest.approx(reference.predict_proba(test)[:, 1], abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "regression"])
+def test_other_tasks_score_as_the_same_pipeline_in_scikit_learn(task, splits, kind):
+    given = task("linear", task=kind)
+    matrix, label = given.train
+    whole = ~np.isnan(matrix).any(axis=1)
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    columns = make_column_transformer((numbers, [0, 1]), (OneHotEncoder(handle_unknown="ignore"), [2]))
+    model = Ridge(alpha=1.0) if kind == "regression" else LogisticRegression(max_iter=300)
+    reference = make_pipeline(columns, model).fit(matrix[whole], label[whole])
+    fitted = LinearEstimator.fit(dataclasses.replace(given, train=(matrix[whole], label[whole])))
+    test = splits.of["test"][0]
+    test = test[~np.isnan(test).any(axis=1)]
+    expected = reference.predict(test) if kind == "regression" else reference.predict_proba(test)
+    assert fitted.score(test) == pytest.approx(expected, abs=1e-3)
+
+
+def test_rows_weigh_as_in_scikit_learn(task):
+    given = task("linear")
+    matrix, label = given.train
+    whole = ~np.isnan(matrix[:, 0])
+    weight = np.where(label == 1, 4.0, 1.0)[whole]
+    some = (matrix[whole, :1], label[whole])
+    fitted = LinearEstimator.fit(
+        dataclasses.replace(given, features=given.features[:1], train=some, weights=(weight, None))
+    )
+    reference = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
+    reference.fit(*some, logisticregression__sample_weight=weight)
+    assert fitted.score(some[0]) == pytest.approx(reference.predict_proba(some[0])[:, 1], abs=1e-4)
+
+
+def test_two_classes_score_as_the_binary_task(task, splits):
+    given = task("linear")
+    two = LinearEstimator.fit(dataclasses.replace(given, task="multiclass", classes=2))
+    one = LinearEstimator.fit(given)
+    matrix, _ = splits.of["test"]
+    assert two.score(matrix)[:, 1] == pytest.approx(one.score(matrix))
 
 
 def test_signal_is_found_as_well_as_the_truth_allows(task, splits):

@@ -8,12 +8,14 @@ from pathlib import Path
 import orjson
 import pytest
 
-from ml_platform.engine.package import digest
+from ml_platform.engine.estimators.baseline import BaselineEstimator
+from ml_platform.engine.package import ModelCard, digest, write_card
 from ml_platform.errors import BindingError, DeclarationError, NotFoundError, PlatformError
 from ml_platform.jobs.serving.served import Served
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding, TrafficSplit
+from ml_platform.records.metric import Task
 from ml_platform.records.prediction import ServedPrediction
-from ml_platform.testing.endpoint_host import MOMENT, infer_request, write_package
+from ml_platform.testing.endpoint_host import FEATURES, MOMENT, infer_request, write_package
 from resources.embedded.prediction_log import EmbeddedPredictionLog
 
 
@@ -122,3 +124,40 @@ def test_service_that_cannot_be_made_is_named_without_its_settings(spec: Endpoin
     with pytest.raises(BindingError, match=rf"{binding.module}.{binding.name} cannot be made") as refusal:
         Served.load(replace(spec, feature_store=binding), 1)
     assert "canary" not in str(refusal.value)
+
+
+def told(spec: EndpointSpec, folder: Path, task: Task, rate: float | list[float], classes: tuple[str, ...]) -> Served:
+    """The endpoint, its one model answering the same to every row."""
+    folder.mkdir()
+    write_card(folder, ModelCard(task, "baseline", "delay", FEATURES, parameters={}, seed=1, classes=classes))
+    BaselineEstimator(rate).save(folder)
+    return Served.load(replace(spec, packages={1: str(folder)}), 1)
+
+
+def test_classes_are_answered_with_the_likeliest_and_all_probabilities(spec: EndpointSpec, tmp_path: Path) -> None:
+    served = told(spec, tmp_path / "kinds", "multiclass", [0.2, 0.7, 0.1], ("early", "late", "on time"))
+    answer = orjson.loads(served.answer(orjson.dumps(infer_request("UA1", "B62"))))
+    assert answer["outputs"] == [
+        {"name": "class", "shape": [2], "datatype": "BYTES", "data": ["late", "late"]},
+        {"name": "probability", "shape": [2, 3], "datatype": "FP64", "data": [0.2, 0.7, 0.1, 0.2, 0.7, 0.1]},
+    ]
+    assert answer["parameters"]["classes"] == ["early", "late", "on time"]
+    assert [output["shape"] for output in served.outputs] == [[-1], [-1, 3]]
+    assert logged(tmp_path)[0].output == {"early": 0.2, "late": 0.7, "on time": 0.1}
+
+
+def test_value_is_answered_as_a_value(spec: EndpointSpec, tmp_path: Path) -> None:
+    served = told(spec, tmp_path / "minutes", "regression", -12.5, ())
+    answer = orjson.loads(served.answer(orjson.dumps(infer_request("UA1", outputs=[{"name": "value"}]))))
+    assert answer["outputs"] == [{"name": "value", "shape": [1], "datatype": "FP64", "data": [-12.5]}]
+    assert logged(tmp_path)[0].output == -12.5
+    with pytest.raises(PlatformError, match=r"the endpoint gives one output\. It is called value"):
+        served.answer(orjson.dumps(infer_request("UA1", outputs=[{"name": "probability"}])))
+
+
+def test_models_of_different_questions_are_not_served_together(spec: EndpointSpec, tmp_path: Path) -> None:
+    folder = tmp_path / "minutes"
+    told(spec, folder, "regression", 1.0, ())
+    split = TrafficSplit({1: 0.5, 2: 0.5})
+    with pytest.raises(DeclarationError, match="version 1 a binary one and version 2 a regression one"):
+        Served.load(replace(spec, packages={**spec.packages, 2: str(folder)}, split=split), 1)

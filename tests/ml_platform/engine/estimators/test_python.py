@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ml_platform.engine.estimators.python import PythonEstimator
+from ml_platform.errors import DeclarationError, PlatformError
+
+SOURCE = '''\
+import numpy as np
+
+
+def fit(train, validate, question):
+    """The mean wind of late rows, and the rate on either side of it."""
+    wind = np.nan_to_num(train.x[:, 0])
+    cut = question.parameters["share"] * wind[train.y == 1].mean()
+    return {"cut": cut, "rates": np.array([train.y[wind <= cut].mean(), train.y[wind > cut].mean()])}
+
+
+def predict(state, x):
+    return state["rates"][(np.nan_to_num(x[:, 0]) > state["cut"]).astype(int)]
+'''
+
+
+@pytest.fixture
+def given(task):
+    return lambda source=SOURCE: dataclasses.replace(task("python", share=1.0), source=source)
+
+
+def test_model_is_what_its_functions_say_and_comes_back_as_text(given, splits, tmp_path):
+    fitted = PythonEstimator.fit(given())
+    matrix, label = splits.of["test"]
+    scores = fitted.score(matrix)
+    assert scores[label == 1].mean() > scores[label == 0].mean() + 0.1
+    fitted.save(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.py", "state.json"}
+    assert (PythonEstimator.load(tmp_path, splits.features).score(matrix) == scores).all()
+
+
+def test_state_that_is_no_text_is_refused_with_what_may_be(given):
+    source = SOURCE.replace('"cut": cut', '"cut": cut, "model": question')
+    with pytest.raises(
+        DeclarationError, match=r"state.model that fit returned is a Question, .* kept as text. Numbers"
+    ):
+        PythonEstimator.fit(given(source))
+
+
+def test_state_that_is_not_finite_is_refused(given):
+    with pytest.raises(DeclarationError, match=r"state.cut that fit returned is nan, but a model is finite"):
+        PythonEstimator.fit(given(SOURCE.replace('"cut": cut', '"cut": np.nan')))
+
+
+def test_answer_of_another_shape_is_an_error(given):
+    fitted = PythonEstimator.fit(
+        given(SOURCE.replace("def predict(state, x):", "def predict(state, x):\n    x = x[:1]"))
+    )
+    with pytest.raises(PlatformError, match=r"predict gave an array of shape \(1,\) for 5 rows"):
+        fitted.score(np.zeros((5, 3)))
+
+
+def test_text_without_a_function_is_refused(given):
+    with pytest.raises(
+        DeclarationError, match=r"model.py has no function predict, but a Python model is fit and predict"
+    ):
+        PythonEstimator.fit(given(SOURCE.replace("def predict", "def foretell")))
+
+
+def test_package_without_its_text_is_an_error(tmp_path):
+    with pytest.raises(PlatformError, match=r"its model\.py is needed and missing"):
+        PythonEstimator.load(tmp_path, ())
