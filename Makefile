@@ -10,7 +10,7 @@ export DAGSTER_HOME ?= $(ML_PLATFORM_HOME)/dagster
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
-.PHONY: help env env-dev home run test check image ui stop clean bench lock snapshot screenshot
+.PHONY: help env env-dev home run test check image ui stop clean bench lock snapshot screenshot notebook
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -75,7 +75,7 @@ stop: env ## ends what was started: the endpoint's server, the UI
 
 clean: ## forgets everything: data, models, state, environment
 	-@test ! -x $(BIN)/ml-platform || $(BIN)/ml-platform stop
-	rm -rf "$(ML_PLATFORM_HOME)" $(VENV) $(VENV)-screenshot build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf "$(ML_PLATFORM_HOME)" $(VENV) $(VENV)-screenshot $(VENV)-notebook build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 snapshot: env-dev ## renews tests/declarations.txt from what is declared
 	$(BIN)/python tests/test_declarations.py
@@ -89,6 +89,14 @@ screenshot: home ## docs/lineage.png, from the UI; needs Debian's chromium
 	@test -x $(VENV)-screenshot/bin/python || $(PYTHON) -m venv $(VENV)-screenshot
 	@$(VENV)-screenshot/bin/python -m pip install --quiet playwright
 	@$(VENV)-screenshot/bin/python docs/screenshot.py $(BIN)
+
+PLATFORM = import site; print("import site; site.addsitedir(" + repr(site.getsitepackages()[0]) + ")")
+
+notebook: home ## docs/notebook.ipynb, executed on what make run has made
+	@test -x $(VENV)-notebook/bin/python || $(PYTHON) -m venv $(VENV)-notebook
+	@$(VENV)-notebook/bin/python -m pip install --quiet nbclient ipykernel
+	@$(BIN)/python -c '$(PLATFORM)' > "$$($(VENV)-notebook/bin/python -c 'import site; print(site.getsitepackages()[0])')/platform.pth"
+	@$(VENV)-notebook/bin/python docs/execute.py
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
   --no-strip-extras --generate-hashes pyproject.toml

@@ -14,9 +14,9 @@ FLOORS = "{roc_auc: 0.5, log_loss: 0.75}"
         (f"    floors: {FLOORS}\n", "", "gate.floors is missing, but a Model needs it"),
         (FLOORS, "{}", "gate.floors is {}, but that cannot be: .*at least 1 item"),
         (FLOORS, "{auc: 0.5}", "gate.floors.auc is 'auc', but that cannot be: .*'roc_auc', 'average_precision'"),
-        ("metric: log_loss", "metric: speed", "metric is 'speed', but that cannot be"),
+        ("metric: log_loss", "metric: speed", "gate.metric is 'speed', but that cannot be"),
         (FLOORS, f"{FLOORS}\n    minimum_effect: -0.1", "gate.minimum_effect is -0.1, but that cannot be"),
-        (FLOORS, f"{FLOORS}\n    split: train", "split is 'train', but that cannot be"),
+        (FLOORS, f"{FLOORS}\n    split: train", "gate.split is 'train', but that cannot be"),
         (FLOORS, f"{FLOORS}\n    dry_run: true", "gate.dry_run is set, but a Model has no such field"),
     ],
 )
