@@ -97,7 +97,7 @@ class TrainingSet(dg.Component, dg.Resolvable, dg.Model):
             from ml_platform.engine.tables import make
 
             made = make(recipe, [""], [""], lakehouse, compute)
-            summary = f"""SELECT split, count(*) AS rows, avg(CAST("{self.label}" AS DOUBLE)) AS label_mean,
+            summary = f"""SELECT split, count(*) AS rows, avg(TRY_CAST("{self.label}" AS DOUBLE)) AS label_mean,
                 min("{self.event_time}") AS first_event, max("{self.event_time}") AS last_event
                 FROM training.rows GROUP BY split ORDER BY first_event"""
             splits = compute.fetch(summary, {"training.rows": made.snapshot}).to_pylist()
