@@ -137,8 +137,8 @@ class Progress:
         """Prints what stands now, and what to do next."""
         click.echo(f"\n{self._made} of {self._total} assets in {time.monotonic() - self._started:.0f} s")
         for said in self._said.values():
-            if "model_version" in said:
-                told = [name for name in _METRICS if name in said]
+            told = [name for name in _METRICS if name in said]
+            if told:
                 shown = ", ".join(f"{name.removeprefix('test_')} {said[name]:.4f}" for name in told)
                 click.echo(f"model on the test split: {shown}")
                 full = {name.removeprefix("test_"): value for name, value in said.items() if name.startswith("test_")}

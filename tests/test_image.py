@@ -78,7 +78,8 @@ def run(program: str, *arguments: str, cwd: Path) -> str:
 
 def test_what_the_image_installs_is_enough_to_fit_and_to_score(absent: str, tmp_path: Path) -> None:
     pin = training_set.write(tmp_path / "table")
-    arguments = training_set.fit_arguments(pin, estimator="gradient_boosting")
+    budget = {"trials": 2, "seconds": None, "metric": None, "pruning": False}
+    arguments = training_set.fit_arguments(pin, estimator="automl", automl=budget, calibration="isotonic")
     write_order(JobSpec("late@1", "fit", arguments), tmp_path / "order")
     run(JOB, absent, str(tmp_path / "order"), cwd=tmp_path)
     assert (tmp_path / "scores" / "scores.parquet").exists()
@@ -107,7 +108,9 @@ def test_the_image_leaves_out_what_only_a_laptop_needs(absent: str) -> None:
 
 
 def test_what_the_image_installs_stays_small() -> None:
-    locked = re.findall(r"^([A-Za-z0-9_.-]+)==", (ROOT / "requirements-image.lock").read_text(), re.MULTILINE)
+    # but for what only another system installs
+    lock = (ROOT / "requirements-image.lock").read_text()
+    locked = re.findall(r"^([A-Za-z0-9_.-]+)==(?!.*win32)", lock, re.MULTILINE)
     files = {Path(str(file.locate())) for name in locked for file in metadata.files(name) or ()}
     size = sum(path.stat().st_size for path in files if path.is_file() and path.suffix != ".pyc")
     assert 300e6 < size < 700e6

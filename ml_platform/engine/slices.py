@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ml_platform.engine.encoding import spelled
 from ml_platform.engine.evaluation import evaluate
-from ml_platform.records.metric import Task
+from ml_platform.records.metric import METRICS, Task
 
 MOST = 20
 LEAST_ROWS = 30
@@ -43,7 +43,7 @@ def slice_table(
 
 def _measured(task: Task, label: NDArray[np.float64], score: NDArray[np.float64]) -> dict[str, float | None]:
     if len(label) < LEAST_ROWS:
-        return {}
+        return dict.fromkeys(METRICS[task])
     with np.errstate(invalid="ignore", divide="ignore"):
         measured = evaluate(task, label, score)
     return {name: value if np.isfinite(value) else None for name, value in measured.items()}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ml_platform.cli import main
+from ml_platform.engine import delta
 from ml_platform.errors import DeclarationError
 from ml_platform.testing import shop as shops
 from ml_platform.testing.project import Project, Ran
@@ -20,6 +22,26 @@ from ml_platform.testing.shop import EVERYTHING, Made
 DECLARED = "models/returns/defs.yaml"
 CHAMPION = "models/returns__champion"
 LACKING = "preprocessing: [{ordinal: {features: [store], order: [north, south]}}]"
+SIZES = "preprocessing: [{impute: {features: [recent_amount], by: mean}}, {scale: {features: [amount]}}]"
+COSTS = '''\
+"""What an order costs, by least squares."""
+
+import numpy as np
+
+
+def fit(train, validate, question):
+    """The coefficients of the amount, of each store but the last, and of all."""
+    return {"coefficients": np.linalg.lstsq(_columns(train.x), train.y)[0]}
+
+
+def predict(state, x):
+    """The cost of each order."""
+    return _columns(x) @ state["coefficients"]
+
+
+def _columns(x):
+    return np.column_stack([x[:, 0], x[:, 1] == 0, x[:, 1] == 1, np.ones(len(x))])
+'''
 FLOORS = "{roc_auc: 0.5, log_loss: 0.75}"
 
 
@@ -211,3 +233,72 @@ def test_gate_that_refuses_with_no_champion_exits_with_1(story: Story) -> None:
     assert "skipped: endpoints/returns, endpoints/returns__log, monitors/returns, predictions/returns" in (
         story.command.stdout
     )
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, Ran]]:
+    """A shop that asks of each order which size it has, by a Python model and by classes, and what it costs."""
+    shop = shops.project(tmp_path_factory.mktemp("kinds"))
+    shop.change(
+        "silver/orders/orders.sql",
+        "SELECT order_id,",
+        "SELECT CASE WHEN amount < 30 THEN 'small' WHEN amount < 70 THEN 'medium' ELSE 'large' END AS size,\n"
+        "    2 * amount + CASE store WHEN 'west' THEN 10 ELSE 0 END AS cost,\n    order_id,",
+    )
+    for name, label, task, estimator, floors in (
+        ("sizes", "size", "multiclass", "linear", "{accuracy: 0.7}"),
+        ("costs", "cost", "regression", "python", "{r2: 0.8}"),
+    ):
+        for kind in ("training_sets", "models", "endpoints", "predictions", "monitors"):
+            text = shops.FILES[f"{kind}/returns/defs.yaml"].replace("/returns", f"/{name}")
+            text = text.replace("label: returned", f"label: {label}").replace("task: binary", f"task: {task}")
+            text = text.replace("estimator: linear", f"estimator: {estimator}").replace(
+                "metric: log_loss\n", "split: test\n"
+            )
+            shop.write(f"{kind}/{name}/defs.yaml", text.replace(FLOORS, floors))
+    shop.write("models/costs/costs.py", COSTS)
+    shop.change("models/sizes/defs.yaml", "estimator: linear", f"estimator: linear\n  {SIZES}")
+    try:
+        yield (
+            shop,
+            shop.run(
+                '+key:"monitors/sizes" or +key:"monitors/costs" or key:"endpoints/sizes" or key:"endpoints/costs"',
+                EVERYTHING,
+            ),
+        )
+    finally:
+        for name in ("sizes", "costs"):
+            shop.service("endpoint_host").retire(name)
+
+
+def test_every_task_goes_the_whole_way(kinds: tuple[Project, Ran]) -> None:
+    shop, ran = kinds
+    assert ran.success, ran.failures
+    assert ran.said["models/sizes"]["test_accuracy"] > 0.7
+    assert ran.said["models/costs"]["test_r2"] > 0.99
+    assert ran.said["models/sizes__champion"]["outcome"] == "version 1 promoted"
+    rows = delta.read_rows(delta.existing(shop.lakehouse.table("predictions/sizes"))).to_pylist()
+    assert {row["prediction"] for row in rows} == {"small", "medium", "large"}
+    assert all(1 / 3 <= row["probability"] <= 1 for row in rows)
+    watched = delta.read_rows(delta.existing(shop.lakehouse.table("monitors/sizes"))).to_pylist()
+    assert [row["rows"] for row in watched if row["feature"] == "prediction"] == [60]
+
+
+def test_what_endpoints_of_other_tasks_answer_is_logged(kinds: tuple[Project, Ran]) -> None:
+    shop, ran = kinds
+    host = shop.service("endpoint_host")
+    answers = {name: host.invoke(name, ran.said[f"endpoints/{name}"]["example_request"]) for name in ("sizes", "costs")}
+    size, shares = answers["sizes"]["outputs"]
+    assert size["data"][0] in ("small", "medium", "large")
+    assert shares["shape"] == [1, 3]
+    (cost,) = answers["costs"]["outputs"]
+    assert cost["name"] == "value"
+    assert shop.run('key:"endpoints/sizes__log" or key:"endpoints/costs__log"').success
+    logged = {
+        name: delta.read_rows(delta.existing(shop.lakehouse.table(f"endpoints/{name}__log"))).to_pylist()
+        for name in ("sizes", "costs")
+    }
+    assert json.loads(logged["sizes"][0]["output"]) == dict(
+        zip(answers["sizes"]["parameters"]["classes"], shares["data"], strict=True)
+    )
+    assert logged["costs"][0]["output"] == cost["data"][0]

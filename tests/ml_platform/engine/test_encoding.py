@@ -24,6 +24,12 @@ def test_numbers_stay_and_categories_become_their_position():
     assert matrix.dtype == np.float64
 
 
+def test_unknown_categories_are_of_the_others_where_there_are_others():
+    carrier = Feature("carrier", "category", ("5", "UA"), others=True)
+    matrix = Encoding((carrier,)).matrix({"carrier": ["UA", "ZZ", None, float("nan"), 5.0]})
+    assert np.array_equal(matrix[:, 0], [1, 2, np.nan, np.nan, 0], equal_nan=True)
+
+
 def test_missing_and_unknown_values_are_nan():
     matrix = ENCODING.matrix({"wind": [None, float("nan"), 1.0], "carrier": [None, "ZZ", float("nan")]})
     assert np.isnan(matrix).tolist() == [[True, True], [True, True], [False, True]]

@@ -39,3 +39,15 @@ def test_categorical_column_scores_as_its_text(package):
 def test_missing_column_is_an_error_that_names_it(package):
     with pytest.raises(PlatformError, match="feature hour is missing"):
         _load_pyfunc(str(package)).predict(pd.DataFrame({"carrier": ["UA"], "wind": [0.5]}))
+
+
+def test_classes_are_columns_of_a_frame_on_the_rows_own_index(tmp_path):
+    folder = tmp_path / "package"
+    folder.mkdir()
+    pin = training_set.write(tmp_path / "training_set")
+    fit(JobOrder(training_set.fit_arguments(pin, task="multiclass", label="kind"), {}), folder)
+    frame = pd.DataFrame({"carrier": ["UA", "AA"], "hour": [9, 10], "wind": [0.5, -2.0]}, index=[7, 8])
+    said = _load_pyfunc(str(folder)).predict(frame)
+    assert list(said.columns) == ["early", "late", "on time"]
+    assert list(said.index) == [7, 8]
+    assert said.idxmax(axis=1).tolist() == ["late", "early"]

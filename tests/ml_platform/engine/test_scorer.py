@@ -51,6 +51,13 @@ def test_unknown_category_and_null_are_both_missing(package):
     assert scorer.predict({**ROW, "wind": [None]}) == scorer.predict({**ROW, "wind": [float("nan")]})
 
 
+def test_infinite_number_counts_as_missing_when_it_is_scored(package):
+    scorer = Scorer.load(package)
+    missing = scorer.predict({**ROW, "wind": [None]})
+    for infinite in (float("inf"), float("-inf")):
+        assert scorer.predict({**ROW, "wind": [infinite]}) == missing
+
+
 def test_wrong_columns_are_errors_that_name_the_feature(package):
     scorer = Scorer.load(package)
     with pytest.raises(PlatformError, match="feature hour is missing"):

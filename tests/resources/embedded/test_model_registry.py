@@ -55,7 +55,8 @@ class TestEmbeddedModelRegistry(ModelRegistryContract):
         assert run.data.metrics["test_roc_auc"] == metrics["test"]["roc_auc"]
         assert run.data.metrics["baseline_test_brier"] == metrics["baseline"]["test"]["brier"]
         plots = [file.path for file in client.list_artifacts(run.info.run_id, "plots")]
-        assert plots == ["plots/calibration.png", "plots/importance.png", "plots/roc.png"]
+        assert set(plots) >= {f"plots/{name}.png" for name in ("calibration", "importance", "learning_curve", "roc")}
+        assert {"model_card.md", "slices.json"} <= {file.path for file in client.list_artifacts(run.info.run_id)}
 
     def test_environments_do_not_see_each_other(self, registry, package, tmp_path):
         registry.register("late", package, {})
