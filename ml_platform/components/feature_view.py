@@ -132,7 +132,12 @@ class FeatureView(dg.Component, dg.Resolvable, dg.Model):
             def told(made: Made) -> dg.MaterializeResult[Any]:
                 keep_from = clock.now(lakehouse, domain.clock) - history
                 published = publish(view, lakehouse.table(recipe.key), keep_from, feature_store)
-                online = {"online_rows": published.rows, "online_since": str(keep_from), "published": published.changed}
+                online = {
+                    "online_rows": published.rows,
+                    "online_since": str(keep_from),
+                    "published": published.changed,
+                    "sent": published.sent,
+                }
                 return metadata.result(
                     context, made, column=column, lineage=recipe.lineage, extra={**online, **sifted(made)}
                 )
