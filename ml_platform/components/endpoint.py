@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 from pydantic import Field
@@ -16,11 +16,17 @@ from ml_platform.components.model import CHAMPION, DeclaredNeeds, Model
 from ml_platform.errors import DeclarationError
 from ml_platform.records.endpoint import EndpointSpec, TrafficSplit
 from ml_platform.records.feature import FeatureView
+from ml_platform.roles.compute import Compute
 from ml_platform.roles.endpoint_host import EndpointHost
 from ml_platform.roles.feature_store import FeatureStore
 from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.roles.model_registry import ModelRegistry
 from ml_platform.roles.prediction_log import PredictionLog
+
+if TYPE_CHECKING:
+    from ml_platform.engine.skew import Skew
+
+SKEW = "skew"
 
 
 class Endpoint(dg.Component, dg.Resolvable, dg.Model):
@@ -36,7 +42,7 @@ class Endpoint(dg.Component, dg.Resolvable, dg.Model):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The endpoint and its log."""
         model = declared(context, self.champion_of, Model, by=key_of(context))
-        return dg.Definitions(assets=[self._endpoint(context, model), self._log(context)])
+        return dg.Definitions(assets=[self._endpoint(context, model), self._log(context, model)])
 
     def _endpoint(self, context: dg.ComponentLoadContext, model: Model) -> dg.AssetsDefinition:
         training = model.training(context, self.champion_of)
@@ -98,9 +104,10 @@ class Endpoint(dg.Component, dg.Resolvable, dg.Model):
 
         return endpoint
 
-    def _log(self, context: dg.ComponentLoadContext) -> dg.AssetsDefinition:
+    def _log(self, context: dg.ComponentLoadContext, model: Model) -> dg.AssetsDefinition:
         key = key_of(context)
         name = key.rpartition("/")[2]
+        views = model.training(context, self.champion_of).views(context, model.training_set)
 
         @asset(
             context,
@@ -109,19 +116,24 @@ class Endpoint(dg.Component, dg.Resolvable, dg.Model):
             code=digest("log"),
             kinds={"deltalake"},
             suffix="__log",
+            checks=[SKEW],
         )
         def log(
             context: dg.AssetExecutionContext,
             lakehouse: dg.ResourceParam[Lakehouse],
             prediction_log: dg.ResourceParam[PredictionLog],
-        ) -> dg.MaterializeResult[Any]:
+            compute: dg.ResourceParam[Compute],
+        ) -> dg.MaterializeResult:  # type: ignore[type-arg] # beside a check, dagster knows only the bare type
             from ml_platform.engine import delta
             from ml_platform.engine.logged import collect
+            from ml_platform.engine.skew import audit
 
             collected = collect(name, lakehouse.table(f"{key}__log"), prediction_log)
+            found = audit(key, self.champion_of, collected.snapshot, views, lakehouse, compute)
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(delta.fingerprint(collected.snapshot)),
                 metadata=metadata.of_table(collected.snapshot, collected.commit, collected.seconds),
+                check_results=[_check(found)],
             )
 
         return log
@@ -146,3 +158,16 @@ class Endpoint(dg.Component, dg.Resolvable, dg.Model):
                     remedy="Add it to request",
                 )
             given.update(view.features)
+
+
+def _check(found: "Skew") -> dg.AssetCheckResult:
+    """Failed where what was served is not what the offline path gives; nothing is promoted until it is mended."""
+    differing = ", ".join(f"{feature} in {count}" for feature, count in found.differing.items())
+    return dg.AssetCheckResult(
+        check_name=SKEW,
+        passed=not found.differing,
+        description=f"Of {found.requests:,} requests, served and offline differ: {differing}."
+        if differing
+        else "Kept.",
+        metadata={"requests": found.requests, "example": metadata.as_json(dict(found.example))},
+    )
