@@ -7,6 +7,7 @@ table already, so that time alone publishes nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,8 @@ from ml_platform.records.feature import FeatureView
 from ml_platform.records.table import DataFile, Location, TableSnapshot
 from ml_platform.roles.feature_store import FeatureStore
 
+# Who published by another name than this is told all of it once.
+_NAMED = re.compile(r"(?P<number>\d+) (?P<fingerprint>\S+) from (?P<since>\S+)")
 _ALL = "all of it"
 _DIFFERING = "what differs"
 _NOTHING = "nothing"
@@ -55,9 +58,10 @@ def publish(view: FeatureView, location: Location, keep_from: datetime, store: F
 
 def _standing(version: str, location: Location, keep_from: datetime) -> TableSnapshot | None:
     """The version of the table that was published, with every file of it; None where more than it has to be sent."""
-    number, fingerprint, _, kept_from = version.split(" ")
-    if datetime.fromisoformat(kept_from) > keep_from:
+    named = _NAMED.fullmatch(version)
+    if named is None or datetime.fromisoformat(named["since"]) > keep_from:
         return None
+    number, fingerprint = named["number"], named["fingerprint"]
     try:
         found = delta.snapshot(location, int(number))
     except NotFoundError:

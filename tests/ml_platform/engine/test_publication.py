@@ -106,3 +106,9 @@ def test_all_is_sent_where_what_stood_cannot_be_read_or_more_is_to_be_kept(
         (Path(before.location.uri) / file.path).unlink()
     assert publish(VIEW, before.location, at(0), store) == Published(2, ALL)
     assert wind(store, 1) == 5.0
+
+
+def test_what_was_published_under_a_name_of_another_form_is_replaced(store: EmbeddedFeatureStore, put: Any) -> None:
+    location = put("features/weather_v1", rows(1.0, 2.0), "month").location
+    store.publish(VIEW, [], at(0), f"abc from {at(0).isoformat()}")
+    assert publish(VIEW, location, at(0), store) == Published(2, ALL)
