@@ -98,6 +98,22 @@ def test_adding_a_table_works_as_shown(copy: Copy) -> None:
     assert set(delta.read_rows(apart)["rule"].to_pylist()) == {"mean_arrival_delay_minutes_not_null"}
 
 
+def test_adding_a_feature_view_works_as_shown(copy: Copy) -> None:
+    follow(copy, section("### A feature view"))
+
+    rows = delta.read_rows(delta.existing(service("lakehouse").table("features/plane_departures_v1")))
+    assert rows.schema.names[:5] == [
+        "tailnum",
+        "event_time",
+        "known_at",
+        "plane_departures_count",
+        "plane_departures_max_delay_minutes",
+    ]
+    # every departure of a plane comes into the window and goes out of it again, some two in one minute
+    assert 600_000 < len(rows) < 660_000
+    assert min(rows["plane_departures_count"].to_pylist()) == 0
+
+
 def test_adding_a_model_and_an_endpoint_works_as_shown(copy: Copy) -> None:
     follow(copy, section("### A model"))
     follow(copy, section("### An endpoint"))

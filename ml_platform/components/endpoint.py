@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 from pydantic import Field
@@ -17,11 +17,17 @@ from ml_platform.components.model import CHAMPION, DeclaredNeeds, Model
 from ml_platform.errors import DeclarationError
 from ml_platform.records.endpoint import EndpointSpec, TrafficSplit
 from ml_platform.records.feature import FeatureView
+from ml_platform.roles.compute import Compute
 from ml_platform.roles.endpoint_host import EndpointHost
 from ml_platform.roles.feature_store import FeatureStore
 from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.roles.model_registry import ModelRegistry
 from ml_platform.roles.prediction_log import PredictionLog
+
+if TYPE_CHECKING:
+    from ml_platform.engine.skew import Skew
+
+SKEW = "skew"
 
 
 class Endpoint(Declaration):
@@ -37,7 +43,7 @@ class Endpoint(Declaration):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The endpoint and its log."""
         model = declared(context, self.champion_of, Model, by=key_of(context))
-        return dg.Definitions(assets=[self._endpoint(context, model), self._log(context)])
+        return dg.Definitions(assets=[self._endpoint(context, model), self._log(context, model)])
 
     def _endpoint(self, context: dg.ComponentLoadContext, model: Model) -> dg.AssetsDefinition:
         training = model.training(context, self.champion_of)
@@ -99,10 +105,11 @@ class Endpoint(Declaration):
 
         return endpoint
 
-    def _log(self, context: dg.ComponentLoadContext) -> dg.AssetsDefinition:
+    def _log(self, context: dg.ComponentLoadContext, model: Model) -> dg.AssetsDefinition:
         key = key_of(context)
-        classes = declared(context, self.champion_of, Model, by=key).task == "multiclass"
+        classes = model.task == "multiclass"
         name = key.rpartition("/")[2]
+        views = model.training(context, self.champion_of).views(context, model.training_set)
 
         @asset(
             context,
@@ -111,19 +118,24 @@ class Endpoint(Declaration):
             code=digest("log"),
             kinds={"deltalake"},
             suffix="__log",
+            checks=[SKEW],
         )
         def log(
             context: dg.AssetExecutionContext,
             lakehouse: dg.ResourceParam[Lakehouse],
             prediction_log: dg.ResourceParam[PredictionLog],
-        ) -> dg.MaterializeResult[Any]:
+            compute: dg.ResourceParam[Compute],
+        ) -> dg.MaterializeResult:  # type: ignore[type-arg] # beside a check, dagster knows only the bare type
             from ml_platform.engine import delta
             from ml_platform.engine.logged import collect
+            from ml_platform.engine.skew import audit
 
             collected = collect(name, lakehouse.table(f"{key}__log"), prediction_log, classes=classes)
+            found = audit(key, self.champion_of, collected.snapshot, views, lakehouse, compute)
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(delta.fingerprint(collected.snapshot)),
                 metadata=metadata.of_table(collected.snapshot, collected.commit, collected.seconds),
+                check_results=[_check(found)],
             )
 
         return log
@@ -148,3 +160,16 @@ class Endpoint(Declaration):
                     remedy="Add it to request",
                 )
             given.update(view.features)
+
+
+def _check(found: "Skew") -> dg.AssetCheckResult:
+    """Failed where what was served is not what the offline path gives; nothing is promoted until it is mended."""
+    differing = ", ".join(f"{feature} in {count}" for feature, count in found.differing.items())
+    return dg.AssetCheckResult(
+        check_name=SKEW,
+        passed=not found.differing,
+        description=f"Of {found.requests:,} requests, served and offline differ: {differing}."
+        if differing
+        else "Kept.",
+        metadata={"requests": found.requests, "example": metadata.as_json(dict(found.example))},
+    )

@@ -133,7 +133,12 @@ class FeatureView(Declaration):
             def told(made: Made) -> dg.MaterializeResult[Any]:
                 keep_from = clock.now(lakehouse, domain.clock) - history
                 published = publish(view, lakehouse.table(recipe.key), keep_from, feature_store)
-                online = {"online_rows": published.rows, "online_since": str(keep_from), "published": published.changed}
+                online = {
+                    "online_rows": published.rows,
+                    "online_since": str(keep_from),
+                    "published": published.changed,
+                    "sent": published.sent,
+                }
                 return metadata.result(
                     context, made, column=column, lineage=recipe.lineage, extra={**online, **sifted(made)}
                 )

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from ml_platform.engine.drift import DriftRules, category_statistics, measure, number_statistics
@@ -15,6 +14,8 @@ from ml_platform.engine.recipe import Fetch
 from ml_platform.records.model import FeatureType
 
 ROWS = "training.rows"
+# A label of more values is no class but a quantity.
+_MOST_VALUES = 20
 _RULES = DriftRules(minimum_rows=1)
 
 
@@ -31,9 +32,10 @@ class Contents:
 def measured(contents: Contents, fetch: Fetch) -> dict[str, Any]:
     """What the card says, as JSON can. fetch: asks queries over the training set, which they call `training.rows`.
 
-    `splits`: rows, first and last event, and share of the label of each. `features`: null share in each split, and the
-    population stability index of validate and test against train. `repeated`: rows that share entity and event time
-    with another one; they are kept.
+    `splits`: rows, first and last event, and mean of the label of each, which of a yes or no is the share of yes.
+    `balance`: value of the label → split → its share there, of a label with few values. `features`: null share in each
+    split, and the population stability index of validate and test against train. `repeated`: rows that share entity and
+    event time with another one; they are kept.
     """
     splits = _splits(contents, fetch)
     names = [row["split"] for row in splits]
@@ -42,7 +44,8 @@ def measured(contents: Contents, fetch: Fetch) -> dict[str, Any]:
         {"feature": name, "type": kind, "null_share": nulls[name], "psi": _drift(name, kind, names, fetch)}
         for name, kind in contents.features.items()
     ]
-    return {"splits": splits, "features": features, "repeated": _repeated(contents, fetch)}
+    balance = _balance(contents, {row["split"]: row["rows"] for row in splits}, fetch)
+    return {"splits": splits, "balance": balance, "features": features, "repeated": _repeated(contents, fetch)}
 
 
 def markdown(key: str, description: str, said: Mapping[str, Any], read: Sequence[Mapping[str, Any]]) -> str:
@@ -50,12 +53,17 @@ def markdown(key: str, description: str, said: Mapping[str, Any], read: Sequence
     splits = [row["split"] for row in said["splits"]]
     lines = [f"# {key}", "", description, "", "## Splits", ""]
     lines += _table(
-        ("split", "rows", "share of the label", "first event", "last event"),
+        ("split", "rows", "mean of the label", "first event", "last event"),
         [
-            (r["split"], f"{r['rows']:,}", f"{r['label_mean']:.4f}", r["first_event"], r["last_event"])
+            (r["split"], f"{r['rows']:,}", _share(r["label_mean"]), r["first_event"], r["last_event"])
             for r in said["splits"]
         ],
     )
+    if said["balance"]:
+        rows = [
+            (value, *(_share(shares.get(name, 0.0)) for name in splits)) for value, shares in said["balance"].items()
+        ]
+        lines += ["", "## Label", "", *_table(("value", *(f"share, {name}" for name in splits)), rows)]
     lines += [
         "",
         f"Rows that share entity and event time with another one: {said['repeated']:,}.",
@@ -77,6 +85,10 @@ def markdown(key: str, description: str, said: Mapping[str, Any], read: Sequence
     return "\n".join([*lines, ""])
 
 
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
 def _row(feature: Mapping[str, Any], splits: Sequence[str]) -> tuple[str, ...]:
     missing = (f"{feature['null_share'][name]:.4f}" for name in splits)
     moved = (f"{feature['psi'][name]:.4f}" for name in splits if name in feature["psi"])
@@ -90,10 +102,25 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
 def _splits(contents: Contents, fetch: Fetch) -> list[dict[str, Any]]:
     at = quoted(contents.event_time)
     rows = fetch(
-        f"SELECT split, count(*) AS rows, avg(CAST({quoted(contents.label)} AS DOUBLE)) AS label_mean, "
+        f"SELECT split, count(*) AS rows, avg(TRY_CAST({quoted(contents.label)} AS DOUBLE)) AS label_mean, "
         f"min({at}) AS first_event, max({at}) AS last_event FROM {ROWS} GROUP BY split ORDER BY first_event, split"
     ).to_pylist()
     return [{**row, "first_event": str(row["first_event"]), "last_event": str(row["last_event"])} for row in rows]
+
+
+def _balance(contents: Contents, rows: Mapping[str, int], fetch: Fetch) -> dict[str, dict[str, float]]:
+    label = quoted(contents.label)
+    counts = fetch(
+        f"SELECT CAST({label} AS VARCHAR) AS value, split, count(*) AS rows FROM {ROWS} "
+        f"WHERE {label} IN (SELECT {label} FROM {ROWS} GROUP BY {label} ORDER BY {label} LIMIT {_MOST_VALUES + 1}) "
+        "GROUP BY value, split ORDER BY value, split"
+    ).to_pylist()
+    if len({row["value"] for row in counts}) > _MOST_VALUES:
+        return {}
+    found: dict[str, dict[str, float]] = {}
+    for row in counts:
+        found.setdefault(row["value"], {})[row["split"]] = row["rows"] / rows[row["split"]]
+    return found
 
 
 def _null_shares(contents: Contents, fetch: Fetch) -> dict[str, dict[str, float]]:
@@ -108,7 +135,7 @@ def _null_shares(contents: Contents, fetch: Fetch) -> dict[str, dict[str, float]
 def _drift(name: str, kind: FeatureType, splits: Sequence[str], fetch: Fetch) -> dict[str, float]:
     """Split → how far a feature's values there are from those in train; one feature's values are held at a time."""
     rows = fetch(f"SELECT split, {quoted(name)} AS value FROM {ROWS}")
-    split = np.asarray(rows["split"].to_pylist())
+    split = rows["split"].to_numpy()
     values = _values(rows["value"], kind)
     train = values[split == "train"]
     statistics = category_statistics(train.tolist()) if kind == "category" else number_statistics(train)
@@ -122,7 +149,7 @@ def _drift(name: str, kind: FeatureType, splits: Sequence[str], fetch: Fetch) ->
 
 def _values(column: pa.ChunkedArray, kind: FeatureType) -> Any:
     if kind == "category":
-        return np.asarray(column.cast(pa.string()).to_pylist(), dtype=object)
+        return column.cast(pa.string()).to_numpy()
     return column.cast(pa.float64()).to_numpy()
 
 

@@ -26,36 +26,52 @@ def join(events: pl.DataFrame, views: Sequence[tuple[FeatureView, pl.DataFrame]]
     about or was known.
     """
     _require_moments(events, "the events", event_time)
-    joined = events
+    ordered = events[event_time].is_sorted()
+    joined = events if ordered else events.with_row_index(_ROW).sort(event_time)
     for view, rows in views:
         _require_columns(joined, view)
         _require_moments(rows, view.name, view.event_time)
         _require_moments(rows, view.name, view.known_at)
         joined = _as_of(joined, view, rows, event_time)
-    return joined
+    return joined if ordered else joined.sort(_ROW).drop(_ROW)
 
 
 def _as_of(events: pl.DataFrame, view: FeatureView, rows: pl.DataFrame, event_time: str) -> pl.DataFrame:
-    """The events with one view's features; a row of the view that a later event time outdates is never reached."""
-    history = (
-        rows.select(*view.entity, view.event_time, view.known_at, *view.features)
-        .drop_nulls(list(view.entity))
-        .with_columns(pl.max_horizontal(view.event_time, view.known_at).alias(_USABLE))
+    """The events, which come in the order of their moments, with one view's features."""
+    told = rows.select(*view.entity, view.event_time, view.known_at, *view.features).drop_nulls(list(view.entity))
+    at_once = told.select((pl.col(view.event_time) == pl.col(view.known_at)).all()).item()
+    history = _of_punctual(told, view) if at_once else _of_any(told, view)
+    found = events.join_asof(
+        history,
+        left_on=event_time,
+        right_on=_USABLE,
+        by=list(view.entity),
+        strategy="backward",
+        coalesce=True,
+        check_sortedness=False,
+    )
+    fresh = pl.col(_EVENT) >= pl.col(event_time) - pl.duration(microseconds=round(view.ttl_hours * 3_600_000_000))
+    return found.with_columns(pl.when(fresh).then(pl.col(feature)).alias(feature) for feature in view.features).select(
+        *events.columns, *view.features
+    )
+
+
+def _of_punctual(told: pl.DataFrame, view: FeatureView) -> pl.DataFrame:
+    """The rows in the order in which they can be used, where each is known when its event is: the order of events."""
+    usable = told.drop(view.known_at).rename({view.event_time: _USABLE})
+    ordered = usable if usable[_USABLE].is_sorted() else usable.sort(_USABLE)
+    return ordered.with_columns(pl.col(_USABLE).alias(_EVENT))
+
+
+def _of_any(told: pl.DataFrame, view: FeatureView) -> pl.DataFrame:
+    """The same of any rows; one that a later event time outdates is never reached."""
+    return (
+        told.with_columns(pl.max_horizontal(view.event_time, view.known_at).alias(_USABLE))
         .sort(_USABLE, view.event_time, view.known_at, maintain_order=True)
         .filter(pl.col(view.event_time) >= pl.col(view.event_time).cum_max().over(view.entity))
         .unique([*view.entity, _USABLE], keep="last", maintain_order=True)
         .rename({view.event_time: _EVENT})
-        .drop(view.known_at, strict=False)
-    )
-    moments = events.with_row_index(_ROW).sort(event_time)
-    found = moments.join_asof(
-        history, left_on=event_time, right_on=_USABLE, by=list(view.entity), strategy="backward", check_sortedness=False
-    )
-    fresh = pl.col(_EVENT) >= pl.col(event_time) - pl.duration(microseconds=round(view.ttl_hours * 3_600_000_000))
-    return (
-        found.with_columns(pl.when(fresh).then(pl.col(feature)).alias(feature) for feature in view.features)
-        .sort(_ROW)
-        .select(*events.columns, *view.features)
+        .drop(view.known_at)
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,6 +22,7 @@ from ml_platform.engine.package import read_card
 from ml_platform.engine.program import digest
 from ml_platform.engine.running import run
 from ml_platform.engine.sending import sent
+from ml_platform.engine.skew import objections
 from ml_platform.errors import GateRefusedError, NotFoundError
 from ml_platform.records.job import JobSpec, Needs
 from ml_platform.records.model import GateDecision, ModelVersion
@@ -70,8 +71,9 @@ def promote(
 ) -> Promoted:
     """The champion is the candidate if the gate lets it pass, and what it was before if not.
 
-    Both are scored on the candidate's pinned training set. Raises NotFoundError without a candidate, GateRefusedError
-    where it is refused and no champion stands.
+    Both are scored on the candidate's pinned training set. While an endpoint of the model serves other features than
+    the offline path gives, nothing new is promoted. Raises NotFoundError without a candidate, GateRefusedError where it
+    is refused and no champion stands.
     """
     started = time.monotonic()
     name = registered_name(promotion.model)
@@ -90,8 +92,17 @@ def promote(
     if stored is None:
         evidence = {"question": question, "decision": asdict(decision)}
         registry.record(name, candidate.number, {_EVIDENCE: json.dumps(evidence)})
+    if champion is None or opponent is not None:
+        decision = _unless(decision, objections(promotion.model, lakehouse))
     serving = _moved(promotion, candidate, champion, decision, registry)
     return Promoted(serving, candidate, decision, pin, stored is None, time.monotonic() - started)
+
+
+def _unless(decision: GateDecision, objections: Sequence[str]) -> GateDecision:
+    """The decision, but for what was found since in what is served: that is no part of the kept evidence."""
+    if not objections:
+        return decision
+    return replace(decision, promoted=False, reasons=(*objections, *decision.reasons))
 
 
 def _moved(

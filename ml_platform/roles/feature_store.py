@@ -24,6 +24,23 @@ class FeatureStore(Protocol):
         """
         ...
 
+    def revise(
+        self,
+        view: FeatureView,
+        gone: Iterable[pa.RecordBatch],
+        come: Iterable[pa.RecordBatch],
+        keep_from: datetime,
+        version: str,
+    ) -> int:
+        """What stands of the view without the rows that are gone and with those that come, and how many rows that is.
+
+        gone, come: rows as for `publish`; an entity, event time and known at name one row, and what stands under the
+        name of one that is gone goes first. Rows with an event time before `keep_from` go too. Nothing else is written,
+        and what stands is then what publishing the whole would have made. Atomic. Raises NotFoundError for a view that
+        was never published.
+        """
+        ...
+
     def look_up(self, question: LookUp) -> Sequence[FeatureRow]:
         """One row for each key, in the order of the keys.
 

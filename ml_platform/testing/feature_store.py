@@ -77,6 +77,41 @@ class FeatureStoreContract:
         assert store.publish(WEATHER, rows, at(1), "a") == 1
         assert store.look_up(LookUp(WEATHER, [("JFK",)], [at(0.5)])) == [FeatureRow({"wind": None, "sky": None})]
 
+    def test_a_revised_store_equals_one_that_was_filled_anew(self, store: FeatureStore) -> None:
+        chance = random.Random(20131231)  # noqa: S311 - a test's data
+        rows = [_random_row(chance, number) for number in range(300)]
+        store.publish(WEATHER, rows_of(WEATHER, *rows[:200]), START, "a")
+        # when a third of the rows is taken out, some are corrected, others come, and less is to be kept
+        corrected = [(*row[:3], 1000.0 + number, "new") for number, row in enumerate(rows[40:80])]
+        gone, come = rows[:80], [*corrected, *rows[200:]]
+        stand = [row for row in [*rows[80:200], *come] if isinstance(row[1], datetime) and row[1] >= at(4)]
+        assert store.revise(WEATHER, rows_of(WEATHER, *gone), rows_of(WEATHER, *come), at(4), "b") == len(stand)
+        assert store.published(WEATHER) == PublishedView("b", len(stand))
+        # then every look-up finds what a scan of the whole finds
+        keys = [(chance.choice(["JFK", "LGA", "EWR"]),) for _ in range(300)]
+        moments = [at(chance.randrange(0, 60) / 2) for _ in keys]
+        found = [row.values["wind"] for row in store.look_up(LookUp(WEATHER, keys, moments))]
+        assert found == [_scan(stand, key[0], moment) for key, moment in zip(keys, moments, strict=True)]
+        store.publish(WEATHER, rows_of(WEATHER, *stand), at(4), "c")
+        assert [row.values["wind"] for row in store.look_up(LookUp(WEATHER, keys, moments))] == found
+
+    def test_a_revision_that_fails_leaves_what_stood(self, store: FeatureStore) -> None:
+        old = ("JFK", at(0), at(0), 10.0, "clear")
+        store.publish(WEATHER, rows_of(WEATHER, old), START, "a")
+
+        def torn() -> Iterator[pa.RecordBatch]:
+            yield from rows_of(WEATHER, ("JFK", at(1), at(1), 99.0, "hail"))
+            raise ConnectionError
+
+        with pytest.raises(ConnectionError):
+            store.revise(WEATHER, rows_of(WEATHER, old), torn(), START, "b")
+        assert store.published(WEATHER) == PublishedView("a", 1)
+        assert store.look_up(LookUp(WEATHER, [("JFK",)], [at(1)]))[0].values["wind"] == 10.0
+
+    def test_a_view_that_was_never_published_cannot_be_revised(self, store: FeatureStore) -> None:
+        with pytest.raises(NotFoundError, match="weather_v1"):
+            store.revise(WEATHER, [], [], START, "a")
+
     def test_empty_view_is_published(self, store: FeatureStore) -> None:
         assert store.publish(WEATHER, [], START, "a") == 0
         assert store.published(WEATHER) == PublishedView("a", 0)

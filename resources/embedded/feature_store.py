@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FOREVER = -(2**63)
 _NAME = re.compile(r"(?!sqlite_)[a-z][a-z0-9_]*")
 _WAIT_SECONDS = 60.0
 
@@ -50,6 +51,29 @@ class EmbeddedFeatureStore:
             # The log has grown to the size of the view; what readers still need of it stays.
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return count
+
+    def revise(
+        self,
+        view: FeatureView,
+        gone: Iterable[pa.RecordBatch],
+        come: Iterable[pa.RecordBatch],
+        keep_from: datetime,
+        version: str,
+    ) -> int:
+        """As the role promises."""
+        if self.published(view) is None:
+            raise _never_published(view)
+        with closing(self._connect("rw")) as connection:
+            with _transaction(connection, "IMMEDIATE"):
+                kept = _microseconds(keep_from)
+                connection.execute(f'DELETE FROM "{view.name}" WHERE "{view.event_time}" < ?', (kept,))
+                _remove(connection, view, gone)
+                _insert(connection, view, come, kept)
+                (count,) = connection.execute(f'SELECT count(*) FROM "{view.name}"').fetchone()
+                entry = (version, count, view.name)
+                connection.execute("UPDATE __views SET version = ?, row_count = ? WHERE name = ?", entry)
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        return int(count)
 
     def look_up(self, question: LookUp) -> Sequence[FeatureRow]:
         """As the role promises; all answers are of one publication."""
@@ -139,7 +163,17 @@ def _replace(connection: sqlite3.Connection, view: FeatureView, rows: Iterable[p
     connection.execute("CREATE TABLE IF NOT EXISTS __views (name TEXT PRIMARY KEY, version, row_count, columns)")
     connection.execute(f'DROP TABLE IF EXISTS "{view.name}"')
     connection.execute(f'CREATE TABLE "{view.name}" ({declared})')
-    insert = f'INSERT INTO "{view.name}" VALUES ({", ".join("?" * len(columns))})'
+    count = _insert(connection, view, rows, keep_from)
+    key = ", ".join(f'"{name}"' for name in view.entity)
+    connection.execute(
+        f'CREATE INDEX "__as_of_{view.name}" ON "{view.name}" ({key}, "{view.event_time}" DESC, "{view.known_at}" DESC)'
+    )
+    return count
+
+
+def _insert(connection: sqlite3.Connection, view: FeatureView, rows: Iterable[pa.RecordBatch], keep_from: int) -> int:
+    """How many rows were added to the view's table."""
+    insert = f'INSERT INTO "{view.name}" VALUES ({", ".join("?" * len(_columns(view)))})'
     count = 0
     try:
         for batch in rows:
@@ -150,11 +184,16 @@ def _replace(connection: sqlite3.Connection, view: FeatureView, rows: Iterable[p
             allowed="Every row has both times, and a whole number fits 64 signed bits",
             remedy="Mend the view's query; what was published before still stands",
         ) from error
-    key = ", ".join(f'"{name}"' for name in view.entity)
-    connection.execute(
-        f'CREATE INDEX "__as_of_{view.name}" ON "{view.name}" ({key}, "{view.event_time}" DESC, "{view.known_at}" DESC)'
-    )
     return count
+
+
+def _remove(connection: sqlite3.Connection, view: FeatureView, rows: Iterable[pa.RecordBatch]) -> None:
+    """No row stands in the view's table under the name of one of these."""
+    named = (*view.entity, view.event_time, view.known_at)
+    # IS finds a key without a value, too.
+    delete = f'DELETE FROM "{view.name}" WHERE ' + " AND ".join(f'"{name}" IS ?' for name in named)
+    for batch in rows:
+        connection.executemany(delete, (row[: len(named)] for row in _values(view, batch, _FOREVER)))
 
 
 def _values(view: FeatureView, batch: pa.RecordBatch, keep_from: int) -> Iterable[tuple[object, ...]]:

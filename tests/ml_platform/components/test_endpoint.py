@@ -62,6 +62,13 @@ def test_endpoint_answers_as_the_model_scored_in_batch(made: Made) -> None:
     assert answer["outputs"][0]["data"] == pytest.approx([scored["prediction"]])
 
 
+def test_served_features_are_those_of_the_offline_path(made: Made) -> None:
+    ask(made.again.said["endpoints/returns"]["ask"])
+    (check,) = made.project.run('key:"endpoints/returns__log"').checks["endpoints/returns__log"]
+    assert (check.check_name, check.passed) == ("skew", True)
+    assert check.metadata["requests"].value >= 1
+
+
 def test_endpoint_without_a_champion_fails_the_run(tables: Project) -> None:
     failures = tables.run('key:"endpoints/returns"').failures
     assert "models/returns has no champion, but something serves" in failures["endpoints/returns"]

@@ -43,6 +43,28 @@ def test_splits_say_their_rows_and_how_often_the_label_is_true(said: Any) -> Non
     assert said["splits"][1]["first_event"] == "2013-01-09 00:00:00+00:00"
 
 
+def test_the_balance_of_the_label_is_told_split_by_split(said: Any) -> None:
+    assert said["balance"] == {
+        "false": {"test": 0.75, "train": 0.5},
+        "true": {"test": 0.25, "train": 0.5, "validate": 1.0},
+    }
+
+
+@pytest.mark.parametrize("kind", ["VARCHAR", "INTEGER"])
+def test_a_label_of_classes_has_a_balance_and_one_of_many_values_has_none(kind: str) -> None:
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'; CREATE SCHEMA training")
+        for many, expected in ((3, {"0": 0.4, "1": 0.3, "2": 0.3}), (21, None)):
+            connection.execute(
+                f"CREATE OR REPLACE TABLE training.rows AS SELECT CAST(n % {many} AS {kind}) AS late, 1 AS flight, "
+                f"TIMESTAMPTZ '2013-01-01 00:00:00Z' AS event_time, 1.0 AS wind, 'AA' AS carrier, 'train' AS split "
+                f"FROM range({max(many, 10)}) AS t(n)"
+            )
+            found = measured(CONTENTS, lambda query: connection.sql(query).to_arrow_table())
+            assert {value: shares["train"] for value, shares in found["balance"].items()} == (expected or {})
+            assert "## Features" in markdown("training_sets/late", "", found, [])
+
+
 def test_features_say_what_is_missing_and_how_far_they_moved(said: Any) -> None:
     wind, carrier = said["features"]
     assert wind["null_share"] == {"test": 0.0, "train": 0.125, "validate": 0.5}
@@ -62,6 +84,7 @@ def test_the_card_is_a_page_of_tables(said: Any) -> None:
     )
     assert page.startswith("# training_sets/late\n\nWhat is learned.\n")
     assert "| validate | 4 | 1.0000 | 2013-01-09 00:00:00+00:00 |" in page
+    assert "| true | 0.5000 | 1.0000 | 0.2500 |" in page
     assert "| carrier | category | 0.0000 | 0.0000 | 0.0000 | 0.0000 | 0.2747 |" in page
     assert "| gold/x | 3 | f |" in page
     assert "entity and event time with another one: 2." in page

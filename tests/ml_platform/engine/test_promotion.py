@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ml_platform.engine.files import filesystem, put
 from ml_platform.engine.fitting import CHALLENGER
 from ml_platform.engine.gate import GateRules
 from ml_platform.engine.promotion import CHAMPION, Promoted, Promotion, promote
@@ -236,3 +237,20 @@ def test_the_evidence_stands_before_the_alias_moves(world: World) -> None:
 def test_a_model_without_a_candidate_has_nothing_to_examine(world: World) -> None:
     with pytest.raises(NotFoundError, match="models/late has no candidate"):
         world.promote()
+
+
+def test_nothing_is_promoted_while_served_features_differ_and_it_is_once_they_do_not(world: World) -> None:
+    # given a champion, an endpoint of it in which skew was found, and a better candidate
+    first = world.candidate("baseline")
+    world.promote(GateRules("log_loss", {"roc_auc": 0.5}))
+    verdicts = filesystem(world.lakehouse.files("platform/skew/models.late"))
+    put(verdicts, "endpoints.late.json", json.dumps({"requests": 9, "through": 9, "differing": {"wind": 2}}).encode())
+    second = world.candidate("linear")
+    # then it is refused, and told by which feature
+    refused = world.promote()
+    assert (world.champion(), refused.decision.promoted) == (first, False)
+    assert "requests to endpoints.late, served and offline features differ: wind in 2." in refused.decision.reasons[0]
+    # when newer requests are clean, it takes over
+    put(verdicts, "endpoints.late.json", json.dumps({"requests": 5, "through": 14, "differing": {}}).encode())
+    assert world.promote().decision.promoted
+    assert world.champion() == second

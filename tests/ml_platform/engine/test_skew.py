@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from ml_platform.engine import delta
+from ml_platform.engine.logged import collect
+from ml_platform.engine.publication import publish
+from ml_platform.engine.skew import Skew, audit, objections
+from ml_platform.engine.staging import stage
+from ml_platform.records.feature import FeatureView, LookUp
+from ml_platform.records.prediction import ServedPrediction
+from resources.embedded.compute import EmbeddedCompute
+from resources.embedded.feature_store import EmbeddedFeatureStore
+from resources.embedded.lakehouse import EmbeddedLakehouse
+from resources.embedded.prediction_log import EmbeddedPredictionLog
+
+START = datetime(2013, 1, 1, tzinfo=UTC)
+VIEW = FeatureView("wind_v1", ("origin",), ("wind", "sky"), ttl_hours=6)
+VIEWS = {"features/wind_v1": VIEW}
+
+
+class World:
+    """A view, offline and online, and an endpoint's log of what was looked up in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.lakehouse = EmbeddedLakehouse(str(folder / "lakehouse"))
+        self.store = EmbeddedFeatureStore(str(folder / "features.sqlite"))
+        self.log = EmbeddedPredictionLog(str(folder / "log"))
+        self.count = 0
+        at = pa.array([START + timedelta(hours=number) for number in range(20)], pa.timestamp("us", "UTC"))
+        sky = [None if number % 3 else "clear" for number in range(20)]
+        wind = [number / 7 for number in range(20)]
+        rows = {"origin": ["JFK"] * 20, "event_time": at, "known_at": at, "wind": wind, "sky": sky}
+        location = self.lakehouse.table("features/wind_v1")
+        staged = stage(pa.table(rows).to_batches(), pa.table(rows).schema, location)
+        delta.commit(staged, read=None, replaced=(), transactions={}, evidence={})
+        publish(VIEW, location, START, self.store)
+
+    def serve(self, hours: float, origin: str = "JFK", **planted: Any) -> None:
+        """A request is answered with what was looked up, but for what is planted."""
+        moment = START + timedelta(hours=hours)
+        (found,) = self.store.look_up(LookUp(VIEW, [(origin,)], [moment]))
+        self.count += 1
+        record = ServedPrediction(
+            request_id=f"r{self.count}",
+            endpoint="late",
+            revision=1,
+            model_version=1,
+            served_at=moment,
+            event_time=moment,
+            inputs={"origin": origin},
+            features={**found.values, **planted},
+            views={},
+            output=0.5,
+            latency_ms=1.0,
+        )
+        self.log.append([record])
+
+    def audit(self) -> Skew:
+        snapshot = collect("late", self.lakehouse.table("endpoints/late__log"), self.log).snapshot
+        return audit("endpoints/late", "models/late", snapshot, VIEWS, self.lakehouse, EmbeddedCompute())
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_what_was_looked_up_is_what_the_offline_path_gives(world: World) -> None:
+    for number in range(60):
+        world.serve(number / 2, "JFK" if number % 5 else "SFO")
+    assert world.audit() == Skew(60, 60)
+    assert objections("models/late", world.lakehouse) == ()
+
+
+def test_a_planted_difference_is_found_and_its_feature_named(world: World) -> None:
+    world.serve(3.5)
+    world.serve(4.5, wind=4 / 7 + 1e-12)
+    world.serve(5.5, sky="clear")
+    found = world.audit()
+    assert found.differing == {"sky": 1, "wind": 1}
+    # the latest request comes first
+    assert found.example == {"request_id": "r3", "feature": "sky", "seen": "clear", "offline": None}
+    assert objections("models/late", world.lakehouse) == (
+        "Broken: of the last 3 requests to endpoints.late, served and offline features differ: sky in 1, wind in 1.",
+    )
+
+
+def test_a_verdict_stands_until_newer_requests_are_clean(world: World) -> None:
+    world.serve(4.5, wind=0.0)
+    assert world.audit().differing == {"wind": 1}
+    # without newer requests nothing is found out
+    assert world.audit().differing == {"wind": 1}
+    world.serve(5.5)
+    assert world.audit() == Skew(1, 2)
+    assert objections("models/late", world.lakehouse) == ()
+
+
+def test_another_model_is_not_held_up(world: World) -> None:
+    world.serve(4.5, wind=0.0)
+    world.audit()
+    assert objections("models/other", world.lakehouse) == ()
+    assert len(objections("models/late", world.lakehouse)) == 1
+
+
+def test_a_log_without_requests_is_not_enough_to_find_anything(world: World) -> None:
+    assert world.audit() == Skew(0, 0)
