@@ -13,6 +13,7 @@ from pyarrow.fs import FileType
 from ml_platform.engine import delta
 from ml_platform.engine.data_card import Contents, markdown, measured
 from ml_platform.engine.files import filesystem, put
+from ml_platform.engine.program import digest
 from ml_platform.engine.recipe import Fetch
 from ml_platform.roles.lakehouse import Lakehouse
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ml_platform.engine.tables import Made
 
 _FOLDER = "platform/data_cards"
+_MEASURES = "engine.data_card"
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,12 @@ class Card:
 
 
 def card_of(made: Made, contents: Contents, description: str, lakehouse: Lakehouse, fetch: Fetch) -> Card:
-    """The card of a training set as it stands, measured once for the same rows.
+    """The card of a training set as it stands, measured once for the same rows by the same code.
 
     fetch: asks queries over the set, as `engine.data_card` does.
     """
     key = made.snapshot.location.key
-    of = json.dumps([key, delta.fingerprint(made.snapshot), asdict(contents)], sort_keys=True)
+    of = json.dumps([key, delta.fingerprint(made.snapshot), asdict(contents), digest(_MEASURES)], sort_keys=True)
     path = f"{hashlib.sha256(of.encode()).hexdigest()[:32]}.json"
     files = filesystem(lakehouse.files(_FOLDER))
     if files.get_file_info(path).type == FileType.File:
