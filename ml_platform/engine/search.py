@@ -20,9 +20,11 @@ from ml_platform.records.metric import HIGHER_IS_BETTER, Metric
 
 _ESTIMATOR = "estimator"
 _SECONDS = "seconds"
+_ENDED_AT = "ended_at"
 _PRUNED_EVERY = 10  # rounds
 # What is searched where nothing is said: the parameters that matter most, and never far from what is usual.
 AUTOML: Mapping[str, Mapping[str, Any]] = {
+    "linear": {"C": {"low": 0.001, "high": 100.0, "log": True}},
     "gradient_boosting": {
         "learning_rate": {"low": 0.02, "high": 0.3, "log": True},
         "num_leaves": {"low": 7, "high": 255, "log": True},
@@ -31,9 +33,9 @@ AUTOML: Mapping[str, Mapping[str, Any]] = {
         "bagging_fraction": {"low": 0.5, "high": 1.0},
         "lambda_l2": {"low": 0.001, "high": 100.0, "log": True},
     },
-    "linear": {"C": {"low": 0.001, "high": 100.0, "log": True}},
 }
-# Their fits end when the time is up; any other is begun only if the longest of its kind so far would come to an end.
+# Their fits end when the time is up; any other is begun only if the longest of its kind so far would come to an end,
+# and the first of its kind only in the first half of the time.
 _INTERRUPTED = ("gradient_boosting",)
 
 
@@ -119,26 +121,26 @@ class Search:
             return
         matrix, label = self.learning.validate
         value = evaluate(self.learning.task, label, model.score(matrix))[self.limits.metric]
-        # What the clock has ended is not what its parameters say: it counts only where there is nothing else.
-        cut = self._over() and estimator in _INTERRUPTED
-        if not math.isfinite(value) or (cut and self._study.completed):
-            value = math.nan
+        value = value if math.isfinite(value) else math.nan
         told = "does not count" if math.isnan(value) else f"{self.limits.metric} {value:.5f}"
-        self._tell(trial, began, value, f"{estimator}, {told}")
+        self._tell(trial, began, value, f"{estimator}, {told}", self._ended_at(curve))
         if self._study.best_number == trial.number:
             self._kept = {trial.number: (model, curve)}
 
     def _start(self) -> Mapping[str, Any] | None:
         """What is tried first: every estimator with its defaults; and what alone still fits into the time."""
         number, names = self._study.finished, list(self.spaces)
-        if number < len(names):
+        able = [name for name in names if self._in_time(name)]
+        if number < len(names) and names[number] in able:
             return {_ESTIMATOR: names[number], **self._defaults(names[number])}
-        if self.limits.seconds is not None and len(names) > 1:
-            left = self.limits.seconds - self._spent()
-            longest = self._study.longest(_SECONDS, _ESTIMATOR)
-            fits = [name for name in names if name in _INTERRUPTED or longest.get(name, 0.0) < left]
-            return {_ESTIMATOR: fits[0]} if len(fits) == 1 else None
-        return None
+        return {_ESTIMATOR: able[0]} if len(able) == 1 < len(names) else None
+
+    def _in_time(self, estimator: str) -> bool:
+        """Whether a fit that is begun now is likely to end in time."""
+        if self.limits.seconds is None or estimator in _INTERRUPTED:
+            return True
+        longest = self._study.longest(_SECONDS, _ESTIMATOR).get(estimator, self.limits.seconds / 2)
+        return longest < self.limits.seconds - self._spent()
 
     def _defaults(self, estimator: str) -> dict[str, Any]:
         """The defaults that lie in the space, by the names that trials have them under."""
@@ -164,8 +166,17 @@ class Search:
 
         return learned
 
-    def _tell(self, trial: Any, began: float, value: float | None, text: str) -> None:
-        self._study.tell(trial, value, {_SECONDS: self.now() - began})
+    def _ended_at(self, curve: Curve) -> dict[str, Any]:
+        """The parameters by which a fit that the clock has ended is what it was when it is fitted again."""
+        if not curve.steps or not self._over():
+            return {}
+        best = curve.steps[curve.validate.index(min(curve.validate))]
+        return {"rounds": best, "early_stopping_rounds": 0}
+
+    def _tell(
+        self, trial: Any, began: float, value: float | None, text: str, ended_at: Mapping[str, Any] | None = None
+    ) -> None:
+        self._study.tell(trial, value, {_SECONDS: self.now() - began, _ENDED_AT: dict(ended_at or {})})
         self.say(f"trial {self._study.finished}: {text}", 1 - self._left())
 
     def _best(self) -> Found:
@@ -178,7 +189,7 @@ class Search:
         best = self._study.trials[number]
         estimator = best.params[_ESTIMATOR]
         drawn = {name.partition(".")[2]: value for name, value in best.params.items() if name != _ESTIMATOR}
-        parameters = completed(estimator, {**self.fixed, **drawn})
+        parameters = completed(estimator, {**self.fixed, **drawn, **best.user_attrs[_ENDED_AT]})
         if number not in self._kept:
             curve = Curve("round")
             self._kept = {number: (self.learning.fitted(estimator, parameters, learned=curve.add), curve)}
