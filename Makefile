@@ -94,7 +94,7 @@ PLATFORM = import site; print("import site; site.addsitedir(" + repr(site.getsit
 
 notebook: home ## docs/notebook.ipynb, executed on what make run has made
 	@test -x $(VENV)-notebook/bin/python || $(PYTHON) -m venv $(VENV)-notebook
-	@$(VENV)-notebook/bin/python -m pip install --quiet nbclient ipykernel
+	@$(VENV)-notebook/bin/python -m pip install --quiet nbclient ipykernel ipywidgets
 	@$(BIN)/python -c '$(PLATFORM)' > "$$($(VENV)-notebook/bin/python -c 'import site; print(site.getsitepackages()[0])')/platform.pth"
 	@$(VENV)-notebook/bin/python docs/execute.py
 

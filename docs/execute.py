@@ -13,7 +13,8 @@ PATH = Path(__file__).parent / "notebook.ipynb"
 def main() -> None:
     """The notebook holds the outputs of its cells, and nothing of when or where they were made."""
     notebook = nbformat.read(PATH, as_version=4)
-    NotebookClient(notebook, timeout=300, record_timing=False).execute()
+    pictures = ["--InteractiveShellApp.matplotlib=inline"]
+    NotebookClient(notebook, timeout=300, record_timing=False, extra_arguments=pictures).execute()
     notebook.metadata.language_info = {"name": "python"}
     for cell in notebook.cells:
         cell.metadata = {}

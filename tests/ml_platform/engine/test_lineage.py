@@ -10,6 +10,7 @@ from sqlglot.lineage import lineage as slow_lineage
 from sqlglot.optimizer.qualify import qualify
 
 import assets
+from ml_platform.engine.history_plan import MADE
 from ml_platform.engine.lineage import UNKNOWN, Columns, lineage
 from ml_platform.engine.sql import parsed, tables_read
 from ml_platform.errors import DeclarationError
@@ -135,7 +136,11 @@ def graph(key: str) -> Columns:
     if "columns" in declared:
         return Columns(dict.fromkeys([*declared["columns"], *([] if "inputs" in declared else ["month"])], ()))
     query = parsed((folder / f"{folder.name}.sql").read_text(), key)
-    return lineage(query, {name: graph(name) for name in tables_read(query.sql("duckdb"), key)}, key)
+    found = lineage(query, {name: graph(name) for name in tables_read(query.sql("duckdb"), key)}, key)
+    if declared.get("write") == "history":
+        kept = {name: origins for name, origins in found.origins.items() if name != declared["newest"]}
+        return Columns({**kept, **dict.fromkeys(MADE, found.origins[declared["newest"]])}, found.complete)
+    return found
 
 
 @pytest.mark.parametrize(
