@@ -7,7 +7,7 @@ from typing import Literal, Self
 import dagster as dg
 from pydantic import Field, model_validator
 
-from ml_platform.engine.split import NAMES, HashSplit, TimeSplit
+from ml_platform.records.split import NAMES, HashSplit, TimeSplit
 
 
 class DeclaredSplit(dg.Resolvable, dg.Model):

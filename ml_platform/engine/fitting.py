@@ -13,9 +13,9 @@ from typing import Any
 
 from ml_platform.engine import delta, kept_code, model_card
 from ml_platform.engine.package import METRICS, PLOTS, SLICES, read_json
+from ml_platform.engine.recipe import READ
 from ml_platform.engine.running import run
 from ml_platform.engine.sending import sent
-from ml_platform.engine.tables import read_from
 from ml_platform.engine.training import Question
 from ml_platform.engine.written_question import written
 from ml_platform.records.job import JobSpec, Needs
@@ -146,7 +146,7 @@ def _spec(fitting: Fitting, table: Mapping[str, Any], pin: TableVersion, fingerp
 
 def _inputs(fitting: Fitting, training_set: TableSnapshot) -> dict[str, int]:
     """Asset key → version of everything that the training set was made from."""
-    names = {read_from(key): key for key in (fitting.question.events, *fitting.question.views)}
+    names = {f"{READ}{key}": key for key in (fitting.question.events, *fitting.question.views)}
     found = delta.transactions(training_set.location, names, training_set.version)
     return {names[name]: version for name, version in found.items() if version is not None}
 

@@ -12,6 +12,8 @@ from ml_platform.engine.plan import Shape
 if TYPE_CHECKING:
     import pyarrow as pa
 
+# What opens the name under which a table keeps the version of an input that its last commit read.
+READ = "read:"
 Fetch = Callable[[str], "pa.Table"]
 
 

@@ -16,6 +16,7 @@ from ml_platform.engine import deleted, delta, delta_log, quarantine, vacuum
 from ml_platform.engine.beside import NAME, named
 from ml_platform.engine.incremental import SETTLED
 from ml_platform.engine.manifest import APP_ID
+from ml_platform.engine.recipe import READ
 from ml_platform.engine.retry import until_undisputed
 from ml_platform.engine.staging import present, stage, undone_on_failure
 from ml_platform.engine.table_log import read_log, require_whole
@@ -144,7 +145,7 @@ def _restored(target: TableSnapshot, why: str) -> Restored:
         )
     if location.access:
         location.access.committed(target.schema)
-    reopened = tuple(sorted(name for name in back if not name.startswith((NAME, SETTLED))))
+    reopened = tuple(sorted(name for name in back if not name.startswith((NAME, SETTLED, READ))))
     return Restored(location.key, version, after, target.rows, len(coming), len(going), reopened, why, {})
 
 

@@ -6,46 +6,15 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import polars as pl
 
 from ml_platform.errors import AuditError
+from ml_platform.records.split import HashSplit, Split, TimeSplit
 
-NAMES = ("train", "validate", "test")
 _REMEDY = "Mend split in the training set's defs.yaml"
-
-
-@dataclass(frozen=True)
-class TimeSplit:
-    """A split by time.
-
-    by: a text column that sorts in time, for instance the month, or a timestamp. ranges: split → first and last value,
-    both inside; of a timestamp a month, a day or a moment in UTC, each to its end.
-    gap_hours: events that come so little before the first one of a later split are left out, so that what their
-    windows and labels share with it is not learned.
-    """
-
-    by: str
-    ranges: Mapping[str, tuple[str, str]]
-    gap_hours: float = 0
-
-
-@dataclass(frozen=True)
-class HashSplit:
-    """A split by a hash, the same everywhere and for all time.
-
-    of: columns; all rows of one value of them, for instance of one entity, are in one split.
-    shares: split → its share of the values, in 0–1, together 1.
-    """
-
-    of: tuple[str, ...]
-    shares: Mapping[str, float]
-
-
-Split = TimeSplit | HashSplit
 
 
 def assign(

@@ -25,7 +25,7 @@ from ml_platform.engine.inspection import Inspection, Passed
 from ml_platform.engine.merge import distinct, merged
 from ml_platform.engine.merge_plan import joined
 from ml_platform.engine.plan import INCOMING, KEEPING, STANDING, Shape, rows
-from ml_platform.engine.recipe import Recipe
+from ml_platform.engine.recipe import READ, Recipe
 from ml_platform.engine.retry import until_undisputed
 from ml_platform.engine.row_wise import alone
 from ml_platform.engine.sql import relation
@@ -137,7 +137,7 @@ def _make(
         )
         work = _Work(recipe, todo, read, before, lakehouse, compute, inspection)
         evidence = {"read": {key: snap.version for key, snap in inputs.items()}, "code": recipe.code}
-        sources = {read_from(key): snap.version for key, snap in inputs.items()}
+        sources = {f"{READ}{key}": snap.version for key, snap in inputs.items()}
         done = _stage_audit_commit(work, {**{ids[p]: numbers[p] for p in todo}, **read.seen, **sources}, evidence)
     after = delta.snapshot(location, done.version)
     if after is None:
@@ -227,11 +227,6 @@ def _kept(
 def _unaudited(shape: Shape) -> Shape:
     """What is left to audit of staged rows: of a table whose standing rows stay, the incoming keys were audited."""
     return replace(shape, key=(), newest=None) if shape.write in KEEPING else shape
-
-
-def read_from(key: str) -> str:
-    """The name under which a table keeps the version of an input that its last commit read."""
-    return f"read:{key}"
 
 
 def _transformed(recipe: Recipe, inputs: Mapping[str, StagedFiles], compute: Compute) -> pa.Table:

@@ -17,10 +17,11 @@ import pyarrow as pa
 from ml_platform.engine.plan import quoted
 from ml_platform.engine.point_in_time import join
 from ml_platform.engine.recipe import Fetch
-from ml_platform.engine.split import Split, TimeSplit, assign, first_events
+from ml_platform.engine.split import assign, first_events
 from ml_platform.engine.sql import relation
 from ml_platform.errors import AuditError, nearest
 from ml_platform.records.feature import FeatureView
+from ml_platform.records.split import Split, TimeSplit
 
 KNOWN_AT = "known_at"
 _EVENTS_AT_A_TIME = 200_000

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ml_platform.engine.split import HashSplit, Split, TimeSplit
 from ml_platform.engine.training import Question
 from ml_platform.records.feature import FeatureView
+from ml_platform.records.split import HashSplit, Split, TimeSplit
 
 
 def written(question: Question) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from ml_platform.components.split import DeclaredSplit
-from ml_platform.engine.split import HashSplit, TimeSplit
+from ml_platform.records.split import HashSplit, TimeSplit
 
 RANGES = {"train": ("2013-01", "2013-09"), "validate": ("2013-10", "2013-10"), "test": ("2013-11", "2013-12")}
 SHARES = {"train": 0.8, "validate": 0.1, "test": 0.1}

@@ -7,10 +7,10 @@ import pytest
 from deltalake import write_deltalake
 
 from ml_platform.engine.fitting import CHALLENGER, Fitted, Fitting, fit, registered_name
-from ml_platform.engine.split import HashSplit
 from ml_platform.engine.training import Question
 from ml_platform.errors import NotFoundError, ServiceError
 from ml_platform.records.job import Needs
+from ml_platform.records.split import HashSplit
 from ml_platform.roles.model_registry import ModelRegistry
 from ml_platform.testing import training_set
 from ml_platform.testing.inline_job_runner import InlineJobRunner

@@ -142,7 +142,7 @@ def test_other_parameters_than_those_of_then_give_other_answers(made: Project, t
     genuine.fetch("returns", 1, tmp_path / "package")
     order = tmp_path / "package" / "order.json"
     told = json.loads(order.read_text())
-    order.write_text(json.dumps({**told, "estimator": "baseline"}))
+    order.write_text(json.dumps({**told, "estimator": "baseline", "parameters": {}}))
     forged = registry.register("returns", tmp_path / "package", version.tags)
 
     done = reproduce(forged, registry, made.lakehouse, made.service("compute"), lambda _: None)

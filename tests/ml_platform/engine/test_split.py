@@ -5,8 +5,9 @@ from datetime import datetime
 import polars as pl
 import pytest
 
-from ml_platform.engine.split import HashSplit, TimeSplit, assign
+from ml_platform.engine.split import assign
 from ml_platform.errors import AuditError
+from ml_platform.records.split import HashSplit, TimeSplit
 
 RANGES = {"train": ("2013-01", "2013-09"), "validate": ("2013-10", "2013-10"), "test": ("2013-11", "2013-12")}
 

@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 
 from ml_platform.engine.point_in_time import join
-from ml_platform.engine.split import HashSplit, TimeSplit
 from ml_platform.engine.training import Question, parts
 from ml_platform.errors import AuditError
 from ml_platform.records.feature import FeatureView
+from ml_platform.records.split import HashSplit, TimeSplit
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 TIME = pl.Datetime("us", "UTC")

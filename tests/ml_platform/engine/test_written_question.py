@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from ml_platform.engine.split import HashSplit, Split, TimeSplit
 from ml_platform.engine.training import Question
 from ml_platform.engine.written_question import read, written
 from ml_platform.records.feature import FeatureView
+from ml_platform.records.split import HashSplit, Split, TimeSplit
 
 
 @pytest.mark.parametrize(

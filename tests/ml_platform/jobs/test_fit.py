@@ -49,6 +49,7 @@ def test_package_holds_its_files_and_no_pickle(package):
     assert files == {
         "model.json",
         "model_card.md",
+        "order.json",
         "booster.txt",
         "metrics.json",
         "slices.json",
