@@ -227,7 +227,10 @@ def _touched(
 
 def of_consequences(damaged: "Sequence[Audited]", touched: "Consequences") -> dict[str, Any]:
     """What a failed audit says: every finding, and what is touched by it."""
-    models = [f"{pin.model} version {pin.number} ({pin.key} version {pin.version})" for pin in touched.models]
+    learned: dict[str, list[str]] = {}
+    for pin in touched.models:
+        learned.setdefault(f"{pin.model} version {pin.number}", []).append(f"{pin.key} version {pin.version}")
+    models = [f"{name} ({', '.join(sorted(tables))})" for name, tables in learned.items()]
     return {
         "findings": [sentence(one.key, finding) for one in damaged for finding in one.findings],
         "versions": [f"{key} {', '.join(map(str, found))}" for key, found in touched.versions.items()],
