@@ -49,7 +49,7 @@ run-%: home env-dev
 	  ml-platform invoke arrival_delay && ml-platform run --select 'key:\"endpoints/arrival_delay__log\"'"
 
 test: env-dev ## every test, on two processes
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 check: env-dev ## ruff and mypy
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 import sitecustomize  # noqa: E402 - the guard of this process; Python started without it
 from accounts import named  # noqa: E402
 from flights import Flights  # noqa: E402
+from scopes import Scopes, on_flights  # noqa: E402
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -30,10 +32,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where processes share the tests, one runs a class whole, and one all that stands on the flights."""
-    for item in items:
-        flights = "flights" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("flights" if flights else item.nodeid.rpartition("::")[0]))
+    """What takes longest comes first, so that no process waits for it at the end."""
+    items.sort(key=lambda item: not on_flights(item.nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where processes share the tests, each makes what it needs once."""
+    return Scopes(config, log)
 
 
 @pytest.fixture(autouse=True)
