@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from lessons import binary
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ml_platform.engine.learning import Learning
-from ml_platform.engine.package import Feature
 from ml_platform.errors import DeclarationError
 from ml_platform.records.preprocessing import Step
 
@@ -22,20 +22,7 @@ def learning() -> Learning:
     draw = np.random.default_rng(8)
     matrix = draw.normal(size=(1200, 2))
     label = (draw.random(1200) < 1 / (1 + np.exp(2 - 2 * matrix[:, 0]))).astype(float)
-    return Learning(
-        task="binary",
-        features=(Feature("tells", "number"), Feature("silent", "number")),
-        classes=(),
-        train=(matrix[:800], label[:800]),
-        validate=(matrix[800:], label[800:]),
-        steps=(),
-        class_weights={},
-        calibration="none",
-        seed=1,
-        threads=1,
-        source="",
-        progress=lambda *_: None,
-    )
+    return binary(matrix, label, 800)
 
 
 def test_balanced_classes_weigh_as_in_scikit_learn(learning):

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lessons import binary
 from sklearn.metrics import log_loss
 
 from ml_platform.engine.estimators.parameters import PARAMETERS
 from ml_platform.engine.learning import Learning
-from ml_platform.engine.package import Feature
 from ml_platform.engine.search import AUTOML, Found, Limits, Search
 from ml_platform.errors import PlatformError
 
@@ -24,20 +24,7 @@ def learning() -> Learning:
     draw = np.random.default_rng(10)
     matrix = draw.normal(size=(600, 2))
     label = (draw.random(600) < 1 / (1 + np.exp(-2 * matrix[:, 0]))).astype(float)
-    return Learning(
-        task="binary",
-        features=(Feature("tells", "number"), Feature("silent", "number")),
-        classes=(),
-        train=(matrix[:400], label[:400]),
-        validate=(matrix[400:], label[400:]),
-        steps=(),
-        class_weights={},
-        calibration="none",
-        seed=1,
-        threads=1,
-        source="",
-        progress=lambda *_: None,
-    )
+    return binary(matrix, label, 400)
 
 
 def search(
