@@ -29,7 +29,7 @@ def version_named(reference: str, registry: ModelRegistry) -> ModelVersion:
     found = registry.version(name, wanted or CHAMPION)
     if found is None:
         known = [alias for each in registry.versions(name) for alias in (str(each.number), *each.aliases)]
-        raise NotFoundError(
-            f"{reference} is asked for, but no version goes by it", allowed=nearest(wanted or CHAMPION, known)
-        )
+        # Of a name that nobody registered, it is the name that is at fault.
+        allowed = nearest(wanted or CHAMPION, known) if known else nearest(name, registry.names())
+        raise NotFoundError(f"{reference} is asked for, but no version goes by it", allowed=allowed)
     return found
