@@ -31,6 +31,9 @@ _SCHEMA = pa.schema(
         pa.field("views", pa.string()),
         pa.field("output", pa.float64()),
         pa.field("latency_ms", pa.float64()),
+        pa.field("error", pa.string()),
+        pa.field("shadow", pa.bool_()),
+        pa.field("named", pa.bool_()),
     ]
 )
 _AS_JSON = ("inputs", "features", "views")
@@ -74,5 +77,11 @@ def _rows(records: Sequence[ServedPrediction], cursor: int, schema: pa.Schema) -
     rows = []
     for sequence, record in enumerate(records, cursor + 1):
         row = {name: getattr(record, name) for name in schema.names[1:]}
-        rows.append({**row, "sequence": sequence, **{name: json.dumps(row[name], default=str) for name in as_json}})
+        if record.error:
+            row[_OUTPUT] = None
+        rows.append({**row, "sequence": sequence, **{name: _json(row[name]) for name in as_json}})
     return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else json.dumps(value, default=str)

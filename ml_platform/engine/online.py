@@ -56,7 +56,7 @@ def _check_views(endpoint: str, request: Mapping[str, str], views: Sequence[Feat
 
 def _check_split(spec: EndpointSpec) -> None:
     shares = spec.split.shares
-    if not math.isclose(math.fsum(shares.values()), 1.0, abs_tol=1e-9) or min(shares.values()) < 0:
+    if not shares or not math.isclose(math.fsum(shares.values()), 1.0, abs_tol=1e-9) or min(shares.values()) < 0:
         raise DeclarationError(
             f"the traffic split of endpoint {spec.name} is {dict(shares)}, but that is not the whole of its traffic",
             allowed="Shares are 0 or more and sum to 1.0",
@@ -65,6 +65,11 @@ def _check_split(spec: EndpointSpec) -> None:
         raise DeclarationError(
             f"endpoint {spec.name} sends traffic to version {unknown[0]}, but has no package of it",
             allowed=f"It has packages of {sorted(spec.packages)}",
+        )
+    if spec.shadow is not None and (spec.shadow not in spec.packages or shares.get(spec.shadow, 0.0) > 0):
+        raise DeclarationError(
+            f"the shadow of endpoint {spec.name} is version {spec.shadow}, but a shadow is loaded and has no share",
+            allowed=f"It has packages of {sorted(spec.packages)} and splits its traffic over {dict(shares)}",
         )
 
 
@@ -152,18 +157,21 @@ def key_columns(request: Mapping[str, str], views: Sequence[FeatureView]) -> tup
 def version_for(key: Sequence[object], split: TrafficSplit) -> int:
     """The model version that answers for a key: the same one for as long as the shares stand.
 
-    Versions take their shares in ascending order, so that a version whose share grows keeps the keys that it had
-    where it is the first or the last.
+    A version keeps the keys that it had for as long as its share grows and no other's does: each version draws a number
+    for the key, which its share weighs, and the highest answers. (Weighted rendezvous hashing: Schindelhauer and
+    Schomaker, "Weighted distributed hash tables", SPAA 2005.)
 
     >>> [version_for([flight], TrafficSplit({1: 0.5, 2: 0.5})) for flight in ("UA1545", "B6725", "DL461")]
-    [2, 1, 1]
+    [1, 1, 2]
     """
     versions = sorted(version for version, share in split.shares.items() if share > 0)
+    if len(versions) == 1:
+        return versions[0]
     text = json.dumps(list(key), ensure_ascii=False, separators=(",", ":"))
-    point = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
-    reached = 0.0
-    for version in versions[:-1]:
-        reached += split.shares[version]
-        if point < reached:
-            return version
-    return versions[-1]
+    return max(versions, key=lambda version: split.shares[version] / -math.log(_drawn(version, text)))
+
+
+def _drawn(version: int, text: str) -> float:
+    """A number in (0, 1) that version and text alone decide."""
+    drawn = int.from_bytes(hashlib.sha256(f"{version} {text}".encode()).digest()[:8], "big")
+    return ((drawn >> 12) + 0.5) / 2**52

@@ -66,7 +66,10 @@ def audit(
     if files.get_file_info(path).type == FileType.File:
         with files.open_input_stream(path) as stream:
             stands = Skew(**json.loads(stream.read()))
-    query = f"SELECT * FROM {_LOG} WHERE sequence > {stands.through} ORDER BY sequence DESC LIMIT {AT_A_TIME}"
+    query = (
+        f"SELECT * FROM {_LOG} WHERE sequence > {stands.through}{_answered(log)} "
+        f"ORDER BY sequence DESC LIMIT {AT_A_TIME}"
+    )
     requests = compute.fetch(query, {_LOG: log}).to_pylist()
     if not requests:
         return stands
@@ -118,6 +121,13 @@ def replay(requests: Sequence[Mapping[str, Any]], views: Mapping[str, FeatureVie
                 }
     through = max(int(request["sequence"]) for request in requests)
     return Skew(len(requests), through, dict(sorted(differing.items())), example)
+
+
+def _answered(log: TableSnapshot) -> str:
+    """The condition for a row that answered a caller; a table from before others were logged holds no other."""
+    if "shadow" not in log.schema.names:
+        return ""
+    return " AND coalesce(error, '') = '' AND NOT coalesce(shadow, false)"
 
 
 def _rows(key: str, view: FeatureView, first: datetime, last: datetime, fetch: Fetch) -> pl.DataFrame:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import socket
 import sys
 import threading
@@ -70,8 +71,17 @@ def _serve(plain: Mapping[str, Any], listening: socket.socket) -> int:
         )
     )
     threading.Thread(target=_load, args=(plain, endpoint, server), daemon=True).start()
-    server.run(sockets=[listening])
+    run(server, [listening])
     return 0 if endpoint.served else 1
+
+
+def run(server: uvicorn.Server, listening: list[socket.socket] | None = None) -> None:
+    """The server has ended, after it answered what it had begun, and this process goes on.
+
+    uvicorn sends itself the signal that ended it again, which would end the process before a shadow's work is done.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    server.run(sockets=listening)
 
 
 def _load(plain: Mapping[str, Any], endpoint: Endpoint, server: uvicorn.Server) -> None:

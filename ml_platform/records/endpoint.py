@@ -38,11 +38,12 @@ class EndpointSpec:
 
     name: as served in the protocol's path, without the environment's prefix.
     packages: model version number → local folder of its model package.
-    split: how traffic goes to those versions.
+    split: how traffic goes to those versions; one without a share, or with 0.0, is loaded and answers whoever names it.
     request: the columns that a request carries beside `event_time`, name → type.
     views: the feature views that are looked up, in order; each is keyed by what the request or an earlier view gives.
     feature_store, prediction_log: the services that the server itself talks to.
     lookup: who looks the views up: the `endpoint`, or its `caller`, who then sends their features with the request.
+    shadow: a version without a share that answers a copy of all traffic, off the caller's path; it is only logged.
     """
 
     name: str
@@ -54,6 +55,7 @@ class EndpointSpec:
     prediction_log: ServiceBinding
     needs: Needs = field(default_factory=Needs)
     lookup: Literal["endpoint", "caller"] = "endpoint"
+    shadow: int | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Revision:
     digests: model version number → digest of the package that is loaded.
     url: base address that requests go to.
     ready: whether it answers.
+    shadow: the version that answers a copy of the traffic, if one does.
     """
 
     endpoint: str
@@ -73,3 +76,4 @@ class Revision:
     digests: Mapping[int, str]
     url: str
     ready: bool
+    shadow: int | None = None

@@ -9,7 +9,11 @@ from ml_platform.records.endpoint import EndpointSpec, Revision
 
 
 class EndpointHost(Protocol):
-    """Serves; an endpoint outlives the process that deployed it. It speaks the Open Inference Protocol (V2)."""
+    """Serves; an endpoint outlives the process that deployed it. It speaks the Open Inference Protocol (V2).
+
+    The split of the traffic goes by the request's key, so that the same entities are answered by the same version. A
+    class says in `CANNOT` what it does not do, of `engine.hosting.CAPABILITIES`, and refuses a spec that asks for it.
+    """
 
     def deploy(self, spec: EndpointSpec) -> Revision:
         """The endpoint serves the spec, as read back from it.
@@ -24,7 +28,10 @@ class EndpointHost(Protocol):
         ...
 
     def invoke(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The V2 answer to a V2 request. Raises NotFoundError, ServiceError with the endpoint's own message."""
+        """The V2 answer to a V2 request, by the version that its `parameters.model_version` names where it names one.
+
+        Raises NotFoundError, ServiceError with the endpoint's own message.
+        """
         ...
 
     def retire(self, name: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,12 +12,16 @@ from typing import Any
 import pytest
 
 from ml_platform.engine.estimators.baseline import BaselineEstimator
+from ml_platform.engine.hosting import CAPABILITIES, IDLE, REQUEST_KEY, SHADOW, cannot
 from ml_platform.engine.package import Feature, ModelCard, digest, write_card
 from ml_platform.errors import NotFoundError, ServiceError
+from ml_platform.jobs.serving.served import built
 from ml_platform.records.endpoint import EndpointSpec, Revision, ServiceBinding, TrafficSplit
 from ml_platform.records.feature import FeatureView
+from ml_platform.records.prediction import ServedPrediction
 from ml_platform.roles.endpoint_host import EndpointHost
 from ml_platform.roles.feature_store import FeatureStore
+from ml_platform.roles.prediction_log import PredictionLog
 from ml_platform.testing.feature_store import rows_of
 
 MOMENT = datetime(2013, 12, 30, 21, tzinfo=UTC)
@@ -69,6 +74,15 @@ def infer_request(*flights: str, moment: str = "2013-12-30T16:00:00-05:00", **mo
     }
 
 
+def logged(spec: EndpointSpec, rows: int, seconds: float = 20.0) -> Sequence[ServedPrediction]:
+    """What the endpoint's log holds, which is that many rows, once they are there or the time is up."""
+    log: PredictionLog = built(spec.prediction_log)
+    deadline = time.monotonic() + seconds
+    while len(found := log.since(spec.name, 0, rows + 1)[0]) < rows and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
 class EndpointHostContract:
     """What every endpoint host keeps. Inherit it and supply `host` and `spec`; retire what the host served."""
 
@@ -117,6 +131,61 @@ class EndpointHostContract:
         back = host.deploy(spec)
         assert (back.number, back.digests) == (3, first.digests)
         assert host.describe(spec.name) == back
+
+    def test_version_without_traffic_answers_whoever_names_it(
+        self, host: EndpointHost, spec: EndpointSpec, successor: EndpointSpec
+    ) -> None:
+        both = replace(spec, packages={**spec.packages, **successor.packages}, split=TrafficSplit({1: 1.0, 2: 0.0}))
+        if IDLE in cannot(host):
+            with pytest.raises(ServiceError, match=r"asks for idle.*its host does not"):
+                host.deploy(both)
+            return
+        revision = host.deploy(both)
+        assert revision.split == TrafficSplit({1: 1.0, 2: 0.0})
+        assert sorted(revision.digests) == [1, 2]
+        assert host.invoke(spec.name, infer_request("UA1"))["outputs"][0]["data"] == [0.25]
+        named = host.invoke(spec.name, infer_request("UA1", parameters={"model_version": "2"}))
+        assert (named["model_version"], named["outputs"][0]["data"]) == ("2", [0.75])
+        with pytest.raises(ServiceError, match="version 3 is asked for"):
+            host.invoke(spec.name, infer_request("UA1", parameters={"model_version": "3"}))
+        assert [(row.model_version, row.named) for row in logged(spec, 2)] == [(1, False), (2, True)]
+
+    def test_traffic_is_split_by_the_requests_key(
+        self, host: EndpointHost, spec: EndpointSpec, successor: EndpointSpec
+    ) -> None:
+        if REQUEST_KEY in cannot(host):
+            # its own suite says how it splits
+            assert cannot(host) <= CAPABILITIES.keys()
+            return
+        both = replace(spec, packages={**spec.packages, **successor.packages}, split=TrafficSplit({1: 0.5, 2: 0.5}))
+        assert host.deploy(both).split == both.split
+        flights = [f"UA{number}" for number in range(40)]
+        versions = host.invoke(spec.name, infer_request(*flights))["parameters"]["model_versions"]
+        again = host.invoke(spec.name, infer_request(*flights))["parameters"]["model_versions"]
+        # the odds against all keys going one way are 2 to the 39th
+        assert set(versions) == {1, 2}
+        assert versions == again
+
+    def test_shadow_answers_a_copy_that_only_the_log_sees(
+        self, host: EndpointHost, spec: EndpointSpec, successor: EndpointSpec
+    ) -> None:
+        shadowed = replace(
+            spec, packages={**spec.packages, **successor.packages}, split=TrafficSplit({1: 1.0, 2: 0.0}), shadow=2
+        )
+        if SHADOW in cannot(host):
+            with pytest.raises(ServiceError, match=r"asks for shadow.*its host does not"):
+                host.deploy(shadowed)
+            return
+        revision = host.deploy(shadowed)
+        assert (revision.shadow, host.describe(spec.name)) == (2, revision)
+        answer = host.invoke(spec.name, infer_request("UA1", "B62"))
+        assert (answer["model_version"], answer["outputs"][0]["data"]) == ("1", [0.25, 0.25])
+        rows = logged(spec, 4)
+        assert [(row.model_version, row.output, row.shadow) for row in rows] == [
+            *[(1, 0.25, False)] * 2,
+            *[(2, 0.75, True)] * 2,
+        ]
+        assert [row.request_id for row in rows] == answer["parameters"]["request_ids"] * 2
 
     def test_spec_that_cannot_be_served_leaves_what_serves(
         self, host: EndpointHost, spec: EndpointSpec, tmp_path: Path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -42,6 +43,15 @@ class PredictionLogContract:
         log.append([served(1), served(2)])
         log.append([served(3)])
         assert list(log.since("delay", 0, 10)[0]) == [served(1), served(2), served(3)]
+
+    def test_failed_and_shadowed_answers_come_back_as_what_they_are(self, opened: Callable[[], PredictionLog]) -> None:
+        log = opened()
+        failed = replace(served(1), error="ServiceError: the store is gone", output=math.nan, features={})
+        log.append([failed, replace(served(2), shadow=True), replace(served(3), named=True)])
+        first, *rest = log.since("delay", 0, 10)[0]
+        assert math.isnan(float(str(first.output)))
+        assert (first.error, first.inputs) == (failed.error, failed.inputs)
+        assert [(row.shadow, row.named, row.error) for row in rest] == [(True, False, ""), (False, True, "")]
 
     def test_cursor_goes_on_where_it_stopped(self, opened: Callable[[], PredictionLog]) -> None:
         log = opened()

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from ml_platform.engine.hosting import REQUEST_KEY, SHADOW, require_able
 from ml_platform.engine.machines import chosen
 from ml_platform.engine.package import digest
 from ml_platform.errors import NotFoundError, ServiceError, TransientServiceError
@@ -47,6 +48,7 @@ class AwsEndpointHost:
     """
 
     REACHES: ClassVar[frozenset[str]] = frozenset({"aws"})
+    CANNOT: ClassVar[frozenset[str]] = frozenset({SHADOW, REQUEST_KEY})
 
     def __init__(
         self,
@@ -70,6 +72,7 @@ class AwsEndpointHost:
         """As the role promises. A change that somebody began and left is waited for first."""
         from ml_platform.jobs.serving.wire import fingerprint
 
+        require_able(spec, self)
         spec = replace(spec, lookup="caller") if self._lookup == "caller" else spec
         digests = _digests(spec)
         wanted = {f"v{version}": fingerprint(part, digests) for version, part in _parts(spec).items()}

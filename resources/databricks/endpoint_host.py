@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from ml_platform.engine.hosting import REQUEST_KEY, SHADOW, require_able
 from ml_platform.engine.package import digest
 from ml_platform.errors import NotFoundError, PlatformError, ServiceError, TransientServiceError
 from ml_platform.jobs.serving import bundle
@@ -35,6 +36,7 @@ class DatabricksEndpointHost:
     """
 
     REACHES: ClassVar[frozenset[str]] = frozenset({"databricks"})
+    CANNOT: ClassVar[frozenset[str]] = frozenset({SHADOW, REQUEST_KEY})
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class DatabricksEndpointHost:
 
         A change that somebody began and left is waited for first.
         """
+        require_able(spec, self)
         spec = replace(spec, lookup=self.lookup)
         size, shares = workload_size(spec.needs), _percentages(spec)
         name, bundles = self._full(spec.name), self._held(spec.name)

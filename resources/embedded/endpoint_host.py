@@ -225,6 +225,7 @@ def _revision(process: ServerProcess, answer: Mapping[str, Any]) -> Revision:
         digests={int(version): value for version, value in answer["digests"].items()},
         url=process.url,
         ready=True,
+        shadow=answer.get("shadow"),
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from ml_platform.engine.hosting import REQUEST_KEY, SHADOW, require_able
 from ml_platform.errors import NotFoundError, ServiceError, TransientServiceError
 from ml_platform.records.endpoint import EndpointSpec, Revision, TrafficSplit
 from resources.gcp import instances as types
@@ -35,6 +36,7 @@ class GcpEndpointHost:
     """
 
     REACHES: ClassVar[frozenset[str]] = frozenset({"gcp"})
+    CANNOT: ClassVar[frozenset[str]] = frozenset({SHADOW, REQUEST_KEY})
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class GcpEndpointHost:
 
         Every change is a new set of deployed models beside the old, which go once the new ones have been read back.
         """
+        require_able(spec, self)
         spec = replace(spec, lookup=self._lookup)
         percent, machine = _percent(spec), types.machine(spec.needs, self._instances)
         endpoint = self._endpoint(spec.name)

@@ -34,7 +34,11 @@ _TENSOR = {
 _INFER_BODY = {
     "type": "object",
     "required": ["inputs"],
-    "properties": {"id": {"type": "string"}, "inputs": {"type": "array", "items": _TENSOR}},
+    "properties": {
+        "id": {"type": "string"},
+        "parameters": {"type": "object", "properties": {"model_version": {"type": "string"}}},
+        "inputs": {"type": "array", "items": _TENSOR},
+    },
 }
 _CONTROL_BODY = {"type": "object", "required": ["revision"], "properties": {"revision": {"type": "integer"}}}
 
@@ -82,12 +86,28 @@ class Endpoint:
         """Whether the model answers; 503 while it does not."""
         return _json({"name": self._serving(name).spec.name, "ready": True})
 
+    async def version_ready(self, name: str, version: str) -> Response:
+        """Whether that version of the model answers whoever names it."""
+        return _json({"name": name, "version": str(self._loaded(self._serving(name), version)), "ready": True})
+
+    async def model_version(self, name: str, version: str) -> Response:
+        """What the model takes and gives, which is the same for all of its versions."""
+        self._loaded(self._serving(name), version)
+        return await self.model(name)
+
     async def infer(self, name: str, request: Request) -> Response:
         """An answer for each row; every row is in the prediction log before the answer is sent."""
+        return await self._answered(self._serving(name), request, None)
+
+    async def infer_by(self, name: str, version: str, request: Request) -> Response:
+        """As `infer`, by that version of the model, whatever its share."""
         served = self._serving(name)
+        return await self._answered(served, request, self._loaded(served, version))
+
+    async def _answered(self, served: Served, request: Request, named: int | None) -> Response:
         raw = await _body(request)
         # In a thread, because look-ups and the log wait for the disk.
-        answer = await asyncio.get_running_loop().run_in_executor(None, served.answer, raw)
+        answer = await asyncio.get_running_loop().run_in_executor(None, served.answer, raw, named)
         return Response(answer, media_type="application/json")
 
     async def revision(self, request: Request) -> Response:
@@ -115,6 +135,14 @@ class Endpoint:
             raise HTTPException(503, f"model {name} is loading, but a request needs it. Send it again in a moment.")
         return self.served
 
+    def _loaded(self, served: Served, version: str) -> int:
+        known = {str(number): number for number in served.spec.packages}
+        if version not in known:
+            raise HTTPException(
+                404, f"version {version} of model {self.name} is unknown, but it has {', '.join(sorted(known))}."
+            )
+        return known[version]
+
     def _authorize(self, request: Request) -> None:
         shown = request.headers.get("authorization", "")
         if not hmac.compare_digest(shown.encode(), f"Bearer {self._token}".encode()):
@@ -130,6 +158,7 @@ class Endpoint:
                 "number": served.number,
                 "split": {str(version): share for version, share in served.spec.split.shares.items()},
                 "digests": {str(version): digest for version, digest in served.digests.items()},
+                "shadow": served.spec.shadow,
                 "fingerprint": served.fingerprint,
                 "program": PROGRAM,
             }
@@ -144,7 +173,12 @@ def create_app(endpoint: Endpoint) -> FastAPI:
     app.add_api_route("/v2/health/ready", endpoint.ready)
     app.add_api_route("/v2/models/{name}", endpoint.model)
     app.add_api_route("/v2/models/{name}/ready", endpoint.model_ready)
-    app.add_api_route("/v2/models/{name}/infer", endpoint.infer, methods=["POST"], openapi_extra=_takes(_INFER_BODY))
+    # As the protocol has it, a version may stand in each path of a model, and is chosen by the server where none does.
+    versions = "/v2/models/{name}/versions/{version}"
+    app.add_api_route(versions, endpoint.model_version)
+    app.add_api_route(f"{versions}/ready", endpoint.version_ready)
+    for path, handler in (("/v2/models/{name}/infer", endpoint.infer), (f"{versions}/infer", endpoint.infer_by)):
+        app.add_api_route(path, handler, methods=["POST"], openapi_extra=_takes(_INFER_BODY))
     app.add_api_route("/control/revision", endpoint.revision)
     app.add_api_route(
         "/control/revision", endpoint.change_revision, methods=["PUT"], openapi_extra=_takes(_CONTROL_BODY)

@@ -21,6 +21,7 @@ from ml_platform.engine.online import looked_up
 from ml_platform.engine.package import digest, read_card
 from ml_platform.errors import PlatformError, ServiceError
 from ml_platform.jobs import openmp
+from ml_platform.jobs.serve import run
 from ml_platform.jobs.serving.protocol import RequestError
 from ml_platform.jobs.serving.served import PROGRAM, Served, built
 from ml_platform.jobs.serving.wire import decode, encode, fingerprint
@@ -120,6 +121,7 @@ def revision(answer: Mapping[str, Any], url: str) -> Revision:
         digests={int(version): found for version, found in answer["digests"].items()},
         url=url,
         ready=True,
+        shadow=answer.get("shadow"),
     )
 
 
@@ -139,7 +141,7 @@ def serve(folder: Path, dialect: Dialect, host: str, port: int) -> int:
     )
     server = uvicorn.Server(config)
     threading.Thread(target=_load, args=(folder, held, server), daemon=True).start()
-    server.run()
+    run(server)
     return 0 if held else 1
 
 
@@ -194,6 +196,7 @@ def _described(served: Served) -> dict[str, Any]:
         "number": served.number,
         "split": {str(version): share for version, share in served.spec.split.shares.items()},
         "digests": {str(version): found for version, found in served.digests.items()},
+        "shadow": served.spec.shadow,
         "fingerprint": served.fingerprint,
         "program": PROGRAM,
     }

@@ -40,12 +40,14 @@ class InferRequest:
 
     id: as the client gave it, or None. columns: request column → a value per row. at: each row's moment, UTC.
     looked_up: what the client looked up, feature → a value per row, None where it is missing.
+    version: the model version that is to answer, or None, where the split chooses.
     """
 
     id: str | None
     columns: Mapping[str, Sequence[object]]
     at: Sequence[datetime]
     looked_up: Mapping[str, Sequence[object]] = field(default_factory=dict)
+    version: int | None = None
 
 
 def datatype(kind: str) -> str:
@@ -80,7 +82,7 @@ def read_request(
     _check_rows({name: len(column) for name, column in columns.items()})
     moments = [moment(text, EVENT_TIME, row) for row, text in enumerate(columns[EVENT_TIME])]
     asked, found = ({name: columns[name] for name in names} for names in (types, sent))
-    return InferRequest(_request_id(body.get("id")), asked, moments, found)
+    return InferRequest(_request_id(body.get("id")), asked, moments, found, _version(body.get("parameters")))
 
 
 def moment(text: str, name: str, row: int) -> datetime:
@@ -111,6 +113,21 @@ def _request_id(given: object) -> str | None:
     if given is None or isinstance(given, str):
         return given
     raise RequestError(f"id is {_shown(given)}, but it is a text where it is given")
+
+
+def _version(parameters: object) -> int | None:
+    """The version that a request names in `parameters.model_version`; other parameters are the client's own."""
+    if parameters is not None and not isinstance(parameters, dict):
+        raise RequestError(f"parameters is {_shown(parameters)}, but it is an object where it is given")
+    given = (parameters or {}).get("model_version")
+    if given is None:
+        return None
+    if str(given).isascii() and str(given).isdigit():
+        return int(given)
+    raise RequestError(
+        f"parameters.model_version is {_shown(given)}, but it is a version's number where it is given",
+        remedy="Leave it out, and the endpoint's traffic split chooses",
+    )
 
 
 def _check_outputs(outputs: object, known: Mapping[str, str]) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib
 import time
-import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
-
-import orjson
 
 from ml_platform.engine.online import (
     Columns,
@@ -25,28 +24,19 @@ from ml_platform.engine.online import (
 )
 from ml_platform.engine.package import digest
 from ml_platform.engine.scorer import Scorer
-from ml_platform.errors import BindingError, DeclarationError, NotFoundError
-from ml_platform.jobs.serving.protocol import OUTPUTS, InferRequest, moment, read_request
+from ml_platform.errors import BindingError, DeclarationError, NotFoundError, PlatformError
+from ml_platform.jobs.serving.protocol import OUTPUTS, InferRequest, RequestError, moment, read_request
+from ml_platform.jobs.serving.record import Answer, Output, Taken
+from ml_platform.jobs.serving.response import written_response
+from ml_platform.jobs.serving.shadow import Shadow
 from ml_platform.jobs.serving.wire import fingerprint, program
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding
 from ml_platform.records.metric import Task
-from ml_platform.records.prediction import ServedPrediction
 from ml_platform.roles.feature_store import FeatureStore
 from ml_platform.roles.prediction_log import PredictionLog
 
 # Of the code as this process has it: a server that was started before an update goes on with the old.
 PROGRAM = program()
-Output = float | Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """What the models said: a version, an output and the features seen for each row; view → event times used."""
-
-    versions: Sequence[int]
-    outputs: Sequence[Output]
-    features: Sequence[Mapping[str, object]]
-    views: Mapping[str, Sequence[datetime | None]]
 
 
 @dataclass(frozen=True)
@@ -55,7 +45,7 @@ class Served:
 
     digests: model version number → digest of the package that was loaded. fingerprint: of spec and digests.
     store: None where the caller looks features up; takes: what such a caller sends → its type.
-    task, classes: of all the models.
+    task, classes: of all the models. shadow: does what the shadow version is to.
     """
 
     spec: EndpointSpec
@@ -68,6 +58,7 @@ class Served:
     takes: Mapping[str, str]
     task: Task = "binary"
     classes: tuple[str, ...] = ()
+    shadow: Shadow = field(default_factory=Shadow)
 
     @classmethod
     def load(cls, spec: EndpointSpec, number: int) -> Self:
@@ -95,28 +86,55 @@ class Served:
             for name, datatype in OUTPUTS[self.task].items()
         ]
 
-    def answer(self, raw: bytes) -> bytes:
-        """The V2 answer to a V2 body; its rows are in the prediction log by then. Raises RequestError."""
+    def answer(self, raw: bytes, version: int | None = None) -> bytes:
+        """The V2 answer to a V2 body; its rows are in the prediction log by then. Raises RequestError.
+
+        version: the one that answers; where it is None the request may name it, and the split chooses otherwise.
+        What fails after the request was understood is logged as well, and raised.
+        """
         started = time.perf_counter()
         request = read_request(raw, self.spec.request, self.takes, self.task)
-        answer = self._infer(request)
-        records = self._records(request, answer, (time.perf_counter() - started) * 1000)
-        self.log.append(records)
-        return self._body(request.id, answer, records)
+        named = self._named(request.version if version is None else version)
+        taken = Taken.now(self.spec.name, self.number, request, named is not None, started)
+        versions = self._chosen(taken) if named is None else [named] * len(request.at)
+        try:
+            columns, views = self._enriched(request)
+            answer = self._scored(columns, views, versions)
+        except RequestError:
+            raise
+        except Exception as error:
+            # Whoever asks is told of the first fault, not of a log that cannot be written because of the same.
+            with suppress(PlatformError):
+                self.log.append(taken.failed(versions, error))
+            raise
+        self.log.append(taken.answered(answer))
+        if self.spec.shadow is not None and named is None:
+            self.shadow.take(partial(self._shadowed, taken, columns, views, self.spec.shadow))
+        return written_response(taken, answer, self.task, self.classes)
 
-    def _infer(self, request: InferRequest) -> _Answer:
-        columns, times = self._enriched(request)
-        versions = self._versions(request)
-        outputs: list[Output] = [0.0] * len(versions)
-        features: list[Mapping[str, object]] = [{}] * len(versions)
-        for version in set(versions):
-            rows = [row for row, chosen in enumerate(versions) if chosen == version]
+    def _scored(self, columns: Columns, views: Mapping[str, Sequence[datetime | None]], by: Sequence[int]) -> Answer:
+        """What the version of each row says, which sees the rows of a request that are its own as one batch."""
+        outputs: list[Output] = [0.0] * len(by)
+        features: list[Mapping[str, object]] = [{}] * len(by)
+        for version in set(by):
+            rows = [row for row, chosen in enumerate(by) if chosen == version]
             seen = self._seen(version, columns, rows)
             for position, (row, output) in enumerate(zip(rows, self.scorers[version].predict(seen), strict=True)):
                 said = output.tolist()
                 outputs[row] = dict(zip(self.classes, said, strict=True)) if self.classes else said
                 features[row] = {name: values[position] for name, values in seen.items()}
-        return _Answer(versions, outputs, features, times)
+        return Answer(by, outputs, features, views)
+
+    def _shadowed(
+        self, taken: Taken, columns: Columns, views: Mapping[str, Sequence[datetime | None]], version: int
+    ) -> None:
+        """What the shadow says of the request, or why it cannot, is in the log."""
+        started, versions = time.perf_counter(), [version] * len(taken.ids)
+        try:
+            records = taken.shadowed(self._scored(columns, views, versions), started)
+        except Exception as error:
+            records = taken.failed(versions, error, shadow=True, started=started)
+        self.log.append(records)
 
     def _enriched(self, request: InferRequest) -> tuple[Columns, dict[str, list[datetime | None]]]:
         """The columns that the models see, and view → event time of each row's answer."""
@@ -134,47 +152,23 @@ class Served:
         names = [feature.name for feature in self.scorers[version].features]
         return {name: [columns[name][row] for row in rows] for name in names}
 
-    def _versions(self, request: InferRequest) -> list[int]:
-        split = self.spec.split
+    def _named(self, version: int | None) -> int | None:
+        if version is None or version in self.scorers:
+            return version
+        raise RequestError(
+            f"version {version} is asked for, but endpoint {self.spec.name} has not loaded it",
+            allowed=f"It has {', '.join(map(str, sorted(self.scorers)))}",
+        )
+
+    def _chosen(self, taken: Taken) -> list[int]:
+        """The version of each row by its request key: what names its entities, or its id where nothing does."""
+        split, request = self.spec.split, taken.request
         if len(split.shares) == 1:
             return [*split.shares] * len(request.at)
-        names = key_columns(self.spec.request, self.spec.views)
-        columns = [request.columns[name] for name in names]
-        return [version_for([column[row] for column in columns], split) for row in range(len(request.at))]
-
-    def _records(self, request: InferRequest, answer: _Answer, latency_ms: float) -> list[ServedPrediction]:
-        unique, now = uuid.uuid4().hex, datetime.now(UTC)
-        return [
-            ServedPrediction(
-                request_id=f"{unique}-{row}",
-                endpoint=self.spec.name,
-                revision=self.number,
-                model_version=answer.versions[row],
-                served_at=now,
-                event_time=moment,
-                inputs={name: values[row] for name, values in request.columns.items()},
-                features=answer.features[row],
-                views={name: _written(times[row]) for name, times in answer.views.items()},
-                output=answer.outputs[row],
-                latency_ms=latency_ms,
-            )
-            for row, moment in enumerate(request.at)
-        ]
-
-    def _body(self, given_id: str | None, answer: _Answer, records: Sequence[ServedPrediction]) -> bytes:
-        body: dict[str, Any] = {
-            "model_name": self.spec.name,
-            "model_version": ",".join(str(version) for version in sorted(set(answer.versions))),
-            "id": records[0].request_id.partition("-")[0] if given_id is None else given_id,
-            "outputs": _tensors(self.task, self.classes, answer.outputs),
-            "parameters": {
-                "revision": self.number,
-                "request_ids": [record.request_id for record in records],
-                "model_versions": answer.versions,
-                **({"classes": list(self.classes)} if self.classes else {}),
-            },
-        }
-        return orjson.dumps(body)
+        columns = [request.columns[name] for name in key_columns(self.spec.request, self.spec.views)]
+        ids = taken.ids if request.id is None else [f"{request.id}-{row}" for row in range(len(request.at))]
+        keys = [[column[row] for column in columns] or [ids[row]] for row in range(len(request.at))]
+        return [version_for(key, split) for key in keys]
 
 
 def _question(spec: EndpointSpec, scorers: Mapping[int, Scorer]) -> tuple[Task, tuple[str, ...]]:
@@ -187,24 +181,6 @@ def _question(spec: EndpointSpec, scorers: Mapping[int, Scorer]) -> tuple[Task, 
             remedy="Serve them one after the other",
         )
     return questions.pop()
-
-
-def _tensors(task: Task, classes: Sequence[str], outputs: Sequence[Any]) -> list[dict[str, Any]]:
-    """The answer's tensors: one value a row, or the likeliest class and the probabilities of all, row by row."""
-    rows = len(outputs)
-    if not classes:
-        (name,) = OUTPUTS[task]
-        return [{"name": name, "shape": [rows], "datatype": "FP64", "data": outputs}]
-    likeliest = [max(classes, key=output.__getitem__) for output in outputs]
-    flat = [output[name] for output in outputs for name in classes]
-    return [
-        {"name": "class", "shape": [rows], "datatype": "BYTES", "data": likeliest},
-        {"name": "probability", "shape": [rows, len(classes)], "datatype": "FP64", "data": flat},
-    ]
-
-
-def _written(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
 
 
 def _online(spec: EndpointSpec) -> FeatureStore:

@@ -44,6 +44,7 @@ def decode(plain: Mapping[str, Any]) -> tuple[EndpointSpec, int]:
             prediction_log=ServiceBinding(**plain["prediction_log"]),
             needs=Needs(**plain["needs"]),
             lookup=plain["lookup"],
+            shadow=None if plain.get("shadow") is None else int(plain["shadow"]),
         )
         return spec, int(plain["revision"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import math
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -87,3 +88,26 @@ def test_probabilities_of_classes_are_collected_as_json(log: EmbeddedPredictionL
 
     (row,) = delta.read_rows(collected.snapshot).to_pylist()
     assert json.loads(row["output"]) == {"early": 0.25, "late": 0.75}
+
+
+def test_failed_answer_is_collected_without_an_output(log: EmbeddedPredictionLog, location: Location) -> None:
+    log.append([replace(served(1), error="ServiceError: gone", output=math.nan), replace(served(2), shadow=True)])
+
+    rows = delta.read_rows(collect("late", location, log).snapshot).sort_by("request_id").to_pylist()
+
+    assert [(row["output"], row["error"], row["shadow"]) for row in rows] == [
+        (None, "ServiceError: gone", False),
+        (0.25, "", True),
+    ]
+
+
+def test_records_of_before_errors_were_logged_are_read_and_collected(tmp_path: Path, location: Location) -> None:
+    # given lines as the platform wrote them before, and a table of that time
+    fields = {name: value for name, value in asdict(served(1)).items() if name not in ("error", "shadow", "named")}
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "late.jsonl").write_text(json.dumps(fields, default=str) + "\n")
+
+    collected = collect("late", location, EmbeddedPredictionLog(str(tmp_path / "log")))
+
+    (row,) = delta.read_rows(collected.snapshot).to_pylist()
+    assert (row["request_id"], row["error"], row["shadow"], row["named"]) == ("r-1", "", False, False)

@@ -130,3 +130,24 @@ def test_split_keeps_its_shares_and_growing_share_keeps_its_keys() -> None:
 def test_version_without_a_share_gets_nothing() -> None:
     split = TrafficSplit({1: 0.0, 2: 1.0, 3: 0.0})
     assert {online.version_for([number], split) for number in range(200)} == {2}
+
+
+def test_growing_share_keeps_every_key_that_it_had() -> None:
+    # given three versions, the middle of which takes over from the others step by step
+    splits = [TrafficSplit({1: 0.6 - part / 2, 2: 0.1 + part, 3: 0.3 - part / 2}) for part in (0.0, 0.2, 0.5)]
+    had: set[int] = set()
+    for split in splits:
+        has = {number for number in range(1000) if online.version_for([number], split) == 2}
+        assert had <= has
+        # a binomial share of 1000 is within 4 standard deviations
+        share = split.shares[2]
+        assert abs(len(has) - 1000 * share) < 4 * (1000 * share * (1 - share)) ** 0.5
+        had = has
+
+
+@pytest.mark.parametrize("shadow", [1, 3])
+def test_shadow_is_loaded_and_without_a_share(shadow: int) -> None:
+    spec = replace(SPEC, packages={1: "a", 2: "b"}, split=TrafficSplit({1: 1.0, 2: 0.0}))
+    online.check_spec(replace(spec, shadow=2))
+    with pytest.raises(DeclarationError, match=f"the shadow of endpoint .* is version {shadow}"):
+        online.check_spec(replace(spec, shadow=shadow))

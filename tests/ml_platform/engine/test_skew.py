@@ -41,7 +41,9 @@ class World:
         delta.commit(staged, read=None, replaced=(), transactions={}, evidence={})
         publish(VIEW, location, START, self.store)
 
-    def serve(self, hours: float, origin: str = "JFK", **planted: Any) -> None:
+    def serve(
+        self, hours: float, origin: str = "JFK", *, error: str = "", shadow: bool = False, **planted: Any
+    ) -> None:
         """A request is answered with what was looked up, but for what is planted."""
         moment = START + timedelta(hours=hours)
         (found,) = self.store.look_up(LookUp(VIEW, [(origin,)], [moment]))
@@ -58,6 +60,8 @@ class World:
             views={},
             output=0.5,
             latency_ms=1.0,
+            error=error,
+            shadow=shadow,
         )
         self.log.append([record])
 
@@ -99,6 +103,13 @@ def test_a_verdict_stands_until_newer_requests_are_clean(world: World) -> None:
     world.serve(5.5)
     assert world.audit() == Skew(1, 2)
     assert objections("models/late", world.lakehouse) == ()
+
+
+def test_what_answered_no_caller_is_not_asked_again(world: World) -> None:
+    world.serve(3.5)
+    world.serve(4.5, wind=0.0, shadow=True)
+    world.serve(5.5, error="ServiceError: gone")
+    assert world.audit() == Skew(1, 1)
 
 
 def test_another_model_is_not_held_up(world: World) -> None:

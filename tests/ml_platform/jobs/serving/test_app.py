@@ -78,6 +78,24 @@ def test_request_is_answered(client: Client) -> None:
     assert response.json()["outputs"][0]["data"] == [0.25]
 
 
+def test_version_that_the_path_names_answers_whatever_its_share(
+    client: Client, endpoint: Endpoint, spec: EndpointSpec, tmp_path: Path
+) -> None:
+    second = str(write_package(tmp_path / "second", rate=0.75))
+    endpoint.served = Served.load(replace(spec, packages={**spec.packages, 2: second}), 4)
+    versions = "/v2/models/arrival_delay/versions"
+    assert client.get(f"{versions}/2/ready").json() == {"name": "arrival_delay", "version": "2", "ready": True}
+    assert client.get(f"{versions}/2").json() == client.get("/v2/models/arrival_delay").json()
+    answer = client.post(f"{versions}/2/infer", json=infer_request("UA1")).json()
+    assert (answer["model_version"], answer["outputs"][0]["data"]) == ("2", [0.75])
+    assert client.post(INFER, json=infer_request("UA1")).json()["model_version"] == "1"
+    for path in (f"{versions}/3", f"{versions}/3/ready", f"{versions}/01/ready"):
+        assert client.get(path).status_code == 404
+    response = client.post(f"{versions}/3/infer", json=infer_request("UA1"))
+    assert response.status_code == 404
+    assert response.json()["error"] == "version 3 of model arrival_delay is unknown, but it has 1, 2."
+
+
 def test_routes_are_described(client: Client) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     assert paths["/v2/models/{name}/infer"]["post"]["requestBody"]["content"]["application/json"]["schema"][
@@ -156,6 +174,7 @@ def test_control_tells_what_serves(client: Client, spec: EndpointSpec) -> None:
         "number": 3,
         "split": {"1": 1.0},
         "digests": {"1": digest(Path(spec.packages[1]))},
+        "shadow": None,
     }
 
 

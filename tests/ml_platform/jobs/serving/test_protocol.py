@@ -123,3 +123,16 @@ def test_id_that_is_no_text_is_refused() -> None:
 def test_output_that_is_not_given_is_refused(outputs: object) -> None:
     with pytest.raises(RequestError, match="outputs is"):
         read(tensors(), outputs=outputs)
+
+
+@pytest.mark.parametrize(("given", "version"), [("2", 2), (12, 12), (None, None)])
+def test_request_may_name_its_version(given: object, version: int | None) -> None:
+    assert read(tensors(), parameters={"model_version": given}).version == version
+
+
+@pytest.mark.parametrize("given", ["two", -1, "-1", 1.0, True, "", "²", []])
+def test_version_that_is_no_number_is_refused(given: object) -> None:
+    with pytest.raises(RequestError, match=r"parameters\.model_version is .* but it is a version's number"):
+        read(tensors(), parameters={"model_version": given})
+    with pytest.raises(RequestError, match="parameters is 3, but it is an object"):
+        read(tensors(), parameters=3)

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import orjson
 import pytest
+from numpy.typing import NDArray
 
 from ml_platform.engine.estimators.baseline import BaselineEstimator
 from ml_platform.engine.package import ModelCard, digest, write_card
 from ml_platform.errors import BindingError, DeclarationError, NotFoundError, PlatformError
+from ml_platform.jobs.serving.protocol import RequestError
 from ml_platform.jobs.serving.served import Served
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding, TrafficSplit
 from ml_platform.records.metric import Task
@@ -161,3 +165,48 @@ def test_models_of_different_questions_are_not_served_together(spec: EndpointSpe
     split = TrafficSplit({1: 0.5, 2: 0.5})
     with pytest.raises(DeclarationError, match="version 1 a binary one and version 2 a regression one"):
         Served.load(replace(spec, packages={**spec.packages, 2: str(folder)}, split=split), 1)
+
+
+def test_failed_answer_is_logged_with_its_inputs_and_told(spec: EndpointSpec, tmp_path: Path) -> None:
+    # given a store that is lost after the endpoint has loaded
+    served = Served.load(spec, 5)
+    (tmp_path / "features.sqlite").write_bytes(b"no database" * 1000)
+    with pytest.raises(Exception, match=r".") as failure:
+        served.answer(orjson.dumps(infer_request("UA1", "B62")))
+    # then both rows say why there is no answer
+    records = logged(tmp_path)
+    assert [record.inputs for record in records] == [{"flight_id": "UA1"}, {"flight_id": "B62"}]
+    assert [record.features for record in records] == [{}, {}]
+    assert {record.error for record in records} == {f"{type(failure.value).__name__}: {failure.value}"}
+    assert all(math.isnan(record.output) for record in records if isinstance(record.output, float))
+
+
+def test_request_that_was_not_understood_is_not_logged(spec: EndpointSpec, tmp_path: Path) -> None:
+    with pytest.raises(RequestError):
+        Served.load(spec, 5).answer(orjson.dumps(infer_request("UA1", moment="now")))
+    assert logged(tmp_path) == []
+
+
+def test_shadow_that_fails_is_logged_and_the_caller_is_answered(spec: EndpointSpec, tmp_path: Path) -> None:
+    second = write_package(tmp_path / "second", rate=0.75)
+    served = Served.load(replace(spec, packages={**spec.packages, 2: str(second)}, shadow=2), 5)
+    served.scorers[2].predict = _broken  # type: ignore[method-assign]
+    answer = orjson.loads(served.answer(orjson.dumps(infer_request("UA1"))))
+    served.shadow.finish()
+    assert answer["outputs"][0]["data"] == [0.25]
+    mine, shadows = logged(tmp_path)
+    assert (mine.error, mine.shadow) == ("", False)
+    assert (shadows.error, shadows.shadow, shadows.model_version) == ("ValueError: broken", True, 2)
+
+
+def test_request_that_names_a_version_is_not_shadowed(spec: EndpointSpec, tmp_path: Path) -> None:
+    second = write_package(tmp_path / "second", rate=0.75)
+    served = Served.load(replace(spec, packages={**spec.packages, 2: str(second)}, shadow=2), 5)
+    served.answer(orjson.dumps(infer_request("UA1")), version=2)
+    served.shadow.finish()
+    (record,) = logged(tmp_path)
+    assert (record.model_version, record.named, record.shadow) == (2, True, False)
+
+
+def _broken(_: object) -> NDArray[np.float64]:
+    raise ValueError("broken")
