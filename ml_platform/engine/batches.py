@@ -13,8 +13,11 @@ import pyarrow.compute as pc
 _AHEAD = 2
 
 
-def evenly(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of `size` rows, the last one of fewer, so that nothing depends on how they came."""
+def evenly(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
+    """The same rows in tables of `size` rows, the last one of fewer, so that nothing depends on how they came.
+
+    Nothing is copied: a table holds the parts that it came in.
+    """
     waiting: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:
@@ -24,13 +27,13 @@ def evenly(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.RecordBa
             waiting.append(part)
             rows += part.num_rows
             if rows == size:
-                yield waiting[0] if len(waiting) == 1 else pa.concat_batches(waiting)
+                yield pa.Table.from_batches(waiting)
                 waiting, rows = [], 0
     if waiting:
-        yield pa.concat_batches(waiting)
+        yield pa.Table.from_batches(waiting)
 
 
-def behind(write: Callable[[pa.RecordBatch], None], batches: Iterable[pa.RecordBatch]) -> None:
+def behind(write: Callable[[pa.Table], None], batches: Iterable[pa.Table]) -> None:
     """Every batch is written, in order, while the next ones are made; of those that wait there are few at any time."""
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(max_workers=1) as writing:
@@ -42,8 +45,8 @@ def behind(write: Callable[[pa.RecordBatch], None], batches: Iterable[pa.RecordB
             written.result()
 
 
-def by_partition(batch: pa.RecordBatch, by: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], pa.RecordBatch]]:
-    """The batch by partition, in the order of first rows; a NULL becomes an empty text, which is no partition."""
+def by_partition(batch: pa.Table, by: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], pa.Table]]:
+    """The rows by partition, in the order of first rows; a NULL becomes an empty text, which is no partition."""
     if not by:
         yield (), batch
         return
@@ -52,9 +55,9 @@ def by_partition(batch: pa.RecordBatch, by: tuple[str, ...]) -> Iterator[tuple[t
         for value, start, length in runs:
             part = rows.slice(start, length)
             # A part of a batch holds all of it in memory.
-            yield _names((value,)), part if 2 * length >= batch.num_rows else part.take(pa.array(range(length)))
+            yield _names((value,)), part if 2 * length >= batch.num_rows else _copied(part)
         return
-    keys = pa.Table.from_batches([batch]).select(list(by)).group_by(list(by), use_threads=False).aggregate([])
+    keys = batch.select(list(by)).group_by(list(by), use_threads=False).aggregate([])
     for row in keys.to_pylist():
         chosen = batch
         for column in by:
@@ -63,14 +66,27 @@ def by_partition(batch: pa.RecordBatch, by: tuple[str, ...]) -> Iterator[tuple[t
         yield _names(row[c] for c in by), chosen.drop_columns(list(by))
 
 
+def _copied(part: pa.Table) -> pa.Table:
+    """The same rows in memory of their own."""
+    return pa.concat_tables([part, part.schema.empty_table()]).combine_chunks()
+
+
 def _names(values: Iterable[Any]) -> tuple[str, ...]:
     return tuple("" if value is None else str(value) for value in values)
 
 
-def _runs(column: pa.Array) -> list[tuple[Any, int, int]] | None:
+def _runs(column: pa.ChunkedArray) -> list[tuple[Any, int, int]] | None:
     """Value, start and length where rows of one partition stand together, as in what is sorted; None where not."""
-    runs = pc.run_end_encode(column)
-    values, ends = runs.values.to_pylist(), runs.run_ends.to_pylist()
+    values: list[Any] = []
+    ends: list[int] = []
+    for chunk in column.chunks:
+        runs, before = pc.run_end_encode(chunk), ends[-1] if ends else 0
+        for value, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+            if values and values[-1] == value:
+                ends[-1] = before + end
+            else:
+                values.append(value)
+                ends.append(before + end)
     if len(set(values)) < len(values):
         return None
     return [(value, start, end - start) for value, start, end in zip(values, [0, *ends], ends, strict=False)]

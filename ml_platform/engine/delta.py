@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ml_platform.engine import delta_log
 from ml_platform.engine.file_name import total
 from ml_platform.engine.files import filesystem, put
+from ml_platform.engine.numbers import Numbers
 from ml_platform.errors import AuditError, NotFoundError
 from ml_platform.records.table import Commit, DataFile, Location, StagedFiles, TableSnapshot
 
@@ -102,8 +103,10 @@ def transactions(location: Location, app_ids: Collection[str], version: int | No
     A name that a restore took back, for the version did not have it, is not there.
     """
     table = delta_log.opened(location, version)
-    found = {app_id: None if table is None else table.transaction_version(app_id) for app_id in app_ids}
-    return {app_id: None if number == delta_log.UNDONE else number for app_id, number in found.items()}
+    if table is None:
+        return dict.fromkeys(app_ids)
+    kept = Numbers(location, table.version())
+    return {app_id: kept.get(app_id) for app_id in app_ids}
 
 
 def commit(
@@ -196,7 +199,8 @@ def _snapshot(location: Location, table: DeltaTable) -> TableSnapshot:
     import pyarrow as pa
 
     partition_by = tuple(table.metadata().partition_columns)
-    actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+    listed = ["path", "size_bytes", "num_records", *(f"partition.{column}" for column in partition_by)]
+    actions = pa.table(table.get_add_actions(flatten=True)).select(listed).to_pylist()
     files = tuple(
         DataFile(
             path=delta_log.spelled(row["path"]),

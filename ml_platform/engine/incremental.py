@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from ml_platform.engine import delta, delta_log
 from ml_platform.engine.changes import Changes, between, readable, touching
+from ml_platform.engine.numbers import Numbers
 from ml_platform.engine.recipe import Recipe
 from ml_platform.engine.row_wise import driven
 from ml_platform.errors import NotFoundError, ServiceError
@@ -48,8 +49,8 @@ class Asked:
 
     todo: partitions to make. windows: partition → the partitions of the inputs that it is made from, for those to make;
     of an append for every one that there is.
-    inputs: as they were pinned. before: the table as it stands. number: a partition's number, of given inputs.
-    app_id: the name that such a number is kept under.
+    inputs: as they were pinned. before: the table as it stands. kept: the numbers that it has.
+    number: a partition's number, of given inputs. app_id: the name that such a number is kept under.
     """
 
     recipe: Recipe
@@ -57,6 +58,7 @@ class Asked:
     windows: Mapping[str, Sequence[str]]
     inputs: Mapping[str, TableSnapshot]
     before: TableSnapshot | None
+    kept: Numbers | None
     number: Number
     app_id: Callable[[str, int], str]
 
@@ -64,6 +66,16 @@ class Asked:
         """An input's files that a partition is made from."""
         snap, column = self.inputs[key], self.recipe.shape.partition
         return snap if column is None else delta.restrict(snap, column, self.windows[partition])
+
+
+@dataclass(frozen=True)
+class _Past:
+    """An input since a version at which partitions read it. then: as it stood; None where it cannot be read any more,
+    or is not asked for. changes: since then; None where the log has lost commits."""
+
+    version: int
+    then: TableSnapshot | None
+    changes: Changes | None
 
 
 def reading(asked: Asked) -> Reading:
@@ -79,7 +91,9 @@ def reading(asked: Asked) -> Reading:
     seen = dict.fromkeys((_seen_name(p, identity) for p in asked.todo), asked.inputs[key].version)
     append = asked.recipe.shape.write == "append"
     settled = _kept(asked, settled_name(identity)) if append else None
-    found = {p: _since(asked, key, p, _later(stand[p], settled)) for p in asked.todo}
+    last = {p: _later(stand[p], settled) for p in asked.todo}
+    pasts = {version: _past(asked, key, version) for version in set(last.values())}
+    found = {p: _since(asked, key, p, pasts[version]) for p, version in last.items()}
     whole = {p: why for p, why in found.items() if isinstance(why, str)}
     only = {p: files for p, files in found.items() if not isinstance(files, str)}
     if append:
@@ -109,14 +123,11 @@ def _seen_name(partition: str, identity: str) -> str:
 def _seen(asked: Asked, identity: str, partitions: Iterable[str]) -> dict[str, int | None]:
     """Partition → the version that it was last read at."""
     names = {p: _seen_name(p, identity) for p in partitions}
-    if asked.before is None:
-        return dict.fromkeys(names)
-    stand = delta.transactions(asked.before.location, names.values(), asked.before.version)
-    return {p: stand[name] for p, name in names.items()}
+    return {p: _kept(asked, name) for p, name in names.items()}
 
 
 def _kept(asked: Asked, name: str) -> int | None:
-    return delta.transaction(asked.before.location, name, asked.before.version) if asked.before else None
+    return asked.kept.get(name) if asked.kept else None
 
 
 def _later(seen: int | None, settled: int | None) -> int | None:
@@ -156,18 +167,26 @@ def _driver(asked: Asked) -> tuple[str | None, str]:
     return found.key, found.because
 
 
-def _since(asked: Asked, key: str, partition: str, version: int | None) -> tuple[DataFile, ...] | str:
-    """The files that came for a partition since a version; or why they are not enough."""
-    snap, append = asked.inputs[key], asked.recipe.shape.write == "append"
+def _past(asked: Asked, key: str, version: int | None) -> _Past | None:
+    """The input since a version; None where there is none."""
     if version is None:
-        return _never_read(key)
+        return None
+    snap, append = asked.inputs[key], asked.recipe.shape.write == "append"
     then = None if append else _then(snap, version)
-    if not append and (then is None or not _proven(asked, {**asked.inputs, key: then}, partition)):
-        lost = f"version {version} of {key} cannot be read any more"
-        return lost if then is None else "the code or another input is not what it was"
-    changes = between(snap.location, version, snap.version)
+    return _Past(version, then, between(snap.location, version, snap.version))
+
+
+def _since(asked: Asked, key: str, partition: str, past: _Past | None) -> tuple[DataFile, ...] | str:
+    """The files that came for a partition since it was last read; or why they are not enough."""
+    snap, append = asked.inputs[key], asked.recipe.shape.write == "append"
+    if past is None:
+        return _never_read(key)
+    if not append and (past.then is None or not _proven(asked, {**asked.inputs, key: past.then}, partition)):
+        lost = f"version {past.version} of {key} cannot be read any more"
+        return lost if past.then is None else "the code or another input is not what it was"
+    changes = past.changes
     if changes is None:
-        return f"the log of {key} has lost commits since version {version}"
+        return f"the log of {key} has lost commits since version {past.version}"
     column = asked.recipe.shape.partition
     if column in snap.partition_by:
         window = set(asked.windows[partition])
@@ -177,7 +196,7 @@ def _since(asked: Asked, key: str, partition: str, version: int | None) -> tuple
         return _taken_back(key)
     if changes.went and not append:
         return f"rows of {key} were removed or replaced"
-    return changes.came if readable(snap.location, changes) else f"files of {key} since version {version} are gone"
+    return changes.came if readable(snap.location, changes) else f"files of {key} since version {past.version} are gone"
 
 
 def _then(snap: TableSnapshot, version: int) -> TableSnapshot | None:
@@ -188,10 +207,8 @@ def _then(snap: TableSnapshot, version: int) -> TableSnapshot | None:
 
 
 def _proven(asked: Asked, inputs: Mapping[str, TableSnapshot], partition: str) -> bool:
-    if asked.before is None:
-        return False
     number = asked.number(inputs, partition)
-    return delta.transaction(asked.before.location, asked.app_id(partition, number), asked.before.version) == number
+    return _kept(asked, asked.app_id(partition, number)) == number
 
 
 def _never_read(key: str) -> str:

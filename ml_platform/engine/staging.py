@@ -48,7 +48,7 @@ def stage(
     files = filesystem(target)
     writers: dict[tuple[str, ...], _PartitionWriter] = {}
 
-    def write(batch: pa.RecordBatch) -> None:
+    def write(batch: pa.Table) -> None:
         for values, part in by_partition(batch, partition_by):
             if values not in writers:
                 writers[values] = _PartitionWriter(files, dict(zip(partition_by, values, strict=True)))
@@ -127,7 +127,7 @@ class _PartitionWriter:
     def __init__(self, files: FileSystem, partition: Mapping[str, str]) -> None:
         self._files = files
         self._partition = partition
-        self._waiting: list[pa.RecordBatch] = []
+        self._waiting: list[pa.Table] = []
         self._buffer = pa.BufferOutputStream()
         self._parquet: pq.ParquetWriter | None = None
         self._done: list[DataFile] = []
@@ -135,7 +135,7 @@ class _PartitionWriter:
         self.waiting_rows = 0
         self.open_bytes = 0
 
-    def write(self, batch: pa.RecordBatch) -> None:
+    def write(self, batch: pa.Table) -> None:
         """Row groups are cut by their number of rows alone, so that files do not depend on how batches were cut."""
         while batch.num_rows:
             part = batch.slice(0, _GROUP_ROWS - self.waiting_rows)
@@ -159,7 +159,7 @@ class _PartitionWriter:
 
     def end_group(self) -> None:
         """The rows that wait are a row group, and the file is done where that fills it."""
-        group = pa.Table.from_batches(self._waiting).combine_chunks()
+        group = pa.concat_tables(self._waiting).combine_chunks()
         if self._parquet is None:
             self._buffer = pa.BufferOutputStream()
             self._parquet = writer(self._buffer, group)

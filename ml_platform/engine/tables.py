@@ -24,6 +24,7 @@ from ml_platform.engine.incremental import Asked, Reading, reading
 from ml_platform.engine.inspection import Inspection, Passed
 from ml_platform.engine.merge import distinct, merged
 from ml_platform.engine.merge_plan import joined
+from ml_platform.engine.numbers import Numbers
 from ml_platform.engine.plan import INCOMING, KEEPING, STANDING, Shape, rows
 from ml_platform.engine.recipe import READ, Recipe
 from ml_platform.engine.retry import until_undisputed
@@ -117,8 +118,12 @@ def _make(
     windows = {p: _window(recipe, p, every) for p in (*partitions, *known)}
     numbers = {p: _number(recipe, inputs, windows[p], inspection.deciding) for p in partitions}
     ids = {p: _app_id(recipe.shape, p, number) for p, number in numbers.items()}
-    stand = delta.transactions(location, ids.values(), before.version) if before else {}
-    todo = [p for p in partitions if stand.get(ids[p]) != numbers[p] or not inspection.stands(ids[p], numbers[p])]
+    kept = Numbers(location, before.version) if before else None
+    todo = [
+        p
+        for p in partitions
+        if kept is None or kept.get(ids[p]) != numbers[p] or not inspection.stands(ids[p], numbers[p])
+    ]
     read = Reading({}, 0, sum(snap.rows for snap in inputs.values()), "nothing, because nothing changed", True, {})
     if before is not None and not todo:
         inspection.assess(before)
@@ -131,6 +136,7 @@ def _make(
                 windows,
                 inputs,
                 before,
+                kept,
                 lambda of, p: _number(recipe, of, windows[p], inspection.deciding),
                 lambda p, number: _app_id(recipe.shape, p, number),
             )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ml_platform.roles.compute import Compute
 
 _BATCH_ROWS = 122_880
+_VIEWS = 64
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,14 @@ class EmbeddedCompute:
         self._cache = cache
         self._cache_limit_gib = cache_limit_gib
         # DuckDB would fetch a missing extension from the network by itself.
-        self._settings = {"memory_limit": f"{memory_limit_gib}GiB", "autoinstall_known_extensions": "false"}
+        self._settings = {
+            "memory_limit": f"{memory_limit_gib}GiB",
+            "autoinstall_known_extensions": "false",
+            "parquet_metadata_cache": "true",
+        }
         if threads:
             self._settings["threads"] = str(threads)
+        self._views: dict[object, str] = {}
         self._opening = Lock()
         self._engine: _Engine | None = None
 
@@ -78,10 +84,26 @@ class EmbeddedCompute:
             folders = {name: self._folder(files, open_) for name, files in given.items()}
             connection = open_.enter_context(self._connected())
             for name, files in given.items():
-                _expose(connection, name, files, folders[name])
+                self._expose(connection, name, files, folders[name])
             for name, view in views.items():
                 connection.execute(f"CREATE VIEW {_relation(connection, name)} AS {view.query}")
             yield connection
+
+    def _expose(self, connection: duckdb.DuckDBPyConnection, name: str, of: StagedFiles, folder: str) -> None:
+        """The folder's files as a view of that name (`schema.table`), with the columns of their schema."""
+        relation = _relation(connection, name)
+        if not of.files:
+            connection.register("_empty", of.schema.empty_table())
+            connection.execute(f"CREATE TABLE {relation} AS SELECT * FROM _empty")
+            connection.unregister("_empty")
+            return
+        # Files never change, and one table's are asked several things in a row.
+        seen = (folder, of.schema, of.partition_by, tuple(file.path for file in of.files))
+        if seen not in self._views:
+            if len(self._views) >= _VIEWS:
+                self._views.clear()
+            self._views[seen] = _select(connection, of, folder)
+        connection.execute(f"CREATE VIEW {relation} AS {self._views[seen]}")
 
     @contextmanager
     def _connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -133,17 +155,6 @@ class EmbeddedCompute:
         cache = FileCache(self._cache, self._cache_limit_gib)
         query.enter_context(cache.reading())
         return str(cache.local(of.location, of.files))
-
-
-def _expose(connection: duckdb.DuckDBPyConnection, name: str, of: StagedFiles, folder: str) -> None:
-    """The folder's files as a view of that name (`schema.table`), with the columns of their schema."""
-    relation = _relation(connection, name)
-    if of.files:
-        connection.execute(f"CREATE VIEW {relation} AS {_select(connection, of, folder)}")
-        return
-    connection.register("_empty", of.schema.empty_table())
-    connection.execute(f"CREATE TABLE {relation} AS SELECT * FROM _empty")
-    connection.unregister("_empty")
 
 
 def _relation(connection: duckdb.DuckDBPyConnection, name: str) -> str:

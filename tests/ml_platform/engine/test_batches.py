@@ -21,7 +21,7 @@ def test_rows_come_in_order_in_batches_of_one_size_however_they_came(sizes: tupl
     even = list(evenly(batches(*sizes), 4))
 
     assert [batch.num_rows for batch in even] == [4, 4, 2]
-    assert pa.Table.from_batches(even)["n"].to_pylist() == list(range(10))
+    assert pa.concat_tables(even)["n"].to_pylist() == list(range(10))
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_rows_come_in_order_in_batches_of_one_size_however_they_came(sizes: tupl
     ids=["together", "scattered", "nearly one"],
 )
 def test_a_batch_is_divided_in_the_order_of_first_rows(months: list[str | None]) -> None:
-    batch = pa.RecordBatch.from_pydict({"n": range(7), "month": [None, *months, "b"]}).slice(1, 5)
+    batch = pa.Table.from_pydict({"n": range(7), "month": [None, *months, "b"]}).slice(1, 5)
 
     parts = [(names, part.to_pydict()) for names, part in by_partition(batch, ("month",))]
 
@@ -39,7 +39,7 @@ def test_a_batch_is_divided_in_the_order_of_first_rows(months: list[str | None])
 
 
 def test_a_batch_is_divided_by_two_columns() -> None:
-    batch = pa.RecordBatch.from_pydict({"n": range(4), "year": [1, 1, 2, 1], "month": ["a", "b", "a", "a"]})
+    batch = pa.Table.from_pydict({"n": range(4), "year": [1, 1, 2, 1], "month": ["a", "b", "a", "a"]})
 
     parts = [(names, part["n"].to_pylist()) for names, part in by_partition(batch, ("year", "month"))]
 
