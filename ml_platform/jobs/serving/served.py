@@ -6,7 +6,7 @@ import importlib
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -24,9 +24,10 @@ from ml_platform.engine.online import (
     version_for,
 )
 from ml_platform.engine.package import digest
+from ml_platform.engine.request_time import ComputationError, computed, taken, version_of
 from ml_platform.engine.scorer import Scorer
 from ml_platform.errors import BindingError, DeclarationError, NotFoundError
-from ml_platform.jobs.serving.protocol import OUTPUTS, InferRequest, moment, read_request
+from ml_platform.jobs.serving.protocol import OUTPUTS, InferRequest, RequestError, moment, read_request
 from ml_platform.jobs.serving.wire import fingerprint, program
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding
 from ml_platform.records.metric import Task
@@ -55,7 +56,7 @@ class Served:
 
     digests: model version number → digest of the package that was loaded. fingerprint: of spec and digests.
     store: None where the caller looks features up; takes: what such a caller sends → its type.
-    task, classes: of all the models.
+    task, classes: of all the models. computes: version → what its features are computed by, without a row's time.
     """
 
     spec: EndpointSpec
@@ -68,6 +69,7 @@ class Served:
     takes: Mapping[str, str]
     task: Task = "binary"
     classes: tuple[str, ...] = ()
+    computes: Mapping[int, Mapping[str, None]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, spec: EndpointSpec, number: int) -> Self:
@@ -78,13 +80,16 @@ class Served:
         features: dict[str, str] = {}
         for scorer in scorers.values():
             mine = {feature.name: feature.type for feature in scorer.features}
-            check_features(spec, mine)
+            check_features(spec, mine, scorer.request_time)
             features.update(mine)
         store = _online(spec) if spec.lookup == "endpoint" else None
-        takes = {} if store else looked_up(spec.views, features)
+        functions = [each for scorer in scorers.values() for each in scorer.request_time]
+        takes = {} if store else looked_up(spec.views, features, functions)
         digests = {version: digest(Path(folder)) for version, folder in spec.packages.items()}
         log: PredictionLog = built(spec.prediction_log)
-        return cls(spec, number, digests, fingerprint(spec, digests), scorers, store, log, takes, task, classes)
+        names = {number: dict.fromkeys(map(version_of, scorer.request_time)) for number, scorer in scorers.items()}
+        made = fingerprint(spec, digests)
+        return cls(spec, number, digests, made, scorers, store, log, takes, task, classes, names)
 
     @property
     def outputs(self) -> list[dict[str, Any]]:
@@ -111,7 +116,7 @@ class Served:
         features: list[Mapping[str, object]] = [{}] * len(versions)
         for version in set(versions):
             rows = [row for row, chosen in enumerate(versions) if chosen == version]
-            seen = self._seen(version, columns, rows)
+            seen = self._seen(version, columns, rows, request.at)
             for position, (row, output) in enumerate(zip(rows, self.scorers[version].predict(seen), strict=True)):
                 said = output.tolist()
                 outputs[row] = dict(zip(self.classes, said, strict=True)) if self.classes else said
@@ -130,9 +135,16 @@ class Served:
         }
         return {**{name: list(values) for name, values in request.columns.items()}, **sent}, times
 
-    def _seen(self, version: int, columns: Columns, rows: Sequence[int]) -> Columns:
-        names = [feature.name for feature in self.scorers[version].features]
-        return {name: [columns[name][row] for row in rows] for name in names}
+    def _seen(self, version: int, columns: Columns, rows: Sequence[int], at: Sequence[datetime]) -> Columns:
+        """What a version sees: what was given, and what is computed of it by the functions that it learned from."""
+        scorer = self.scorers[version]
+        names = dict.fromkeys([*taken(scorer.request_time), *(feature.name for feature in scorer.features)])
+        given = {name: [columns[name][row] for row in rows] for name in names if name in columns}
+        try:
+            given |= computed(scorer.request_time, given, [at[row] for row in rows])
+        except ComputationError as error:
+            raise RequestError(f"the request cannot be answered: {error}") from error
+        return {feature.name: given[feature.name] for feature in scorer.features}
 
     def _versions(self, request: InferRequest) -> list[int]:
         split = self.spec.split
@@ -154,7 +166,10 @@ class Served:
                 event_time=moment,
                 inputs={name: values[row] for name, values in request.columns.items()},
                 features=answer.features[row],
-                views={name: _written(times[row]) for name, times in answer.views.items()},
+                views={
+                    **{name: _written(times[row]) for name, times in answer.views.items()},
+                    **self.computes[answer.versions[row]],
+                },
                 output=answer.outputs[row],
                 latency_ms=latency_ms,
             )
