@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ml_platform.errors import AuditError, DeclarationError, NotFoundError, nearest
 from ml_platform.fitted_model import FittedModel
+from ml_platform.records.feature import FeatureView, RequestTimeFeatures
 from ml_platform.records.table import TableSnapshot
 from ml_platform.rows import Rows
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from ml_platform.binding import Binding
-    from ml_platform.records.feature import FeatureView
 
 Declared = TypeVar("Declared")
 
@@ -81,7 +81,7 @@ class Connection:
         """The events, row for row, with the features of each view as they were known at the event's moment.
 
         events: pandas, Polars or Arrow, with the views' keys and a moment each, UTC; what is given back is the same.
-        names: feature views, in the order of the join, or training sets, for all of their views.
+        names: feature views, in the order of the join, request-time features, or training sets, for all of theirs.
         Raises NotFoundError for a view that is not declared or not made, and AuditError as the join does.
         """
         import polars as pl
@@ -89,10 +89,12 @@ class Connection:
         from ml_platform.engine import frames
         from ml_platform.engine.point_in_time import join
 
-        views = {key: view for name in names for key, view in self._views(name).items()}
+        found = {key: it for name in names for key, it in self._features(name).items()}
+        views = {key: it for key, it in found.items() if isinstance(it, FeatureView)}
+        computed = [it for it in found.values() if isinstance(it, RequestTimeFeatures)]
         rows = [(view, self._of_view(key, view).to_polars()) for key, view in views.items()]
         given = pl.DataFrame(pl.from_arrow(frames.arrow(events)))
-        joined = join(given.with_columns(_moments(given, event_time)), rows, event_time)
+        joined = join(given.with_columns(_moments(given, event_time)), rows, event_time, computed)
         return frames.like(events, joined.with_columns(given[event_time]).to_arrow())
 
     def training_set(self, key: str, version: int | None = None, *, split: str | None = None) -> Rows:
@@ -131,12 +133,16 @@ class Connection:
     def _of_view(self, key: str, view: FeatureView) -> Rows:
         return self.table(key, columns=[*view.entity, view.event_time, view.known_at, *view.features])
 
-    def _views(self, name: str) -> dict[str, FeatureView]:
-        from ml_platform.components import FeatureView, TrainingSet
+    def _features(self, name: str) -> dict[str, FeatureView | RequestTimeFeatures]:
+        from ml_platform import components
+        from ml_platform.definitions import folder_of
 
-        found = self._declared(name, FeatureView, TrainingSet)
-        if isinstance(found, TrainingSet):
-            return {key: self._declared(key, FeatureView).view(key.rpartition("/")[2]) for key in found.features}
+        kinds = (components.FeatureView, components.RequestTimeFeatures, components.TrainingSet)
+        found = self._declared(name, *kinds)
+        if isinstance(found, components.TrainingSet):
+            return {key: it for listed in found.features for key, it in self._features(listed).items()}
+        if isinstance(found, components.RequestTimeFeatures):
+            return {name: found.record(folder_of(name, *self._made))}
         return {name: found.view(name.rpartition("/")[2])}
 
     def _declared(self, key: str, *kinds: type[Any]) -> Any:

@@ -56,6 +56,11 @@ def declaration(key: str, module: ModuleType = assets) -> dg.Component:
     return _told_by_line(module, load)
 
 
+def folder_of(key: str, module: ModuleType = assets) -> Path:
+    """The folder in which an asset key is declared."""
+    return Path(str(module.__file__)).parent / key
+
+
 def _told_by_line(module: ModuleType, load: Callable[[Path, dg.ComponentTree], Loaded]) -> Loaded:
     """What is loaded from the folder's declarations; a fault of one is told by its file and line."""
     folder = Path(str(module.__file__)).parent

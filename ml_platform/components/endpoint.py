@@ -49,7 +49,8 @@ class Endpoint(Declaration):
         training = model.training(context, self.champion_of)
         name = key_of(context).rpartition("/")[2]
         views = training.views(context, model.training_set)
-        self._require_keys(context, training.entity, views)
+        self._require_keys(context, training.carried, views)
+        training.require_given(context, model.training_set, self.request, place(context))
 
         @asset(
             context,
@@ -109,7 +110,9 @@ class Endpoint(Declaration):
         key = key_of(context)
         classes = model.task == "multiclass"
         name = key.rpartition("/")[2]
-        views = model.training(context, self.champion_of).views(context, model.training_set)
+        training = model.training(context, self.champion_of)
+        views = training.views(context, model.training_set)
+        computed = training.request_time(context, model.training_set)
 
         @asset(
             context,
@@ -131,7 +134,7 @@ class Endpoint(Declaration):
             from ml_platform.engine.skew import audit
 
             collected = collect(name, lakehouse.table(f"{key}__log"), prediction_log, classes=classes)
-            found = audit(key, self.champion_of, collected.snapshot, views, lakehouse, compute)
+            found = audit(key, self.champion_of, collected.snapshot, views, lakehouse, compute, [*computed.values()])
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(delta.fingerprint(collected.snapshot)),
                 metadata=metadata.of_table(collected.snapshot, collected.commit, collected.seconds),

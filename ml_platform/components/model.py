@@ -96,12 +96,12 @@ class Model(Declaration):
         training = self.training(context, key)
         features = training.feature_types(context, self.training_set)
         fits = program.digest("jobs.fit", kept=home() / "definitions")
-        kept = [*training.entity, training.event_time, training.label, *features]
-        rules = ModelRules(self, context, features, list(dict.fromkeys(kept)))
+        rules = ModelRules(self, context, features, list(dict.fromkeys([*training.of_events, *features])))
         rules.require()
         settings = self._settings(rules)
         code = digest(self.model_dump(exclude={"description", "gate"}), features, settings, fits)
         views = training.views(context, self.training_set)
+        computed = training.request_time(context, self.training_set)
 
         @asset(
             context,
@@ -131,7 +131,7 @@ class Model(Declaration):
                 seed=self.seed,
                 needs=self.needs.record,
                 code=code,
-                question=training.question(views),
+                question=training.question(views, computed),
                 settings=settings,
             )
             fitted = fit(fitting, lakehouse, job_runner, model_registry, context.log.info)

@@ -65,7 +65,7 @@ class Predictions(Declaration):
                 key=key,
                 model=self.champion_of,
                 events=self.events,
-                entity=tuple(training.entity),
+                entity=tuple(training.carried),
                 event_time=training.event_time,
                 where=self.where,
                 column=column,

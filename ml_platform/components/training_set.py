@@ -13,9 +13,12 @@ from ml_platform.components.columns import columns_of, require_columns
 from ml_platform.components.declaration import Declaration
 from ml_platform.components.feature_view import FeatureView
 from ml_platform.components.making import declared, require_declared
+from ml_platform.components.request_time import RequestTimeFeatures
 from ml_platform.components.split import DeclaredSplit
 from ml_platform.engine.plan import Shape
 from ml_platform.engine.recipe import Fetch, Recipe
+from ml_platform.engine.request_time import EVENT_TIME, require_given, version_of
+from ml_platform.errors import DeclarationError
 from ml_platform.records import feature
 from ml_platform.records.model import FeatureType
 from ml_platform.roles.compute import Compute
@@ -39,36 +42,84 @@ class TrainingSet(Declaration):
     where: str | None = Field(default=None, description="An SQL predicate on the events that are learned from.")
     features: list[str] = Field(
         min_length=1,
-        description="Asset keys of feature views, in the order of the join; features of one may key a later one.",
+        description="Asset keys of feature views, in the order of the join; features of one may key a later one. "
+        "Behind them those of request-time features, in the order in which they are computed.",
+    )
+    request: list[str] = Field(
+        default=[],
+        description="Columns of the events that a request carries beside its entity, for request-time features; what "
+        "stands in them has to be known at the event's moment.",
+    )
+    keep: list[str] = Field(
+        default=[],
+        description="Columns of the events that are kept beside, for slices and for people; nothing is learned from "
+        "them.",
     )
     split: DeclaredSplit = Field(description="How the events are divided.")
 
     def views(self, context: dg.ComponentLoadContext, key: str) -> dict[str, feature.FeatureView]:
         """Asset key → feature view, in the order of the join. key: the training set's own."""
-        return {name: view.view(name.rpartition("/")[2]) for name, view in self._declared_views(context, key).items()}
+        found = self._declared_features(context, key).items()
+        return {name: it.view(name.rpartition("/")[2]) for name, it in found if isinstance(it, FeatureView)}
+
+    def request_time(self, context: dg.ComponentLoadContext, key: str) -> dict[str, feature.RequestTimeFeatures]:
+        """Asset key → request-time features, in their order. key: the training set's own."""
+        found = self._declared_features(context, key).items()
+        return {
+            name: it.record(context.defs_module_path / name)
+            for name, it in found
+            if isinstance(it, RequestTimeFeatures)
+        }
+
+    @property
+    def carried(self) -> list[str]:
+        """The columns that a request may carry."""
+        return list(dict.fromkeys([*self.entity, *self.request]))
+
+    @property
+    def of_events(self) -> list[str]:
+        """The columns that are taken from the events."""
+        return list(dict.fromkeys([*self.carried, self.event_time, self.label, *self.split.columns, *self.keep]))
 
     def feature_types(self, context: dg.ComponentLoadContext, key: str) -> dict[str, FeatureType]:
-        """Feature → type, over all views, in the order of the join. key: the training set's own."""
-        views = self._declared_views(context, key).values()
-        return {name: kind for view in views for name, kind in view.feature_types.items()}
+        """Feature → type, in the order of the columns. key: the training set's own."""
+        found = self._declared_features(context, key).values()
+        return {name: kind for it in found for name, kind in it.feature_types.items()}
 
-    def _declared_views(self, context: dg.ComponentLoadContext, key: str) -> dict[str, FeatureView]:
-        return {name: declared(context, name, FeatureView, by=key) for name in self.features}
+    def _declared_features(
+        self, context: dg.ComponentLoadContext, key: str
+    ) -> dict[str, FeatureView | RequestTimeFeatures]:
+        """What is declared under each key, views before what is computed of them."""
+        found: dict[str, FeatureView | RequestTimeFeatures] = {}
+        for name in self.features:
+            require_declared(context, name, f"{context.defs_module_path.name}/{key}/defs.yaml")
+            it: Any = context.load_component(name)
+            made = it if isinstance(it, RequestTimeFeatures) else declared(context, name, FeatureView, by=key)
+            before = next((name for name, one in found.items() if isinstance(one, RequestTimeFeatures)), None)
+            if isinstance(made, FeatureView) and before:
+                raise DeclarationError(
+                    f"{context.defs_module_path.name}/{key}/defs.yaml: features has {name} behind {before}, but what "
+                    "is computed at the time of a request is computed behind every look-up",
+                    remedy=f"List {before} last",
+                )
+            found[name] = made
+        return found
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The asset of the training set, and the check that nothing in it was known later than it could be."""
         require_declared(context, self.events, place(context))
-        require_columns(columns_of(context, self.events), self._of_events, place(context))
+        require_columns(columns_of(context, self.events), self.of_events, place(context))
         key = key_of(context)
-        views = self.views(context, key)
+        views, request_time = self.views(context, key), self.request_time(context, key)
+        self.require_given(context, key, dict.fromkeys(self.carried, ""), place(context))
         types = self.feature_types(context, key)
         found: list[Leakage] = []
-        recipe = self._recipe(context, key, views, found)
+        recipe = self._recipe(key, views, request_time, found)
 
         @asset(
             context,
             description=self.description,
-            deps=[self.events, *views],
+            deps=[self.events, *views, *request_time],
             code=recipe.code,
             kinds={"deltalake", "polars"},
             checks=[LEAKAGE],
@@ -100,9 +151,9 @@ class TrainingSet(Declaration):
 
     def _recipe(
         self,
-        context: dg.ComponentLoadContext,
         key: str,
         views: Mapping[str, feature.FeatureView],
+        request_time: Mapping[str, feature.RequestTimeFeatures],
         found: "list[Leakage]",
     ) -> Recipe:
         """How the set is made. found: takes what the leakage audit found."""
@@ -110,48 +161,65 @@ class TrainingSet(Declaration):
         def stream(fetch: Fetch) -> Iterator[Any]:
             from ml_platform.engine.training import parts
 
-            return parts(self.question(views), fetch)
+            return parts(self.question(views, request_time), fetch)
 
         def proof(fetch: Fetch) -> None:
-            from ml_platform.engine.leakage import require_none
+            from ml_platform.engine.leakage import Asked, require_none
 
-            found.append(require_none(key, self.entity, self.event_time, views, fetch))
+            asked = Asked(key, self.entity, self.event_time, views, [*request_time.values()])
+            found.append(require_none(asked, fetch))
 
         return Recipe(
             key=key,
             inputs=(self.events, *views),
             shape=Shape(),
-            code=digest(self.model_dump(exclude={"description"}), list(views.values())),
+            code=digest(
+                self.model_dump(exclude={"description"}), list(views.values()), *map(version_of, request_time.values())
+            ),
             stream=stream,
             proof=proof,
-            lineage=self._lineage(views),
+            lineage=self._lineage(views, request_time),
         )
 
-    def question(self, views: Mapping[str, feature.FeatureView]) -> "Question":
-        """What is learned from, as the engine takes it. views: as `views` gives them."""
+    def question(
+        self, views: Mapping[str, feature.FeatureView], request_time: Mapping[str, feature.RequestTimeFeatures]
+    ) -> "Question":
+        """What is learned from, as the engine takes it. views, request_time: as the methods of that name give them."""
         from ml_platform.engine.training import Question
 
         return Question(
             events=self.events,
-            columns=tuple(self._of_events),
+            columns=tuple(self.of_events),
             entity=tuple(self.entity),
             event_time=self.event_time,
             label=self.label,
             split=self.split.record,
             views=views,
             where=self.where,
+            request_time=request_time,
         )
 
-    @property
-    def _of_events(self) -> list[str]:
-        """The columns that are taken from the events."""
-        return list(dict.fromkeys([*self.entity, self.event_time, self.label, *self.split.columns]))
+    def require_given(self, context: dg.ComponentLoadContext, key: str, request: Mapping[str, str], at: str) -> None:
+        """Returns where a request and the views give what is computed of them; what only the events know leaks.
 
-    def _lineage(self, views: Mapping[str, feature.FeatureView]) -> dict[str, tuple[tuple[str, str], ...]]:
-        """Column → where it comes from: the events, or the view whose feature it is."""
-        own = {name: ((self.events, name),) for name in [*self._of_events, "known_at"]}
-        features = {name: ((key, name),) for key, view in views.items() for name in view.features}
-        return {**own, **features, "split": tuple((self.events, name) for name in self.split.columns)}
+        key: the training set's own. request: column → type, nothing where it is not known. at: who asks, for errors.
+        """
+        found = self._declared_features(context, key).values()
+        types = {name: kind for it in found if isinstance(it, FeatureView) for name, kind in it.feature_types.items()}
+        require_given(self.request_time(context, key).values(), {**request, **types}, at)
+
+    def _lineage(
+        self, views: Mapping[str, feature.FeatureView], request_time: Mapping[str, feature.RequestTimeFeatures]
+    ) -> dict[str, tuple[tuple[str, str], ...]]:
+        """Column → where it comes from: the events, the view whose feature it is, or what it is computed of."""
+        found: dict[str, tuple[tuple[str, str], ...]] = {
+            name: ((self.events, name),) for name in [*self.of_events, "known_at"]
+        }
+        found |= {name: ((key, name),) for key, view in views.items() for name in view.features}
+        for each in request_time.values():
+            of = [found[self.event_time if name == EVENT_TIME else name] for name in each.inputs]
+            found |= dict.fromkeys(each.features, tuple(dict.fromkeys(origin for it in of for origin in it)))
+        return {**found, "split": tuple((self.events, name) for name in self.split.columns)}
 
 
 def _check(found: "Leakage | None") -> dg.AssetCheckResult:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from ml_platform.engine import delta, kept_code, model_card
 from ml_platform.engine.package import METRICS, PLOTS, SLICES, read_json
 from ml_platform.engine.recipe import READ
+from ml_platform.engine.request_time import version_of
 from ml_platform.engine.running import run
 from ml_platform.engine.sending import sent
 from ml_platform.engine.training import Question
@@ -96,7 +97,9 @@ def fit(
     snapshot = delta.existing(lakehouse.table(fitting.training_set))
     pin = TableVersion(fitting.training_set, snapshot.version, delta.fingerprint(snapshot))
     name = registered_name(fitting.model)
-    fingerprint = hashlib.sha256(f"{pin.fingerprint}\n{fitting.code}".encode()).hexdigest()[:32]
+    # What computes features travels with the model, even where these rows do not tell it apart.
+    computed = "".join(f"\n{version_of(it)}" for it in fitting.question.request_time.values())
+    fingerprint = hashlib.sha256(f"{pin.fingerprint}\n{fitting.code}{computed}".encode()).hexdigest()[:32]
     stands = next((v for v in registry.versions(name) if v.tags.get("fingerprint") == fingerprint), None)
     with TemporaryDirectory() as folder:
         package = Path(folder) / "package"
@@ -131,6 +134,7 @@ def _spec(fitting: Fitting, table: Mapping[str, Any], pin: TableVersion, fingerp
             "baseline": fitting.baseline,
             "parameters": dict(fitting.parameters),
             **fitting.settings,
+            **_request_time(fitting.question),
             "seed": fitting.seed,
             "threads": max(1, int(fitting.needs.cpu)),
             "context": {
@@ -142,6 +146,11 @@ def _spec(fitting: Fitting, table: Mapping[str, Any], pin: TableVersion, fingerp
         },
         needs=fitting.needs,
     )
+
+
+def _request_time(question: Question) -> dict[str, Any]:
+    found = [asdict(it) for it in question.request_time.values()]
+    return {"request_time": found} if found else {}
 
 
 def _inputs(fitting: Fitting, training_set: TableSnapshot) -> dict[str, int]:

@@ -5,15 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
+from ml_platform.engine.request_time import EVENT_TIME, Columns, require_given, taken
 from ml_platform.errors import DeclarationError, nearest
 from ml_platform.records.endpoint import EndpointSpec, TrafficSplit
-from ml_platform.records.feature import FeatureRow, FeatureView, LookUp
+from ml_platform.records.feature import FeatureRow, FeatureView, LookUp, RequestTimeFeatures
 
-Columns = dict[str, list[object]]
-EVENT_TIME = "event_time"
+__all__ = [
+    "EVENT_TIME",
+    "Columns",
+    "check_features",
+    "check_spec",
+    "enrich",
+    "key_columns",
+    "looked_up",
+    "row_time",
+    "version_for",
+]
+
 REQUEST_TYPES = ("string", "integer", "number", "boolean")
 
 
@@ -73,14 +84,17 @@ def _check_split(spec: EndpointSpec) -> None:
         )
 
 
-def check_features(spec: EndpointSpec, features: Mapping[str, str]) -> None:
+def check_features(
+    spec: EndpointSpec, features: Mapping[str, str], request_time: Sequence[RequestTimeFeatures] = ()
+) -> None:
     """Returns when the request and the views give what a model takes; else raises DeclarationError.
 
-    features: the model's feature → `number` or `category`.
+    features: the model's feature → `number` or `category`. request_time: what is computed for it of what they give.
     """
     if not features:
         raise DeclarationError(f"the model of endpoint {spec.name} takes no feature, but rows are told apart by them")
-    known = [*spec.request, *(feature for view in spec.views for feature in view.features)]
+    given = {**spec.request, **{feature: "" for view in spec.views for feature in view.features}}
+    known = require_given(request_time, given, f"endpoint {spec.name}") if request_time else given
     for name, kind in features.items():
         if name not in known:
             raise DeclarationError(
@@ -132,12 +146,15 @@ def _answers(
     return rows
 
 
-def looked_up(views: Sequence[FeatureView], features: Mapping[str, str]) -> dict[str, str]:
+def looked_up(
+    views: Sequence[FeatureView], features: Mapping[str, str], request_time: Iterable[RequestTimeFeatures] = ()
+) -> dict[str, str]:
     """What a caller who looks the views up sends beside its request, name → `number`, `category` or `string`.
 
-    features: what the models take → `number` or `category`. The event time of each row that was used comes with them,
-    as `<view>.event_time`.
+    features: what the models take → `number` or `category`. request_time: what the endpoint computes of what is sent.
+    The event time of each row that was used comes with them, as `<view>.event_time`.
     """
+    features = {**taken(request_time), **features}
     given = {feature for view in views for feature in view.features}
     times = {row_time(view): "string" for view in views}
     return {**{name: kind for name, kind in features.items() if name in given}, **times}

@@ -6,24 +6,31 @@ time. Of the rows that can be used at a moment, the one with the latest event ti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import polars as pl
 
+from ml_platform.engine.request_time import computed, taken
 from ml_platform.errors import AuditError
-from ml_platform.records.feature import FeatureView
+from ml_platform.records.feature import FeatureView, RequestTimeFeatures
 
 _ROW, _USABLE, _EVENT = "__row", "__usable_from", "__event_time"
 
 
-def join(events: pl.DataFrame, views: Sequence[tuple[FeatureView, pl.DataFrame]], event_time: str) -> pl.DataFrame:
-    """The events, row for row in their order, with the features of every view.
+def join(
+    events: pl.DataFrame,
+    views: Sequence[tuple[FeatureView, pl.DataFrame]],
+    event_time: str,
+    request_time: Sequence[RequestTimeFeatures] = (),
+) -> pl.DataFrame:
+    """The events, row for row in their order, with the features of every view, and behind them those of request time.
 
     events: any grain; `event_time` is the moment of each, UTC. Equal events each keep a row.
     views: in the order in which they are joined; a view may be keyed by features of an earlier one.
-    Raises AuditError for a key that neither the events nor an earlier view have, for a feature that would replace a
-    column, for an event without a moment or with one in local time, and for a view's row that does not say when it is
-    about or was known.
+    request_time: computed of the joined rows, in their order.
+    Raises ComputationError as `request_time.computed` does; AuditError for a key that neither the events nor an earlier
+    view have, for a feature that would replace a column, for an event without a moment or with one in local time, and
+    for a view's row that does not say when it is about or was known.
     """
     _require_moments(events, "the events", event_time)
     ordered = events[event_time].is_sorted()
@@ -33,7 +40,25 @@ def join(events: pl.DataFrame, views: Sequence[tuple[FeatureView, pl.DataFrame]]
         _require_moments(rows, view.name, view.event_time)
         _require_moments(rows, view.name, view.known_at)
         joined = _as_of(joined, view, rows, event_time)
-    return joined if ordered else joined.sort(_ROW).drop(_ROW)
+    return with_request_time(joined if ordered else joined.sort(_ROW).drop(_ROW), request_time, event_time)
+
+
+def with_request_time(rows: pl.DataFrame, request_time: Sequence[RequestTimeFeatures], event_time: str) -> pl.DataFrame:
+    """The rows with the features that are computed of them. Raises as `join`."""
+    for name in taken(request_time):
+        if name not in rows.columns:
+            raise AuditError(
+                f"{name} is taken by a request-time feature, but neither the events nor a view have it",
+                allowed=f"There are {', '.join(rows.columns)}",
+                remedy="List the view that gives it, or keep the column with the events",
+            )
+    columns = {name: rows[name].to_list() for name in taken(request_time)}
+    found = computed(request_time, columns, rows[event_time].to_list() if request_time else ())
+    kinds = {name: kind for each in request_time for name, kind in each.features.items()}
+    _require_new(rows, kinds)
+    return rows.with_columns(
+        pl.Series(name, values, pl.Float64 if kinds[name] == "number" else pl.String) for name, values in found.items()
+    )
 
 
 def _as_of(events: pl.DataFrame, view: FeatureView, rows: pl.DataFrame, event_time: str) -> pl.DataFrame:
@@ -100,9 +125,13 @@ def _require_columns(events: pl.DataFrame, view: FeatureView) -> None:
             allowed=f"There are {', '.join(events.columns)}",
             remedy="List the view that gives the key before it",
         )
-    twice = [feature for feature in view.features if feature in events.columns]
+    _require_new(events, view.features, view.name)
+
+
+def _require_new(rows: pl.DataFrame, features: Iterable[str], view: str = "a function") -> None:
+    twice = [feature for feature in features if feature in rows.columns]
     if twice:
         raise AuditError(
-            f"{view.name} gives {', '.join(twice)}, but the events or an earlier view have that column already",
+            f"{view} gives {', '.join(twice)}, but the events or an earlier view have that column already",
             remedy="Rename the feature in the view",
         )

@@ -10,12 +10,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_platform.engine import request_time
 from ml_platform.engine.calibrating import Calibration
 from ml_platform.engine.encoding import Column, Encoding
 from ml_platform.engine.estimators import estimator_named
 from ml_platform.engine.estimators.contract import Estimator
 from ml_platform.engine.package import Feature, ModelCard, read_card
 from ml_platform.engine.preprocessing import Preprocessing
+from ml_platform.records.feature import RequestTimeFeatures
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,13 @@ class Scorer:
     """Scores a row or a million of them, from any thread; needs NumPy and the estimator's own library, no more.
 
     card: what the package says of itself.
+    request_time: the functions by which features are computed of a request before `predict` is asked, as the model
+    learned from them.
     """
 
-    def __init__(self, card: ModelCard, fitted: Fitted) -> None:
+    def __init__(self, card: ModelCard, fitted: Fitted, request_time: tuple[RequestTimeFeatures, ...] = ()) -> None:
         self.card = card
+        self.request_time = request_time
         self._encoding = Encoding(card.features)
         self._fitted = fitted
 
@@ -54,7 +59,7 @@ class Scorer:
         card = read_card(package)
         preprocessing = Preprocessing.load(package, card.features)
         estimator = estimator_named(card.estimator).load(package, preprocessing.design)
-        return cls(card, Fitted(preprocessing, estimator, Calibration.load(package)))
+        return cls(card, Fitted(preprocessing, estimator, Calibration.load(package)), request_time.load(package))
 
     @property
     def features(self) -> tuple[Feature, ...]:

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ml_platform.engine import delta
+from ml_platform.engine import delta, request_time
 from ml_platform.engine.champion import champion_of
 from ml_platform.engine.package import read_card
 from ml_platform.engine.plan import Shape
@@ -23,7 +23,7 @@ from ml_platform.engine.running import run
 from ml_platform.engine.staging import stage
 from ml_platform.engine.tables import Made, make
 from ml_platform.errors import ServiceError
-from ml_platform.records.feature import FeatureView
+from ml_platform.records.feature import FeatureView, RequestTimeFeatures
 from ml_platform.records.job import JobSpec, Needs
 from ml_platform.records.model import ModelVersion
 from ml_platform.records.table import Location
@@ -39,7 +39,8 @@ _ROW = "__row"
 class Scoring:
     """What is scored.
 
-    key, model, events: asset keys. entity: columns that name an event. where: an SQL predicate on the events.
+    key, model, events: asset keys. entity: columns that name an event, and those that a request carries beside them.
+    where: an SQL predicate on the events.
     column, partitions: the partition column and the partitions that are scored.
     views: asset key → feature view, in the order of the join.
     """
@@ -93,11 +94,12 @@ def _scored(
     registry: ModelRegistry,
     say: Callable[[str], None],
 ) -> pa.Table:
-    rows = _unscored(scoring, champion, _joined(scoring, frames), lakehouse)
     with TemporaryDirectory() as folder:
+        package = registry.fetch(champion.name, champion.number, Path(folder) / "model")
+        joined = _joined(scoring, frames, request_time.load(package))
+        rows = _unscored(scoring, champion, joined, lakehouse)
         numbered = rows.with_row_index(_ROW).to_arrow()
         staged = stage(numbered.to_batches(), numbered.schema, Location(scoring.key, f"{folder}/rows"))
-        package = registry.fetch(champion.name, champion.number, Path(folder) / "model")
         spec = JobSpec(
             name=f"score-{champion.name}-{champion.digest[:16]}-{digest('jobs.score')}-{delta.fingerprint(staged)}",
             program="score",
@@ -137,9 +139,12 @@ def _unscored(scoring: Scoring, champion: ModelVersion, rows: pl.DataFrame, lake
     return rows.join(mine, on=rows.columns, how="anti", nulls_equal=True, maintain_order="left")
 
 
-def _joined(scoring: Scoring, frames: Mapping[str, pa.Table]) -> pl.DataFrame:
+def _joined(
+    scoring: Scoring, frames: Mapping[str, pa.Table], request_time: Sequence[RequestTimeFeatures]
+) -> pl.DataFrame:
+    """The events with their features. request_time: by the functions that the champion learned from."""
     events = pl.DataFrame(pl.from_arrow(frames[scoring.events.rpartition("/")[2]]))
     columns = list(dict.fromkeys([*scoring.entity, scoring.event_time, scoring.column]))
     rows = [(view, pl.DataFrame(pl.from_arrow(frames[view.name]))) for view in scoring.views.values()]
     ordered = events.select(columns).sort(scoring.event_time, *scoring.entity, maintain_order=True)
-    return join(ordered, rows, scoring.event_time)
+    return join(ordered, rows, scoring.event_time, request_time)

@@ -23,8 +23,9 @@ from ml_platform.engine.files import filesystem, put
 from ml_platform.engine.plan import quoted
 from ml_platform.engine.point_in_time import join
 from ml_platform.engine.recipe import Fetch
+from ml_platform.engine.request_time import version_of
 from ml_platform.engine.sql import relation
-from ml_platform.records.feature import FeatureView
+from ml_platform.records.feature import FeatureView, RequestTimeFeatures
 from ml_platform.records.table import TableSnapshot
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
@@ -56,10 +57,12 @@ def audit(
     views: Mapping[str, FeatureView],
     lakehouse: Lakehouse,
     compute: Compute,
+    request_time: Sequence[RequestTimeFeatures] = (),
 ) -> Skew:
     """What was found of the latest requests since the last audit, at most 5,000; where there are none, what stands.
 
     endpoint, model: asset keys. log: the endpoint's. views: asset key → view, in the order of the look-ups.
+    request_time: what is computed of them, as it is declared.
     """
     files, path = filesystem(lakehouse.files(f"{_FOLDER}/{_named(model)}")), f"{_named(endpoint)}.json"
     stands = Skew(0, 0)
@@ -74,7 +77,7 @@ def audit(
     if not requests:
         return stands
     tables = {relation(key): delta.existing(lakehouse.table(key)) for key in views}
-    found = replay(requests, views, lambda asked: compute.fetch(asked, tables))
+    found = replay(requests, views, lambda asked: compute.fetch(asked, tables), request_time)
     put(files, path, json.dumps(asdict(found), default=str).encode())
     return found
 
@@ -97,20 +100,27 @@ def objections(model: str, lakehouse: Lakehouse) -> tuple[str, ...]:
     return tuple(said)
 
 
-def replay(requests: Sequence[Mapping[str, Any]], views: Mapping[str, FeatureView], fetch: Fetch) -> Skew:
+def replay(
+    requests: Sequence[Mapping[str, Any]],
+    views: Mapping[str, FeatureView],
+    fetch: Fetch,
+    request_time: Sequence[RequestTimeFeatures] = (),
+) -> Skew:
     """What differs between what was seen and what the offline path gives.
 
-    requests: rows of a log, at least one. fetch: asks queries over the views' tables.
+    requests: rows of a log, at least one. fetch: asks queries over the views' tables. request_time: held against what
+    was computed by these very functions; a model that learned from other ones is served by those, and not asked again.
     """
     moments = [row["event_time"] for row in requests]
     rows = [(view, _rows(key, view, min(moments), max(moments), fetch)) for key, view in views.items()]
     events = _events(requests, [kept for _, kept in rows])
-    offline = join(events, rows, _MOMENT).to_dicts()
+    offline = join(events, rows, _MOMENT, request_time).to_dicts()
+    looked_up = {name for view in views.values() for name in view.features}
     differing: Counter[str] = Counter()
     example: dict[str, Any] = {}
     for request, now in zip(requests, offline, strict=True):
         seen = json.loads(request["features"])
-        for feature in seen.keys() & {name for view in views.values() for name in view.features}:
+        for feature in sorted(seen.keys() & (looked_up | _computed(request, request_time))):
             if not _same(seen[feature], now[feature]):
                 differing[feature] += 1
                 example = example or {
@@ -128,6 +138,12 @@ def _answered(log: TableSnapshot) -> str:
     if "shadow" not in log.schema.names:
         return ""
     return " AND coalesce(error, '') = '' AND NOT coalesce(shadow, false)"
+
+
+def _computed(request: Mapping[str, Any], request_time: Sequence[RequestTimeFeatures]) -> set[str]:
+    """The features that were computed for a request by the functions as they are declared."""
+    by = json.loads(request["views"]) if request_time else {}
+    return {feature for each in request_time if version_of(each) in by for feature in each.features}
 
 
 def _rows(key: str, view: FeatureView, first: datetime, last: datetime, fetch: Fetch) -> pl.DataFrame:

@@ -20,7 +20,7 @@ from ml_platform.engine.recipe import Fetch
 from ml_platform.engine.split import assign, first_events
 from ml_platform.engine.sql import relation
 from ml_platform.errors import AuditError, nearest
-from ml_platform.records.feature import FeatureView
+from ml_platform.records.feature import FeatureView, RequestTimeFeatures
 from ml_platform.records.split import Split, TimeSplit
 
 KNOWN_AT = "known_at"
@@ -34,6 +34,7 @@ class Question:
     events: asset key of the table with one row per event. columns: what is taken of it: the event's name, its moment,
     the label, and what the split is by. where: predicate on it.
     views: asset key → view, in the order of the join; a view may be keyed by features of an earlier one.
+    request_time: asset key → features that are computed of each joined row, in order.
     """
 
     events: str
@@ -45,6 +46,7 @@ class Question:
     views: Mapping[str, FeatureView] = field(default_factory=dict)
     where: str | None = None
     at_a_time: int = _EVENTS_AT_A_TIME
+    request_time: Mapping[str, RequestTimeFeatures] = field(default_factory=dict)
 
 
 def parts(question: Question, fetch: Fetch) -> Iterator[pa.Table]:
@@ -63,7 +65,7 @@ def parts(question: Question, fetch: Fetch) -> Iterator[pa.Table]:
         counts.update(events["split"].to_list())
         rows = [(view, _rows(key, view, since, until, fetch)) for key, view in question.views.items()]
         ordered = events.sort(question.event_time, *question.entity, maintain_order=True)
-        yield join(ordered, rows, question.event_time).to_arrow()
+        yield join(ordered, rows, question.event_time, [*question.request_time.values()]).to_arrow()
     _require_rows(question, counts)
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ml_platform.engine.training import Question
-from ml_platform.records.feature import FeatureView
+from ml_platform.records.feature import FeatureView, RequestTimeFeatures
 from ml_platform.records.split import HashSplit, Split, TimeSplit
 
 
@@ -23,7 +23,9 @@ def read(content: Mapping[str, Any]) -> Question:
         for key, view in content["views"].items()
     }
     lists = {name: tuple(content[name]) for name in ("columns", "entity")}
-    return Question(**{**content, **lists, "views": views, "split": _split(content["split"])})
+    # A model that was fitted before there were any does not say so.
+    computed = {key: RequestTimeFeatures(**it) for key, it in content.get("request_time", {}).items()}
+    return Question(**{**content, **lists, "views": views, "request_time": computed, "split": _split(content["split"])})
 
 
 def _split(content: Mapping[str, Any]) -> Split:

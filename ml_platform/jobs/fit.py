@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from ml_platform.engine import model_card, plots
+from ml_platform.engine import model_card, plots, request_time
 from ml_platform.engine.drift import category_statistics, number_statistics
 from ml_platform.engine.estimators import completed
 from ml_platform.engine.evidence import Curve, Evidence
@@ -34,6 +34,7 @@ from ml_platform.engine.search import AUTOML, Found, Limits, Search
 from ml_platform.errors import DeclarationError
 from ml_platform.jobs.contract import JobOrder, emit, run
 from ml_platform.jobs.training_set import Lesson, TrainingRequest, read_lesson
+from ml_platform.records.feature import RequestTimeFeatures
 from ml_platform.records.metric import HIGHER_IS_BETTER, Task, loss_of
 from ml_platform.records.preprocessing import Step
 
@@ -50,6 +51,7 @@ _OPTIONAL: Mapping[str, Any] = {
     "metrics": [],
     "slices": [],
     "source": "",
+    "request_time": [],
     "tune": {},
     "automl": {},
     "threads": 1,
@@ -188,6 +190,8 @@ def _write(output: Path, given: Mapping[str, Any], lesson: Lesson, found: Found,
     card = _card(given, lesson, found)
     evidence.model.save(output)
     write_card(output, card)
+    if given["request_time"]:
+        request_time.save(output, [RequestTimeFeatures(**it) for it in given["request_time"]])
     if found.trials:
         write_json(output / TRIALS, list(found.trials))
         asked = given["automl"] or given["tune"]

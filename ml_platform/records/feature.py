@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from ml_platform.records.model import FeatureType
+
 
 @dataclass(frozen=True)
 class FeatureView:
@@ -24,6 +26,23 @@ class FeatureView:
     ttl_hours: float
     event_time: str = "event_time"
     known_at: str = "known_at"
+
+
+@dataclass(frozen=True)
+class RequestTimeFeatures:
+    """Features that one pure function computes of a request, a row at a time, behind every look-up.
+
+    name: versioned, for instance `order_moment_v1`; that of the function too.
+    inputs: parameter → `datetime`, `str`, `int`, `float` or `bool`, with ` | None` where it may be missing. A parameter
+    is named as a column of the request, as a feature of a view or of request-time features before, or `event_time`.
+    features: feature → type, in order.
+    source: the text of the module that holds the function.
+    """
+
+    name: str
+    inputs: Mapping[str, str]
+    features: Mapping[str, FeatureType]
+    source: str
 
 
 @dataclass(frozen=True)

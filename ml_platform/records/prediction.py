@@ -15,7 +15,8 @@ class ServedPrediction:
     request_id: unique for each row that was answered; the shadow's answer to a row has the same one.
     served_at: when it was answered; event_time: the moment that it is about; both UTC.
     inputs: what the request carried. features: what the model saw, look-ups included.
-    views: feature view → event time of the row used, ISO 8601, or None where no row was usable.
+    views: feature view → event time of the row used, ISO 8601, or None where no row was usable. Request-time features
+    are there by name and digest, without a time.
     output: the model's answer, a probability in 0–1, a value, or class → probability. latency_ms: inside the server.
     error: why there is no answer: no output and no features then; empty where there is one.
     shadow: whether a version that only listens gave it. named: whether the request named the version, as a check of

@@ -183,6 +183,28 @@ FILES = {
         FROM silver.orders
         """
     ),
+    "features/order_moment_v1/defs.yaml": declaration(
+        "RequestTimeFeatures",
+        """
+        description: What the moment of an order says of it.
+        features: {hour: number, above_recent: number}
+        """,
+    ),
+    "features/order_moment_v1/order_moment_v1.py": dedent(
+        '''\
+        """What the moment of an order says of it."""
+
+        from datetime import datetime
+
+
+        def order_moment_v1(
+            event_time: datetime, amount: float, recent_amount: float | None
+        ) -> dict[str, float | None]:
+            """The hour of the day in UTC, and by how much the amount is above what the store sold of late."""
+            above = None if recent_amount is None else amount - recent_amount
+            return {"hour": event_time.hour, "above_recent": above}
+        '''
+    ),
     "training_sets/returns/defs.yaml": declaration(
         "TrainingSet",
         """
@@ -190,7 +212,7 @@ FILES = {
         events: silver/orders
         entity: [order_id]
         label: returned
-        features: [features/order_v1, features/store_recent_v1]
+        features: [features/order_v1, features/store_recent_v1, features/order_moment_v1]
         split:
           by: month
           train: ["2024-01", "2024-02"]

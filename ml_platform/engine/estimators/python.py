@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from ml_platform.engine.estimators.contract import FitTask, Matrix
 from ml_platform.engine.package import Feature, read_json, write_json
+from ml_platform.engine.written_function import function_in
 from ml_platform.errors import DeclarationError, PlatformError
 from ml_platform.records.metric import Task
 
@@ -54,7 +54,7 @@ class PythonEstimator:
     def __init__(self, source: str, state: Any) -> None:
         self.source = source
         self.state = state
-        self._predict = function_in(source, "predict")
+        self._predict = _function(source, "predict")
 
     @classmethod
     def fit(cls, task: FitTask) -> Self:
@@ -67,7 +67,7 @@ class PythonEstimator:
             Rows(matrix, label, weight)
             for (matrix, label), weight in zip((task.train, task.validate), task.weights, strict=True)
         )
-        state = function_in(task.source, "fit")(train, validate, question)
+        state = _function(task.source, "fit")(train, validate, question)
         return cls(task.source, _read(_written(state, "state")))
 
     @classmethod
@@ -102,15 +102,8 @@ class PythonEstimator:
         return {}
 
 
-def function_in(source: str, name: str) -> Callable[..., Any]:
-    """The function of that name in the text. Raises DeclarationError where there is none."""
-    module = types.ModuleType(_SOURCE.removesuffix(".py"))
-    # The text is the declaration's own, as reviewed and deployed as the rest of its code.
-    exec(compile(source, _SOURCE, "exec"), module.__dict__)  # noqa: S102
-    function = getattr(module, name, None)
-    if not callable(function):
-        raise DeclarationError(f"{_SOURCE} has no function {name}, but a Python model is {' and '.join(FUNCTIONS)}")
-    return function  # type: ignore[no-any-return]
+def _function(source: str, name: str) -> Callable[..., Any]:
+    return function_in(source, name, _SOURCE, f"a Python model is {' and '.join(FUNCTIONS)}")
 
 
 def _written(value: Any, place: str) -> Any:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ml_platform
+from ml_platform.engine import request_time
 from ml_platform.engine.caller import filled
 from ml_platform.engine.online import looked_up
 from ml_platform.engine.package import digest, read_card
@@ -61,7 +62,8 @@ def write(spec: EndpointSpec, number: int, folder: Path) -> dict[int, str]:
     cards = [read_card(folder / PACKAGES / str(version)) for version in spec.packages]
     features = {feature.name: str(feature.type) for card in cards for feature in card.features}
     inside = replace(spec, packages={version: f"{PACKAGES}/{version}" for version in spec.packages})
-    takes = looked_up(spec.views, features) if spec.lookup == "caller" else {}
+    computed = [each for version in spec.packages for each in request_time.load(folder / PACKAGES / str(version))]
+    takes = looked_up(spec.views, features, computed) if spec.lookup == "caller" else {}
     (folder / SPEC).write_text(json.dumps({**encode(inside, number), "takes": takes}, indent=1), encoding="utf-8")
     return {version: digest(folder / PACKAGES / str(version)) for version in spec.packages}
 

@@ -17,12 +17,16 @@ Output = float | Mapping[str, float]
 
 @dataclass(frozen=True)
 class Answer:
-    """What the models said: a version, an output and the features seen for each row; view → event times used."""
+    """What the models said: a version, an output and the features seen for each row; view → event times used.
+
+    computes: version → what its features are computed by, without a row's time.
+    """
 
     versions: Sequence[int]
     outputs: Sequence[Output]
     features: Sequence[Mapping[str, object]]
     views: Mapping[str, Sequence[datetime | None]]
+    computes: Mapping[int, Mapping[str, None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,10 @@ class Taken:
                 event_time=moment,
                 inputs={name: values[row] for name, values in self.request.columns.items()},
                 features=answer.features[row],
-                views={name: written(times[row]) for name, times in answer.views.items()},
+                views={
+                    **{name: written(times[row]) for name, times in answer.views.items()},
+                    **answer.computes.get(answer.versions[row], {}),
+                },
                 output=answer.outputs[row],
                 latency_ms=latency_ms,
                 error=error,

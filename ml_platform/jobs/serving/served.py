@@ -23,6 +23,8 @@ from ml_platform.engine.online import (
     version_for,
 )
 from ml_platform.engine.package import digest
+from ml_platform.engine.request_time import ComputationError, computed, version_of
+from ml_platform.engine.request_time import taken as taken_by
 from ml_platform.engine.scorer import Scorer
 from ml_platform.errors import BindingError, DeclarationError, NotFoundError, PlatformError
 from ml_platform.jobs.serving.protocol import OUTPUTS, InferRequest, RequestError, moment, read_request
@@ -46,6 +48,7 @@ class Served:
     digests: model version number → digest of the package that was loaded. fingerprint: of spec and digests.
     store: None where the caller looks features up; takes: what such a caller sends → its type.
     task, classes: of all the models. shadow: does what the shadow version is to.
+    computes: version → what its features are computed by, without a row's time.
     """
 
     spec: EndpointSpec
@@ -59,6 +62,7 @@ class Served:
     task: Task = "binary"
     classes: tuple[str, ...] = ()
     shadow: Shadow = field(default_factory=Shadow)
+    computes: Mapping[int, Mapping[str, None]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, spec: EndpointSpec, number: int) -> Self:
@@ -69,13 +73,16 @@ class Served:
         features: dict[str, str] = {}
         for scorer in scorers.values():
             mine = {feature.name: feature.type for feature in scorer.features}
-            check_features(spec, mine)
+            check_features(spec, mine, scorer.request_time)
             features.update(mine)
         store = _online(spec) if spec.lookup == "endpoint" else None
-        takes = {} if store else looked_up(spec.views, features)
+        functions = [each for scorer in scorers.values() for each in scorer.request_time]
+        takes = {} if store else looked_up(spec.views, features, functions)
         digests = {version: digest(Path(folder)) for version, folder in spec.packages.items()}
         log: PredictionLog = built(spec.prediction_log)
-        return cls(spec, number, digests, fingerprint(spec, digests), scorers, store, log, takes, task, classes)
+        names = {number: dict.fromkeys(map(version_of, scorer.request_time)) for number, scorer in scorers.items()}
+        made = fingerprint(spec, digests)
+        return cls(spec, number, digests, made, scorers, store, log, takes, task, classes, computes=names)
 
     @property
     def outputs(self) -> list[dict[str, Any]]:
@@ -99,7 +106,7 @@ class Served:
         versions = self._chosen(taken) if named is None else [named] * len(request.at)
         try:
             columns, views = self._enriched(request)
-            answer = self._scored(columns, views, versions)
+            answer = self._scored(columns, views, versions, request.at)
         except RequestError:
             raise
         except Exception as error:
@@ -112,18 +119,24 @@ class Served:
             self.shadow.take(partial(self._shadowed, taken, columns, views, self.spec.shadow))
         return written_response(taken, answer, self.task, self.classes)
 
-    def _scored(self, columns: Columns, views: Mapping[str, Sequence[datetime | None]], by: Sequence[int]) -> Answer:
+    def _scored(
+        self,
+        columns: Columns,
+        views: Mapping[str, Sequence[datetime | None]],
+        by: Sequence[int],
+        at: Sequence[datetime],
+    ) -> Answer:
         """What the version of each row says, which sees the rows of a request that are its own as one batch."""
         outputs: list[Output] = [0.0] * len(by)
         features: list[Mapping[str, object]] = [{}] * len(by)
         for version in set(by):
             rows = [row for row, chosen in enumerate(by) if chosen == version]
-            seen = self._seen(version, columns, rows)
+            seen = self._seen(version, columns, rows, at)
             for position, (row, output) in enumerate(zip(rows, self.scorers[version].predict(seen), strict=True)):
                 said = output.tolist()
                 outputs[row] = dict(zip(self.classes, said, strict=True)) if self.classes else said
                 features[row] = {name: values[position] for name, values in seen.items()}
-        return Answer(by, outputs, features, views)
+        return Answer(by, outputs, features, views, self.computes)
 
     def _shadowed(
         self, taken: Taken, columns: Columns, views: Mapping[str, Sequence[datetime | None]], version: int
@@ -131,7 +144,7 @@ class Served:
         """What the shadow says of the request, or why it cannot, is in the log."""
         started, versions = time.perf_counter(), [version] * len(taken.ids)
         try:
-            records = taken.shadowed(self._scored(columns, views, versions), started)
+            records = taken.shadowed(self._scored(columns, views, versions, taken.request.at), started)
         except Exception as error:
             records = taken.failed(versions, error, shadow=True, started=started)
         self.log.append(records)
@@ -148,9 +161,16 @@ class Served:
         }
         return {**{name: list(values) for name, values in request.columns.items()}, **sent}, times
 
-    def _seen(self, version: int, columns: Columns, rows: Sequence[int]) -> Columns:
-        names = [feature.name for feature in self.scorers[version].features]
-        return {name: [columns[name][row] for row in rows] for name in names}
+    def _seen(self, version: int, columns: Columns, rows: Sequence[int], at: Sequence[datetime]) -> Columns:
+        """What a version sees: what was given, and what is computed of it by the functions that it learned from."""
+        scorer = self.scorers[version]
+        names = dict.fromkeys([*taken_by(scorer.request_time), *(feature.name for feature in scorer.features)])
+        given = {name: [columns[name][row] for row in rows] for name in names if name in columns}
+        try:
+            given |= computed(scorer.request_time, given, [at[row] for row in rows])
+        except ComputationError as error:
+            raise RequestError(f"the request cannot be answered: {error}") from error
+        return {feature.name: given[feature.name] for feature in scorer.features}
 
     def _named(self, version: int | None) -> int | None:
         if version is None or version in self.scorers:

@@ -29,7 +29,7 @@ def test_every_asset_has_the_domains_owners_a_code_version_and_one_run_for_a_ran
 
 def test_everything_follows_what_it_reads_but_sources_and_fits(made: Made) -> None:
     waits = {key for key in made.first.said if made.project.node(key).automation_condition is None}
-    assert waits == {"bronze/orders", "bronze/stores", "models/returns"}
+    assert waits == {"bronze/orders", "bronze/stores", "features/order_moment_v1", "models/returns"}
 
 
 def test_second_run_reports_unchanged_everywhere_and_changes_no_data_version(made: Made) -> None:

@@ -49,7 +49,7 @@ def test_second_row_of_an_entity_and_moment_fails_the_run(tables: Project) -> No
 
 
 def test_declared_feature_that_the_query_does_not_give_is_refused(shop: Project) -> None:
-    shop.change("features/order_v1/defs.yaml", "amount: number", "sum: number")
+    shop.change("features/order_v1/defs.yaml", "store: category", "store: category, sum: number")
     with pytest.raises(DeclarationError, match=r"features/order_v1/defs.yaml: it builds on a column sum, but there"):
         _ = shop.definitions
 

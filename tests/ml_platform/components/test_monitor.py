@@ -22,7 +22,7 @@ def test_monitor_shows_a_picture_and_a_row_a_window_and_feature(made: Made) -> N
     said = made.first.said["monitors/returns"]
     assert said["drift"].startswith("![drift](data:image/png;base64,")
     rows = {(record.data["window"], record.data["feature"]): record.data for record in said["windows"].records}
-    watched = ("amount", "store", "recent_amount", "prediction")
+    watched = ("amount", "store", "recent_amount", "hour", "above_recent", "prediction")
     assert set(rows) == {("2024-04", feature) for feature in watched}
     assert rows["2024-04", "amount"]["rows"] == 60
     assert {record.data["table"] for record in said["read"].records} == {"predictions/returns"}

@@ -15,7 +15,7 @@ from ml_platform.testing.shop import Made
 def test_training_set_depends_on_its_events_and_views(made: Made) -> None:
     node = made.project.node("training_sets/returns")
     read = {key.to_user_string() for key in node.parent_keys}
-    assert read == {"silver/orders", "features/order_v1", "features/store_recent_v1"}
+    assert read == {"silver/orders", "features/order_v1", "features/store_recent_v1", "features/order_moment_v1"}
     assert node.partitions_def is None
 
 
@@ -101,8 +101,8 @@ def test_training_set_shows_its_data_card_and_that_nothing_leaked(made: Made) ->
 
 def test_a_planted_leak_fails_the_check_and_commits_nothing(tables: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     # given a join that takes every row as known when its event was
-    def leaky(events: pl.DataFrame, views: Any, event_time: str) -> pl.DataFrame:
-        return join(events, [(view, rows.with_columns(known_at=view.event_time)) for view, rows in views], event_time)
+    def leaky(events: pl.DataFrame, views: Any, *rest: Any) -> pl.DataFrame:
+        return join(events, [(view, rows.with_columns(known_at=view.event_time)) for view, rows in views], *rest)
 
     monkeypatch.setattr(training, "join", leaky)
     # when a set is made by it

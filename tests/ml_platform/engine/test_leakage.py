@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,9 +8,9 @@ import duckdb
 import polars as pl
 import pytest
 
-from ml_platform.engine.leakage import Leakage, LeakageError, require_none
-from ml_platform.engine.point_in_time import join
-from ml_platform.records.feature import FeatureView
+from ml_platform.engine.leakage import Asked, Leakage, LeakageError, require_none
+from ml_platform.engine.point_in_time import join, with_request_time
+from ml_platform.records.feature import FeatureView, RequestTimeFeatures
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 TIME = pl.Datetime("us", "UTC")
@@ -41,14 +41,13 @@ def audited() -> Iterator[Any]:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("CREATE SCHEMA staged; CREATE SCHEMA features")
 
-        def audit(rows: pl.DataFrame, size: int = 1000) -> Leakage:
+        def audit(rows: pl.DataFrame, size: int = 1000, request_time: Sequence[RequestTimeFeatures] = ()) -> Leakage:
             for name, frame in (("staged.rows", rows), ("features.wind_v1", winds())):
                 connection.register("frame", frame.to_arrow())
                 connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM frame")
             views = {"features/wind_v1": WIND}
-            return require_none(
-                "training_sets/late", ("flight",), "moment", views, lambda q: connection.sql(q).to_arrow_table(), size
-            )
+            asked = Asked("training_sets/late", ("flight",), "moment", views, request_time, size)
+            return require_none(asked, lambda query: connection.sql(query).to_arrow_table())
 
         yield audit
 
@@ -68,6 +67,27 @@ def training_set() -> pl.DataFrame:
 def test_a_set_of_what_was_known_is_clean(audited: Any) -> None:
     assert audited(training_set()) == Leakage(66)
     assert audited(training_set(), size=10) == Leakage(10)
+
+
+def computing(body: str) -> RequestTimeFeatures:
+    text = f"seen = []\n\ndef gust_v1(moment, wind):\n    seen.append(wind)\n    return {{'gust': {body}}}\n"
+    text = text.replace("moment,", "event_time,")
+    return RequestTimeFeatures("gust_v1", {"event_time": "datetime", "wind": "float | None"}, {"gust": "number"}, text)
+
+
+def test_what_is_computed_of_its_own_row_is_clean_and_what_draws_on_others_is_found(audited: Any) -> None:
+    own = computing("None if wind is None else wind * 2 + event_time.hour")
+    rows = training_set()
+    assert audited(with_request_time(rows, [own], "moment"), request_time=[own]) == Leakage(66)
+    # what a function keeps of the rows that came before, and what somebody wrote over
+    drawing = computing("len(seen)")
+    with pytest.raises(LeakageError, match="of 66 sampled events: gust in 66, but nothing is learned"):
+        audited(with_request_time(rows, [drawing], "moment"), request_time=[drawing])
+    planted = with_request_time(rows, [own], "moment").with_columns(
+        pl.when(pl.col("flight") == "f20").then(0.0).otherwise(pl.col("gust")).alias("gust")
+    )
+    with pytest.raises(LeakageError, match="of 66 sampled events: gust in 1, but nothing is learned"):
+        audited(planted, request_time=[own])
 
 
 def test_a_planted_leak_is_found_and_its_feature_named(audited: Any) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,10 @@ import pytest
 from ml_platform.engine import delta
 from ml_platform.engine.logged import collect
 from ml_platform.engine.publication import publish
+from ml_platform.engine.request_time import version_of
 from ml_platform.engine.skew import Skew, audit, objections
 from ml_platform.engine.staging import stage
-from ml_platform.records.feature import FeatureView, LookUp
+from ml_platform.records.feature import FeatureView, LookUp, RequestTimeFeatures
 from ml_platform.records.prediction import ServedPrediction
 from resources.embedded.compute import EmbeddedCompute
 from resources.embedded.feature_store import EmbeddedFeatureStore
@@ -42,7 +45,14 @@ class World:
         publish(VIEW, location, START, self.store)
 
     def serve(
-        self, hours: float, origin: str = "JFK", *, error: str = "", shadow: bool = False, **planted: Any
+        self,
+        hours: float,
+        origin: str = "JFK",
+        *,
+        views: Mapping[str, None] | None = None,
+        error: str = "",
+        shadow: bool = False,
+        **planted: Any,
     ) -> None:
         """A request is answered with what was looked up, but for what is planted."""
         moment = START + timedelta(hours=hours)
@@ -57,7 +67,7 @@ class World:
             event_time=moment,
             inputs={"origin": origin},
             features={**found.values, **planted},
-            views={},
+            views=views or {},
             output=0.5,
             latency_ms=1.0,
             error=error,
@@ -65,9 +75,9 @@ class World:
         )
         self.log.append([record])
 
-    def audit(self) -> Skew:
+    def audit(self, *computed: RequestTimeFeatures) -> Skew:
         snapshot = collect("late", self.lakehouse.table("endpoints/late__log"), self.log).snapshot
-        return audit("endpoints/late", "models/late", snapshot, VIEWS, self.lakehouse, EmbeddedCompute())
+        return audit("endpoints/late", "models/late", snapshot, VIEWS, self.lakehouse, EmbeddedCompute(), computed)
 
 
 @pytest.fixture
@@ -93,6 +103,24 @@ def test_a_planted_difference_is_found_and_its_feature_named(world: World) -> No
     assert objections("models/late", world.lakehouse) == (
         "Broken: of the last 3 requests to endpoints.late, served and offline features differ: sky in 1, wind in 1.",
     )
+
+
+def test_what_was_computed_is_asked_again_by_the_function_that_is_declared(world: World) -> None:
+    # given requests whose feature was computed as it is declared, but for one
+    text = "def gust_v1(event_time, origin, wind):\n    return {'gust': wind + event_time.hour + len(origin)}\n"
+    inputs = {"event_time": "datetime", "origin": "str", "wind": "float"}
+    declared = RequestTimeFeatures("gust_v1", inputs, {"gust": "number"}, text)
+    by = {version_of(declared): None}
+    # at 3.5 and 4.5 o'clock the winds are 3/7 and 4/7, and JFK has three letters
+    world.serve(3.5, views=by, gust=3 / 7 + 3 + 3)
+    world.serve(4.5, views=by, gust=4 / 7 + 4 + 3)
+    assert world.audit(declared) == Skew(2, 2)
+    # then the difference is found and its feature named; what another function computed is that one's own affair
+    world.serve(3.5, views=by, gust=9.0)
+    world.serve(3.5, views={version_of(replace(declared, source=text + "\n")): None}, gust=9.0)
+    found = world.audit(declared)
+    assert (found.requests, found.differing) == (2, {"gust": 1})
+    assert found.example == {"request_id": "r3", "feature": "gust", "seen": 9.0, "offline": 3 / 7 + 3 + 3}
 
 
 def test_a_verdict_stands_until_newer_requests_are_clean(world: World) -> None:

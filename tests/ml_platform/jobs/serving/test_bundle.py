@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from ml_platform.engine.package import digest
+from ml_platform.engine import request_time
+from ml_platform.engine.package import Feature, digest, read_card, write_card
 from ml_platform.errors import ServiceError
 from ml_platform.jobs.serving import bundle
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding, TrafficSplit
+from ml_platform.records.feature import RequestTimeFeatures
 from ml_platform.testing.endpoint_host import (
     FEATURES,
     endpoint_spec,
@@ -83,6 +85,35 @@ def test_a_caller_who_looks_up_gets_the_same_answer_and_the_same_record(
     assert records[0].views["weather_v1"] == "2013-12-30T20:00:00+00:00"
     assert records[2].features == {"carrier": None, "wind": None}
     assert records[2].views == {"plan_v1": None, "weather_v1": None}
+
+
+def test_what_is_computed_is_the_same_whoever_looks_up(
+    spec: EndpointSpec, log: EmbeddedPredictionLog, tmp_path: Path
+) -> None:
+    # given a model that was fitted with a function of a feature that it does not take itself
+    function = "def plane_v1(origin):\n    return {'plane': len(origin)}\n"
+    computed = RequestTimeFeatures("plane_v1", {"origin": "str"}, {"plane": "number"}, function)
+    package = write_package(tmp_path / "computing", rate=0.25)
+    write_card(package, replace(read_card(package), features=(Feature("plane", "number"),)))
+    request_time.save(package, [computed])
+    spec = replace(spec, packages={1: str(package)})
+    written(spec, tmp_path / "own")
+    plain = written(replace(spec, lookup="caller"), tmp_path / "caller")
+    # when its caller looks up, and when the endpoint does
+    assert set(plain["takes"]) == {"origin", "plan_v1.event_time", "weather_v1.event_time"}
+    for folder in ("own", "caller"):
+        request = (
+            infer_request("UA1", "nobody")
+            if folder == "own"
+            else bundle.completed(plain, infer_request("UA1", "nobody"))
+        )
+        status, _ = bundle.answered(bundle.load(tmp_path / folder), json.dumps(request).encode())
+        assert status == 200
+    # then the endpoint computed it, and its record says by which function
+    records = log.since("arrival_delay", 0, 10)[0]
+    assert [record.features for record in records] == [{"plane": 3.0}, {"plane": None}] * 2
+    assert [record.views for record in records[:2]] == [record.views for record in records[2:]]
+    assert request_time.version_of(computed) in records[0].views
 
 
 def test_a_plain_request_is_told_what_its_caller_has_to_look_up(spec: EndpointSpec, tmp_path: Path) -> None:

@@ -11,12 +11,15 @@ import orjson
 import pytest
 from numpy.typing import NDArray
 
+from ml_platform.engine import request_time
 from ml_platform.engine.estimators.baseline import BaselineEstimator
-from ml_platform.engine.package import ModelCard, digest, write_card
+from ml_platform.engine.package import Feature, ModelCard, digest, write_card
+from ml_platform.engine.request_time import version_of
 from ml_platform.errors import BindingError, DeclarationError, NotFoundError, PlatformError
 from ml_platform.jobs.serving.protocol import RequestError
 from ml_platform.jobs.serving.served import Served
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding, TrafficSplit
+from ml_platform.records.feature import RequestTimeFeatures
 from ml_platform.records.metric import Task
 from ml_platform.records.prediction import ServedPrediction
 from ml_platform.testing.endpoint_host import FEATURES, MOMENT, infer_request, write_package
@@ -63,6 +66,58 @@ def test_every_row_is_logged_with_what_the_model_saw(spec: EndpointSpec, tmp_pat
     # LaGuardia has no weather: the log says so
     assert second.features == {"carrier": "B6", "wind": None}
     assert second.views == {"plan_v1": "2013-11-30T21:00:00+00:00", "weather_v1": None}
+
+
+WINDY = """
+def windy_v1(event_time, wind):
+    return {"gust": 100 / (20 - wind) + event_time.minute}
+"""
+
+
+def computing(folder: Path, source: str, rate: float = 0.5) -> Path:
+    """A package of a model that takes what a function of its own computes of the wind."""
+    folder.mkdir()
+    write_card(folder, ModelCard("binary", "baseline", "late", (Feature("gust", "number"),), parameters={}, seed=1))
+    BaselineEstimator(rate).save(folder)
+    inputs = {"event_time": "datetime", "wind": "float"}
+    request_time.save(folder, [RequestTimeFeatures("windy_v1", inputs, {"gust": "number"}, source)])
+    return folder
+
+
+def test_a_model_sees_what_its_own_function_computes_of_request_and_look_ups(
+    spec: EndpointSpec, tmp_path: Path
+) -> None:
+    # given a split over two versions, each fitted with a function of its own
+    old = computing(tmp_path / "old", WINDY)
+    new = computing(tmp_path / "new", WINDY.replace("100", "200"))
+    both = replace(spec, packages={1: str(old), 2: str(new)}, split=TrafficSplit({1: 0.5, 2: 0.5}))
+    # when each is asked half an hour after a wind of 10, and about a flight that nobody knows
+    served, moment = Served.load(both, 1), (MOMENT + timedelta(minutes=30)).isoformat()
+    for flight in ("UA1", "B62"):
+        for version in (1, 2):
+            served.answer(orjson.dumps(infer_request(flight, moment=moment)), version)
+    # then each saw its own, and none where there was no wind; the log tells which function it was
+    records = logged(tmp_path)
+    assert {record.model_version for record in records} == {1, 2}
+    for record in records:
+        known = record.inputs["flight_id"] == "UA1"
+        assert record.features == {"gust": {1: 40.0, 2: 50.0}[record.model_version] if known else None}
+        function = version_of(request_time.load({1: old, 2: new}[record.model_version])[0])
+        assert [name for name in record.views if "@" in name] == [function]
+
+
+def test_a_row_that_cannot_be_computed_refuses_the_request_and_logs_nothing(spec: EndpointSpec, tmp_path: Path) -> None:
+    package = computing(tmp_path / "failing", WINDY.replace("20 -", "10 -"))
+    served = Served.load(replace(spec, packages={1: str(package)}), 1)
+    with pytest.raises(RequestError, match=r"windy_v1 ends with ZeroDivisionError .* at row 1, of 2013-12-30T21"):
+        served.answer(orjson.dumps(infer_request("B62", "UA1")))
+    assert logged(tmp_path) == []
+
+
+def test_a_function_whose_input_nobody_gives_is_refused(spec: EndpointSpec, tmp_path: Path) -> None:
+    package = computing(tmp_path / "lacking", WINDY)
+    with pytest.raises(DeclarationError, match="endpoint arrival_delay: windy_v1 takes wind, but neither the request"):
+        Served.load(replace(spec, packages={1: str(package)}, views=spec.views[:1]), 1)
 
 
 def test_later_row_is_never_served(spec: EndpointSpec, tmp_path: Path) -> None:
