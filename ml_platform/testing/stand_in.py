@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import ml_platform
+from ml_platform.engine import loopback
 from ml_platform.errors import ServiceError
 from ml_platform.records.table import Location
 from ml_platform.testing import faults
@@ -85,10 +86,8 @@ def injector(address: str, store: str) -> Callable[[Fault, int], None]:
     """What tells the control plane at that address, or the object store at that one, to have a fault."""
 
     def inject(fault: Fault, times: int) -> None:
-        import httpx
-
         asked = store if fault.startswith("store_") else address
-        httpx.put(f"{asked}{faults.PATH}/{fault}/{times}", trust_env=False).raise_for_status()
+        loopback.request("PUT", f"{asked}{faults.PATH}/{fault}/{times}").raise_for_status()
 
     return inject
 

@@ -18,6 +18,7 @@ from typing import Any, Self
 import psutil
 
 import ml_platform
+from ml_platform.engine import loopback
 from ml_platform.errors import ServiceError, TransientServiceError
 from ml_platform.jobs import openmp
 from ml_platform.jobs.serving.wire import encode
@@ -113,10 +114,7 @@ class ServerProcess:
 
         headers = {"Authorization": f"Bearer {self.token}"} if path.startswith("/control/") else {}
         try:
-            # A proxy from the environment has no business between us and loopback.
-            answer = httpx.request(
-                method, self.url + path, json=body, headers=headers, timeout=_CALL_SECONDS, trust_env=False
-            )
+            answer = loopback.request(method, self.url + path, json=body, headers=headers, timeout=_CALL_SECONDS)
         except httpx.TransportError as error:
             raise TransientServiceError(
                 f"{self.url}{path} does not answer ({type(error).__name__}), but its server should be up",

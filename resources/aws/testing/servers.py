@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from ml_platform.engine import loopback
 from ml_platform.testing.container import Container
 from resources.aws.testing.account import Account
 from resources.aws.testing.service_model import Refusal
@@ -36,8 +37,8 @@ class Server:
     def answer(self, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
         """What the container answers to one invocation."""
         try:
-            return httpx.post(
-                f"{self.url}/invocations", content=body, headers=headers, timeout=_CALL_SECONDS, trust_env=False
+            return loopback.request(
+                "POST", f"{self.url}/invocations", content=body, headers=headers, timeout=_CALL_SECONDS
             )
         except httpx.TransportError:
             return httpx.Response(500, text="the container did not answer")
@@ -96,7 +97,7 @@ def _wait(server: Server) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and server.container.poll() is None:
         try:
-            if httpx.get(f"{server.url}/ping", timeout=2, trust_env=False).status_code == 200:
+            if loopback.request("GET", f"{server.url}/ping", timeout=2).status_code == 200:
                 return
         except httpx.TransportError:
             pass

@@ -11,12 +11,12 @@ from contextlib import ExitStack
 from threading import Lock
 from typing import Any
 
-import httpx
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ml_platform.engine import loopback
 from resources.databricks.testing import artifact_files
 from resources.databricks.testing.mlflow_server import mlflow_server
 from resources.databricks.testing.protocol import invalid
@@ -124,14 +124,13 @@ class _Tracking:
         with self._lock:
             if not self._url:
                 self._url = self._started.enter_context(mlflow_server(self._folder))
-        answer = httpx.request(
+        answer = loopback.request(
             request.method,
             f"{self._url}{request.url.path}",
             params=str(request.query_params),
             content=body,
             headers={"Content-Type": "application/json"},
             timeout=60,
-            trust_env=False,
         )
         content = _LOGGED.sub(rb"\1/logged_models/", answer.content)
         return Response(content, answer.status_code, _WORKSPACE, media_type="application/json")

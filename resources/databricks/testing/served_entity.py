@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import httpx
 
+from ml_platform.engine import loopback
 from ml_platform.testing.container import Container
 from resources.databricks.testing.state import State
 from resources.databricks.testing.uc_models import object_store
@@ -43,19 +44,15 @@ class EntityServer:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline and self._container.poll() is None:
             with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{self._url}/ping", trust_env=False).status_code == 200:
+                if loopback.request("GET", f"{self._url}/ping").status_code == 200:
                     return True
             time.sleep(_LOOK_SECONDS)
         return False
 
     def invoke(self, body: bytes, content_type: str) -> httpx.Response:
         """The server's own answer."""
-        return httpx.post(
-            f"{self._url}/invocations",
-            content=body,
-            headers={"Content-Type": content_type},
-            timeout=60,
-            trust_env=False,
+        return loopback.request(
+            "POST", f"{self._url}/invocations", content=body, headers={"Content-Type": content_type}, timeout=60
         )
 
     def output(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 from google.protobuf import json_format
 
+from ml_platform.engine.loopback import trusting_nobody
 from ml_platform.testing.container import Container
 from resources.gcp.testing.vertex_containers import Containers
 from resources.gcp.testing.vertex_error import VertexError
@@ -69,7 +70,7 @@ class Server:
         if request.HasField("parameters"):
             body["parameters"] = json_format.MessageToDict(request.parameters)
         try:
-            async with httpx.AsyncClient(trust_env=False, timeout=_PREDICT_SECONDS) as client:
+            async with httpx.AsyncClient(verify=trusting_nobody(), trust_env=False, timeout=_PREDICT_SECONDS) as client:
                 answer = await client.post(self._predict, json=body)
         except httpx.TransportError as error:
             raise VertexError("UNAVAILABLE", f"The model server does not answer ({type(error).__name__}).") from error
@@ -87,7 +88,7 @@ class Server:
 
     async def _answers(self) -> bool:
         try:
-            async with httpx.AsyncClient(trust_env=False) as client:
+            async with httpx.AsyncClient(verify=trusting_nobody(), trust_env=False) as client:
                 return (await client.get(self._health)).status_code == 200
         except httpx.TransportError:
             return False
