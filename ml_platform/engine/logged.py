@@ -62,7 +62,8 @@ def collect(endpoint: str, location: Location, log: PredictionLog, *, classes: b
         before = delta.snapshot(location)
         cursor = delta.transaction(location, _APP_ID) or 0
         records, after = log.since(endpoint, cursor, _LIMIT)
-        staged = stage(_rows(records, cursor, schema).to_batches(), schema, location)
+        # The log passes over what expired before it was collected, so that places are counted from its end.
+        staged = stage(_rows(records, after - len(records), schema).to_batches(), schema, location)
         done = delta.commit(staged, read=before, replaced=(), transactions={_APP_ID: after}, evidence={})
         added += done.rows_added
         if len(records) < _LIMIT:

@@ -1,7 +1,7 @@
 """The benchmark of serving: one row over loopback, by our server with its log and by what else would serve that model.
 
-Beside our server, with and without look-ups, stand bare FastAPI around the same booster and `mlflow models serve` on the
-same package, each a process with one OpenMP thread; they are asked in turn, round after round, so that a busy machine
+Beside our server, with and without look-ups, stand bare FastAPI around the same booster and `mlflow models serve` on
+the same package, each a process with one OpenMP thread; they are asked in turn, round after round, so that a busy machine
 slows all of them. Latencies are of one client, requests a second of eight; printed against the goals, kept in
 docs/bench.json. MLServer moves pins that we share and is not among our locked requirements: its figures were measured
 apart, on the same kind of model (4.8 ms, 191 requests a second).
@@ -115,8 +115,7 @@ def started(scratch: Path, package: Path) -> Iterator[Any]:
         yield running(name, ["-m", "ml_platform.jobs.serve", "--spec", str(path)], post("/v2/models/late/infer", body))
     yield running(
         "mlflow_models_serve",
-        ["-m", "mlflow", "models", "serve", "-m", str(saved(scratch / "mlflow", package)), "-p", "PORT"]
-        + ["--env-manager", "local", "--workers", "1"],
+        f"-m mlflow models serve -m {saved(scratch / 'mlflow', package)} -p PORT --env-manager local --workers 1".split(),
         post("/invocations", {"dataframe_split": {"columns": [*row], "data": [[*row.values()]]}}),
     )
 
