@@ -93,8 +93,24 @@ class Served:
             for name, datatype in OUTPUTS[self.task].items()
         ]
 
-    def answer(self, raw: bytes, version: int | None = None) -> bytes:
-        """The V2 answer to a V2 body; its rows are in the prediction log by then. Raises RequestError.
+    @property
+    def log_lag_seconds(self) -> float:
+        """For how long the oldest record of the log has not been safe from a loss of power."""
+        return float(getattr(self.log, "lag_seconds", lambda: 0.0)())
+
+    def finish(self) -> None:
+        """What the shadow was to do is done, and the log has nothing that the disk has not."""
+        self.shadow.finish()
+        getattr(self.log, "flush", lambda: None)()
+
+    def answer(self, raw: bytes) -> bytes:
+        """As `respond`, the answer alone."""
+        return self.respond(raw)[0]
+
+    def respond(self, raw: bytes, version: int | None = None) -> tuple[bytes, str]:
+        """The V2 answer to a V2 body, and which versions gave it; its rows are in the prediction log by then.
+
+        Raises RequestError.
 
         version: the one that answers; where it is None the request may name it, and the split chooses otherwise.
         What fails after the request was understood is logged as well, and raised.
@@ -117,7 +133,8 @@ class Served:
         self.log.append(taken.answered(answer))
         if self.spec.shadow is not None and named is None:
             self.shadow.take(partial(self._shadowed, taken, columns, views, self.spec.shadow))
-        return written_response(taken, answer, self.task, self.classes)
+        by = ",".join(str(version) for version in sorted(set(versions)))
+        return written_response(taken, answer, self.task, self.classes), by
 
     def _scored(
         self,

@@ -17,7 +17,7 @@ import pytest
 
 from ml_platform.errors import ServiceError
 from ml_platform.jobs.serve import listen
-from ml_platform.jobs.serving.app import MAX_BODY_BYTES
+from ml_platform.jobs.serving.settings import ServerSettings
 from ml_platform.jobs.serving.wire import encode
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding
 from ml_platform.testing.endpoint_host import endpoint_spec, infer_request, publish_views, write_package
@@ -25,6 +25,7 @@ from resources.embedded.feature_store import EmbeddedFeatureStore
 
 ROOT = Path(__file__).parents[3]
 INFER = "/v2/models/arrival_delay/infer"
+MAX_BODY_BYTES = ServerSettings().max_body_bytes
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def spec(tmp_path: Path) -> EndpointSpec:
 @contextmanager
 def program(spec: EndpointSpec, tmp_path: Path, port: int, **changes: Any) -> Iterator[subprocess.Popen[str]]:
     path = tmp_path / "spec.json"
-    path.write_text(json.dumps({**encode(spec, 1), "host": "127.0.0.1", "port": port, "token": "t", **changes}))
+    path.write_text(json.dumps({**encode(spec, 1), "port": port, "token": "t", **changes}))
     command = [sys.executable, "-m", "ml_platform.jobs.serve", "--spec", str(path)]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:

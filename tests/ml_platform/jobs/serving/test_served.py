@@ -257,7 +257,7 @@ def test_shadow_that_fails_is_logged_and_the_caller_is_answered(spec: EndpointSp
 def test_request_that_names_a_version_is_not_shadowed(spec: EndpointSpec, tmp_path: Path) -> None:
     second = write_package(tmp_path / "second", rate=0.75)
     served = Served.load(replace(spec, packages={**spec.packages, 2: str(second)}, shadow=2), 5)
-    served.answer(orjson.dumps(infer_request("UA1")), version=2)
+    served.respond(orjson.dumps(infer_request("UA1")), version=2)
     served.shadow.finish()
     (record,) = logged(tmp_path)
     assert (record.model_version, record.named, record.shadow) == (2, True, False)
