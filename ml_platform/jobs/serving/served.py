@@ -23,10 +23,11 @@ from ml_platform.engine.online import (
     version_for,
 )
 from ml_platform.engine.package import digest
+from ml_platform.engine.redaction import RedactedLog, redaction
 from ml_platform.engine.request_time import ComputationError, computed, version_of
 from ml_platform.engine.request_time import taken as taken_by
 from ml_platform.engine.scorer import Scorer
-from ml_platform.errors import BindingError, DeclarationError, NotFoundError, PlatformError
+from ml_platform.errors import BindingError, DeclarationError, NotFoundError, PlatformError, ServiceError
 from ml_platform.jobs.serving.protocol import OUTPUTS, InferRequest, RequestError, moment, read_request
 from ml_platform.jobs.serving.record import Answer, Output, Taken
 from ml_platform.jobs.serving.response import written_response
@@ -79,7 +80,9 @@ class Served:
         functions = [each for scorer in scorers.values() for each in scorer.request_time]
         takes = {} if store else looked_up(spec.views, features, functions)
         digests = {version: digest(Path(folder)) for version, folder in spec.packages.items()}
+        hidden = redaction(spec.redact)
         log: PredictionLog = built(spec.prediction_log)
+        log = RedactedLog(log, hidden) if hidden else log
         names = {number: dict.fromkeys(map(version_of, scorer.request_time)) for number, scorer in scorers.items()}
         made = fingerprint(spec, digests)
         return cls(spec, number, digests, made, scorers, store, log, takes, task, classes, computes=names)
@@ -129,7 +132,12 @@ class Served:
             # Whoever asks is told of the first fault, not of a log that cannot be written because of the same.
             with suppress(PlatformError):
                 self.log.append(taken.failed(versions, error))
-            raise
+            if not self.spec.redact:
+                raise
+            # Its words, which may quote a value, would stand in the server's own log.
+            raise ServiceError(
+                f"{type(error).__name__} in the server, but no more is told of an endpoint that redacts"
+            ) from None
         self.log.append(taken.answered(answer))
         if self.spec.shadow is not None and named is None:
             self.shadow.take(partial(self._shadowed, taken, columns, views, self.spec.shadow))
