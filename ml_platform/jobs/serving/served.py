@@ -106,15 +106,14 @@ class Served:
         self.shadow.finish()
         getattr(self.log, "flush", lambda: None)()
 
-    def answer(self, raw: bytes) -> bytes:
+    def answer(self, raw: bytes, version: int | None = None) -> bytes:
         """As `respond`, the answer alone."""
-        return self.respond(raw)[0]
+        return self.respond(raw, version)[0]
 
     def respond(self, raw: bytes, version: int | None = None) -> tuple[bytes, str]:
         """The V2 answer to a V2 body, and which versions gave it; its rows are in the prediction log by then.
 
         Raises RequestError.
-
         version: the one that answers; where it is None the request may name it, and the split chooses otherwise.
         What fails after the request was understood is logged as well, and raised.
         """
