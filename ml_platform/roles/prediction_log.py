@@ -12,7 +12,8 @@ from ml_platform.records.prediction import ServedPrediction
 class PredictionLog(Protocol):
     """Append-only; a record that was acknowledged survives the death of the server.
 
-    A log that leaves records to the kernel for a while says in `lag_seconds()` for how long.
+    A log that leaves records to the kernel for a while says in `lag_seconds()` for how long, has `flush()` for the end
+    of a server, and says by `waits` being False that an append takes no longer than writing to memory.
     """
 
     def append(self, records: Sequence[ServedPrediction]) -> None:

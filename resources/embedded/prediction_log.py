@@ -91,6 +91,11 @@ class EmbeddedPredictionLog:
             gone += segment.end - segment.start
         return gone
 
+    @property
+    def waits(self) -> bool:
+        """Whether an append waits for the disk; else the kernel takes the records, which is a matter of memory."""
+        return not self._sync_seconds
+
     def lag_seconds(self) -> float:
         """For how long the oldest acknowledged record has not been safe from a loss of power; 0.0 where all are."""
         return max((file.lag_seconds() for file in [*self._files.values()]), default=0.0)

@@ -97,6 +97,11 @@ class Served:
         ]
 
     @property
+    def waits(self) -> bool:
+        """Whether an answer may wait for something else than this process: a look-up, or a log that waits."""
+        return bool(self.store and self.spec.views) or bool(getattr(self.log, "waits", True))
+
+    @property
     def log_lag_seconds(self) -> float:
         """For how long the oldest record of the log has not been safe from a loss of power."""
         return float(getattr(self.log, "lag_seconds", lambda: 0.0)())

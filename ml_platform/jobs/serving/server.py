@@ -26,6 +26,7 @@ from ml_platform.jobs.serving.wire import decode
 
 _VERSION = "1"  # of the routes
 _BODY_SECONDS = 30.0  # until a body has come
+_SHORT_BYTES = 4096  # a few rows
 
 
 class Server:
@@ -158,7 +159,10 @@ class Server:
         served = self._serving(name)
         named = None if version is None else self._loaded(served, version)
         raw = await self._body(request)
-        # In a thread, because look-ups and the log wait for the disk.
+        if not served.waits and len(raw) <= _SHORT_BYTES:
+            # A thread would cost more than the answer does.
+            return served.respond(raw, named)
+        # In a thread, because look-ups and some logs wait for a disk or a network.
         return await asyncio.get_running_loop().run_in_executor(None, served.respond, raw, named)
 
     async def _body(self, request: Request) -> bytes:
