@@ -12,6 +12,7 @@ from pydantic import Field
 from ml_platform import metadata
 from ml_platform.components.asset import asset, asset_key, digest, key_of, place
 from ml_platform.components.declaration import Declaration
+from ml_platform.components.endpoint_log import DeclaredLog
 from ml_platform.components.making import declared
 from ml_platform.components.model import CHAMPION, DeclaredNeeds, Model
 from ml_platform.errors import DeclarationError
@@ -39,6 +40,8 @@ class Endpoint(Declaration):
         description="What a request carries beside event_time, name → type; look-ups give the rest."
     )
     needs: DeclaredNeeds = Field(default=DeclaredNeeds(), description="What serving asks of its machine.")
+    group: str = Field(default="", description="Endpoints of one group share a server, where their host can.")
+    log: DeclaredLog = Field(default=DeclaredLog(), description="For how long its log is kept, and what it hides.")
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The endpoint and its log."""
@@ -51,6 +54,7 @@ class Endpoint(Declaration):
         views = training.views(context, model.training_set)
         self._require_keys(context, training.carried, views)
         training.require_given(context, model.training_set, self.request, place(context))
+        self.log.require(context, self.request, views)
 
         @asset(
             context,
@@ -87,6 +91,8 @@ class Endpoint(Declaration):
                     feature_store=resolved(feature_store),
                     prediction_log=resolved(prediction_log),
                     needs=self.needs.record,
+                    group=self.group,
+                    redact=tuple(self.log.redact),
                 )
                 revision = endpoint_host.deploy(spec)
             published = {view.name: feature_store.published(view) for view in views.values()}
@@ -121,6 +127,7 @@ class Endpoint(Declaration):
             code=digest("log"),
             kinds={"deltalake"},
             suffix="__log",
+            retention_days=self.log.upkeep_days(context),
             checks=[SKEW],
         )
         def log(
@@ -131,13 +138,18 @@ class Endpoint(Declaration):
         ) -> dg.MaterializeResult:  # type: ignore[type-arg] # beside a check, dagster knows only the bare type
             from ml_platform.engine import delta
             from ml_platform.engine.logged import collect
+            from ml_platform.engine.redaction import redaction
             from ml_platform.engine.skew import audit
 
-            collected = collect(name, lakehouse.table(f"{key}__log"), prediction_log, classes=classes)
-            found = audit(key, self.champion_of, collected.snapshot, views, lakehouse, compute, [*computed.values()])
+            table, hidden = lakehouse.table(f"{key}__log"), redaction(self.log.redact)
+            collected = collect(name, table, prediction_log, classes=classes)
+            asked = [*computed.values()]
+            found = audit(key, self.champion_of, collected.snapshot, views, lakehouse, compute, asked, hidden)
+            self.log.keep(name, table, prediction_log)
+            kept = delta.existing(table)
             return dg.MaterializeResult(
-                data_version=dg.DataVersion(delta.fingerprint(collected.snapshot)),
-                metadata=metadata.of_table(collected.snapshot, collected.commit, collected.seconds),
+                data_version=dg.DataVersion(delta.fingerprint(kept)),
+                metadata=metadata.of_table(kept, collected.commit, collected.seconds),
                 check_results=[_check(found)],
             )
 

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from ml_platform.errors import ServiceError
 from ml_platform.records.endpoint import EndpointSpec
 
-SHADOW, IDLE, REQUEST_KEY = "shadow", "idle", "request_key"
+SHADOW, IDLE, REQUEST_KEY, GROUP, REDACT = "shadow", "idle", "request_key", "group", "redact"
 # What a host that names nothing in `CANNOT` does.
 CAPABILITIES: Mapping[str, str] = {
     SHADOW: "a version that answers a copy of the traffic, off the caller's path, and is only logged",
     IDLE: "a version that is loaded without a share of the traffic, and answers whoever names it",
     REQUEST_KEY: "a traffic split by the request's entities: the same ones are answered by the same version",
+    GROUP: "one server for several endpoints",
+    REDACT: "columns that the server's log never holds in the clear",
 }
 
 
@@ -24,7 +26,7 @@ def cannot(host: object) -> frozenset[str]:
 def require_able(spec: EndpointSpec, host: object) -> None:
     """Returns where the host does what the spec asks for. Raises ServiceError for the first thing that it does not."""
     idle = [version for version in spec.packages if not spec.split.shares.get(version)]
-    asked = {SHADOW: spec.shadow is not None, IDLE: bool(idle)}
+    asked = {SHADOW: spec.shadow is not None, IDLE: bool(idle), GROUP: bool(spec.group), REDACT: bool(spec.redact)}
     for name, wanted in asked.items():
         if wanted and name in cannot(host):
             raise ServiceError(

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ml_platform.engine import delta
 from ml_platform.engine.staging import stage
 from ml_platform.records.prediction import ServedPrediction
-from ml_platform.records.table import Commit, Location, TableSnapshot
+from ml_platform.records.table import Commit, DataFile, Location, TableSnapshot
 from ml_platform.roles.prediction_log import PredictionLog
 
 _APP_ID = "collected"
@@ -62,13 +64,47 @@ def collect(endpoint: str, location: Location, log: PredictionLog, *, classes: b
         before = delta.snapshot(location)
         cursor = delta.transaction(location, _APP_ID) or 0
         records, after = log.since(endpoint, cursor, _LIMIT)
-        staged = stage(_rows(records, cursor, schema).to_batches(), schema, location)
+        # The log passes over what expired before it was collected, so that places are counted from its end.
+        staged = stage(_rows(records, after - len(records), schema).to_batches(), schema, location)
         done = delta.commit(staged, read=before, replaced=(), transactions={_APP_ID: after}, evidence={})
         added += done.rows_added
         if len(records) < _LIMIT:
             break
     commit = Commit(done.version, added, 0, (), unchanged=not added)
     return Collected(commit, delta.existing(location), time.monotonic() - started)
+
+
+def expire(endpoint: str, location: Location, log: PredictionLog, before: datetime) -> int:
+    """How many rows are gone from the table: all that were served before then. The log has none of them either, as far
+    as it lets go of records by themselves; what it holds and the table has not collected yet stays.
+
+    Raises ConflictError where somebody commits meanwhile.
+    """
+    snapshot = delta.existing(location)
+    old = [_served_before(snapshot, file, before) for file in snapshot.files]
+    touched = [file for file, rows in zip(snapshot.files, old, strict=True) if rows]
+    if touched:
+        rows = delta.read_rows(_only(snapshot, touched))
+        kept = rows.filter(pc.greater_equal(rows["served_at"], _moment(before)))
+        staged = stage(kept.to_batches(), snapshot.schema, location)
+        evidence = {"expired": sum(old), "before": before.isoformat()}
+        delta.commit(staged, read=snapshot, replaced=touched, transactions={}, evidence=evidence)
+    log.expire(endpoint, delta.transaction(location, _APP_ID) or 0, before)
+    return sum(old)
+
+
+def _served_before(of: TableSnapshot, file: DataFile, moment: datetime) -> int:
+    """How many of the file's rows."""
+    moments = delta.read_rows(_only(of, [file]), ["served_at"])["served_at"]
+    return int(pc.sum(pc.less(moments, _moment(moment))).as_py() or 0)
+
+
+def _only(of: TableSnapshot, files: Sequence[DataFile]) -> TableSnapshot:
+    return replace(of, files=tuple(files))
+
+
+def _moment(at: datetime) -> pa.Scalar:
+    return pa.scalar(at, pa.timestamp("us", tz="UTC"))
 
 
 def _rows(records: Sequence[ServedPrediction], cursor: int, schema: pa.Schema) -> pa.Table:

@@ -7,6 +7,8 @@ write at one moment the second sees the first and goes on behind it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from threading import Lock
 from typing import Protocol
 
@@ -33,6 +35,19 @@ class Objects(Protocol):
         """The object's content."""
         ...
 
+    def delete(self, name: str) -> None:
+        """The object is gone."""
+        ...
+
+
+@dataclass
+class _Group:
+    """What one caller appends, and whether that was tried. error: why it does not stand."""
+
+    records: Sequence[ServedPrediction]
+    done: bool = False
+    error: BaseException | None = None
+
 
 class ObjectLog:
     """Any number of servers may append and read. A cursor is the number of records that were seen."""
@@ -40,17 +55,39 @@ class ObjectLog:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
         self._next: dict[str, int] = {}
-        self._lock = Lock()
+        self._writing, self._listing = Lock(), Lock()
+        self._waiting: list[_Group] = []
 
     def append(self, records: Sequence[ServedPrediction]) -> None:
-        """The records of each endpoint stand behind those that stood, in their order."""
-        groups: dict[str, list[ServedPrediction]] = {}
-        for record in records:
-            groups.setdefault(record.endpoint, []).append(record)
-        with self._lock:
-            for endpoint, group in groups.items():
-                for start in range(0, len(group), _OBJECT_RECORDS):
-                    self._append(endpoint, group[start : start + _OBJECT_RECORDS])
+        """The records of each endpoint stand behind those that stood, in their order.
+
+        Whoever comes while an object is being put shares the next one with all others who do.
+        """
+        mine = _Group(records)
+        with self._listing:
+            self._waiting.append(mine)
+        with self._writing:
+            if not mine.done:
+                with self._listing:
+                    groups, self._waiting = self._waiting, []
+                self._write(groups)
+        if mine.error:
+            raise mine.error
+
+    def _write(self, groups: Sequence[_Group]) -> None:
+        """The records of all groups stand, or each is told why they do not."""
+        endpoints: dict[str, list[ServedPrediction]] = {}
+        for record in (record for group in groups for record in group.records):
+            endpoints.setdefault(record.endpoint, []).append(record)
+        error: BaseException | None = None
+        try:
+            for endpoint, records in endpoints.items():
+                for start in range(0, len(records), _OBJECT_RECORDS):
+                    self._append(endpoint, records[start : start + _OBJECT_RECORDS])
+        except BaseException as raised:
+            error = raised
+        for group in groups:
+            group.done, group.error = True, error
 
     def since(self, endpoint: str, cursor: int, limit: int) -> tuple[Sequence[ServedPrediction], int]:
         """As the role promises."""
@@ -59,14 +96,35 @@ class ObjectLog:
         while len(found) < limit and (page := self._objects.names(endpoint, after)):
             starts = [_start(name) for name in page]
             for position, name in enumerate(page):
+                if len(found) >= limit:
+                    break
+                # What expired before it was seen is passed over.
+                cursor = max(cursor, starts[position] - len(found))
                 wanted = cursor + len(found)
                 behind = starts[position + 1] if position + 1 < len(page) else None
-                if len(found) >= limit or (behind is not None and behind <= wanted):
+                if behind is not None and behind <= wanted:
                     continue
                 lines = self._objects.get(name).splitlines()[wanted - starts[position] :]
                 found += [decode(line, name, number) for number, line in enumerate(lines[: limit - len(found)], 1)]
             after = page[-1]
         return found, cursor + len(found)
+
+    def expire(self, endpoint: str, cursor: int, before: datetime) -> int:
+        """As the role promises, by whole objects; the last one stays, for the next is numbered by it."""
+        gone, after = 0, ""
+        while page := self._objects.names(endpoint, after):
+            follows = self._objects.names(endpoint, page[-1])[:1]
+            for name, behind in zip(page, [*page[1:], *follows], strict=False):
+                if _start(behind) > cursor or not self._served_before(name, before):
+                    return gone
+                self._objects.delete(name)
+                gone += _start(behind) - _start(name)
+            after = page[-1]
+        return gone
+
+    def _served_before(self, name: str, moment: datetime) -> bool:
+        lines = self._objects.get(name).splitlines()
+        return decode(lines[-1], name, len(lines)).served_at < moment
 
     def _append(self, endpoint: str, records: Sequence[ServedPrediction]) -> None:
         content = b"".join(encode(record) for record in records)

@@ -38,6 +38,13 @@ def check_spec(spec: EndpointSpec) -> None:
             )
     _check_views(spec.name, spec.request, spec.views)
     _check_split(spec)
+    given = [*spec.request, *(feature for view in spec.views for feature in view.features)]
+    for name in spec.redact:
+        if name not in given:
+            raise DeclarationError(
+                f"the log of endpoint {spec.name} is to redact {name}, but neither a request nor a view gives it",
+                allowed=nearest(name, given),
+            )
 
 
 def _check_views(endpoint: str, request: Mapping[str, str], views: Sequence[FeatureView]) -> None:

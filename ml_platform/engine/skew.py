@@ -23,7 +23,8 @@ from ml_platform.engine.files import filesystem, put
 from ml_platform.engine.plan import quoted
 from ml_platform.engine.point_in_time import join
 from ml_platform.engine.recipe import Fetch
-from ml_platform.engine.request_time import version_of
+from ml_platform.engine.redaction import Redaction
+from ml_platform.engine.request_time import taken, version_of
 from ml_platform.engine.sql import relation
 from ml_platform.records.feature import FeatureView, RequestTimeFeatures
 from ml_platform.records.table import TableSnapshot
@@ -58,11 +59,14 @@ def audit(
     lakehouse: Lakehouse,
     compute: Compute,
     request_time: Sequence[RequestTimeFeatures] = (),
+    hidden: Redaction | None = None,
 ) -> Skew:
     """What was found of the latest requests since the last audit, at most 5,000; where there are none, what stands.
 
     endpoint, model: asset keys. log: the endpoint's. views: asset key → view, in the order of the look-ups.
     request_time: what is computed of them, as it is declared.
+    hidden: what the log has as keyed hashes; the views' values are held against it as such, and what is computed of a
+    hidden column is not asked again.
     """
     files, path = filesystem(lakehouse.files(f"{_FOLDER}/{_named(model)}")), f"{_named(endpoint)}.json"
     stands = Skew(0, 0)
@@ -77,7 +81,8 @@ def audit(
     if not requests:
         return stands
     tables = {relation(key): delta.existing(lakehouse.table(key)) for key in views}
-    found = replay(requests, views, lambda asked: compute.fetch(asked, tables), request_time)
+    auditable = [each for each in request_time if not (hidden and hidden.columns & set(taken([each])))]
+    found = replay(requests, views, lambda asked: compute.fetch(asked, tables), auditable, hidden)
     put(files, path, json.dumps(asdict(found), default=str).encode())
     return found
 
@@ -105,14 +110,18 @@ def replay(
     views: Mapping[str, FeatureView],
     fetch: Fetch,
     request_time: Sequence[RequestTimeFeatures] = (),
+    hidden: Redaction | None = None,
 ) -> Skew:
     """What differs between what was seen and what the offline path gives.
 
     requests: rows of a log, at least one. fetch: asks queries over the views' tables. request_time: held against what
     was computed by these very functions; a model that learned from other ones is served by those, and not asked again.
+    hidden: what the log has hashed; a number of it was not logged, so that it cannot differ.
     """
     moments = [row["event_time"] for row in requests]
-    rows = [(view, _rows(key, view, min(moments), max(moments), fetch)) for key, view in views.items()]
+    rows = [
+        (view, _as_logged(_rows(key, view, min(moments), max(moments), fetch), hidden)) for key, view in views.items()
+    ]
     events = _events(requests, [kept for _, kept in rows])
     offline = join(events, rows, _MOMENT, request_time).to_dicts()
     looked_up = {name for view in views.values() for name in view.features}
@@ -121,6 +130,8 @@ def replay(
     for request, now in zip(requests, offline, strict=True):
         seen = json.loads(request["features"])
         for feature in sorted(seen.keys() & (looked_up | _computed(request, request_time))):
+            if hidden and feature in hidden.columns and seen[feature] is None:
+                continue
             if not _same(seen[feature], now[feature]):
                 differing[feature] += 1
                 example = example or {
@@ -158,6 +169,17 @@ def _rows(key: str, view: FeatureView, first: datetime, last: datetime, fetch: F
         f"AND {known_at} <= {until}"
     )
     return pl.DataFrame(pl.from_arrow(fetch(query)))
+
+
+def _as_logged(rows: pl.DataFrame, hidden: Redaction | None) -> pl.DataFrame:
+    """The rows with what the log hides hashed as it is there."""
+    for name in rows.columns if hidden else ():
+        if hidden and name in hidden.columns:
+            values = rows[name].unique().to_list()
+            texts = [hidden.value(value) for value in values]
+            changed = pl.Series(values, dtype=rows.schema[name])
+            rows = rows.with_columns(pl.col(name).replace_strict(changed, pl.Series(texts, dtype=pl.String)))
+    return rows
 
 
 def _events(requests: Sequence[Mapping[str, Any]], views: Sequence[pl.DataFrame]) -> pl.DataFrame:

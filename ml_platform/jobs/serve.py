@@ -1,8 +1,9 @@
 """The serving program: one endpoint behind one port, until it is told to end.
 
 `python -m ml_platform.jobs.serve --spec SPEC.json`, where SPEC.json is an `EndpointSpec` as `serving.wire` writes it,
-with its `revision`, and beside it the `host`, the `port` and the control `token`. It ends with code 1, and a message on
-standard error, where the port is in use or the spec cannot be served; on SIGTERM it answers what it has begun and ends.
+with its `revision`, and beside it the `port`, the control `token` and what `serving.settings` has. It ends with code 1,
+and a message on standard error, where the port is in use or the spec cannot be served; on SIGTERM it answers what it
+has begun, lets shadows end and the log reach the disk, and ends.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml_platform.errors import PlatformError, ServiceError
+from ml_platform.jobs.serving.settings import ServerSettings, settings_of
 
 if TYPE_CHECKING:
     import uvicorn
 
-    from ml_platform.jobs.serving.app import Endpoint
+    from ml_platform.jobs.serving.server import Server
 
 _GRACE_SECONDS = 10
 
@@ -37,8 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Before anything loads OpenMP: a row is too little work to share, and idle threads cost the other requests.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        with listen(plain["host"], plain["port"]) as listening:
-            return _serve(plain, listening)
+        settings = settings_of(plain)
+        settings.check()
+        with listen(settings.bind, plain["port"]) as listening:
+            return _serve(plain, settings, listening)
     except PlatformError as error:
         print(error, file=sys.stderr)
         return 1
@@ -55,24 +59,26 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _serve(plain: Mapping[str, Any], listening: socket.socket) -> int:
+def _serve(plain: Mapping[str, Any], settings: ServerSettings, listening: socket.socket) -> int:
     import uvicorn
 
-    from ml_platform.jobs.serving.app import Endpoint, create_app
+    from ml_platform.jobs.serving.app import create_app
+    from ml_platform.jobs.serving.server import Server
 
-    endpoint = Endpoint(plain["name"], plain["token"])
+    serving, failed = Server(plain["name"], plain["token"], settings), list[str]()
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(endpoint),
+            create_app(serving),
             lifespan="off",
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
     )
-    threading.Thread(target=_load, args=(plain, endpoint, server), daemon=True).start()
+    threading.Thread(target=_load, args=(plain, serving, server, failed), daemon=True).start()
     run(server, [listening])
-    return 0 if endpoint.served else 1
+    serving.close()
+    return 1 if failed else 0
 
 
 def run(server: uvicorn.Server, listening: list[socket.socket] | None = None) -> None:
@@ -84,20 +90,20 @@ def run(server: uvicorn.Server, listening: list[socket.socket] | None = None) ->
     server.run(sockets=listening)
 
 
-def _load(plain: Mapping[str, Any], endpoint: Endpoint, server: uvicorn.Server) -> None:
-    """The endpoint serves its first revision; where it cannot, the reason is told and the server ends."""
+def _load(plain: Mapping[str, Any], serving: Server, server: uvicorn.Server, failed: list[str]) -> None:
+    """The server serves its first revision; where it cannot, the reason is told and the server ends."""
     from ml_platform.jobs.serving.served import Served
     from ml_platform.jobs.serving.wire import decode
 
     try:
-        endpoint.served = Served.load(*decode(plain))
+        serving.served[plain["name"]] = Served.load(*decode(plain))
+        return
     except PlatformError as error:
         print(error, file=sys.stderr)
     except Exception:
         traceback.print_exc()
-    finally:
-        if endpoint.served is None:
-            server.should_exit = True
+    failed.append(plain["name"])
+    server.should_exit = True
 
 
 if __name__ == "__main__":

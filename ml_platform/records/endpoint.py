@@ -44,6 +44,8 @@ class EndpointSpec:
     feature_store, prediction_log: the services that the server itself talks to.
     lookup: who looks the views up: the `endpoint`, or its `caller`, who then sends their features with the request.
     shadow: a version without a share that answers a copy of all traffic, off the caller's path; it is only logged.
+    group: endpoints of one group share a server, where their host has them do so; none is shared without it.
+    redact: columns, of the request or looked up, that the log never holds in the clear.
     """
 
     name: str
@@ -56,6 +58,8 @@ class EndpointSpec:
     needs: Needs = field(default_factory=Needs)
     lookup: Literal["endpoint", "caller"] = "endpoint"
     shadow: int | None = None
+    group: str = ""
+    redact: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

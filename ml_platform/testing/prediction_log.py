@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -85,3 +85,29 @@ class PredictionLogContract:
         opened().append([served(1, wind=math.nan, gust=math.inf)])
         features = opened().since("delay", 0, 1)[0][0].features
         assert (features["wind"], features["gust"]) == (None, None)
+
+    def test_old_records_that_were_seen_expire_and_no_place_is_given_again(
+        self, opened: Callable[[], PredictionLog]
+    ) -> None:
+        # given three days of records, all but the last of which were seen
+        log, day = opened(), timedelta(days=1)
+        for number in range(6):
+            log.append([replace(served(number), served_at=served(0).served_at + number // 2 * day)])
+        seen = log.since("delay", 0, 5)[1]
+        # when what was served before the third day expires
+        gone = opened().expire("delay", seen, served(0).served_at + 2 * day)
+        # then nothing else is gone, a cursor from before passes over it, and the log goes on behind the last
+        assert gone == 4
+        assert opened().expire("delay", seen, served(0).served_at + 2 * day) == 0
+        names = [record.request_id for record in opened().since("delay", 0, 10)[0]]
+        assert names == ["request-4", "request-5"]
+        opened().append([replace(served(6), served_at=served(0).served_at + 2 * day)])
+        assert [record.request_id for record in opened().since("delay", seen, 10)[0]] == ["request-5", "request-6"]
+
+    def test_what_was_not_seen_stays_however_old_it_is(self, opened: Callable[[], PredictionLog]) -> None:
+        log = opened()
+        log.append([served(1)])
+        log.append([served(2)])
+        assert log.expire("delay", 0, served(1).served_at + timedelta(days=1000)) == 0
+        assert log.expire("nothing", 0, served(1).served_at) == 0
+        assert len(opened().since("delay", 0, 10)[0]) == 2

@@ -48,6 +48,10 @@ class Bucket:
             content: bytes = self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
         return content
 
+    def drop(self, key: str) -> None:
+        """The object is not there."""
+        sdk.call(self.client, "delete_object", Bucket=self.name, Key=key)
+
     def fetch(self, key: str, path: Path) -> Path:
         """The file, which holds the object's content."""
         with sdk.told():

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ml_platform.engine.hosting import REQUEST_KEY, SHADOW, require_able
+from ml_platform.engine.hosting import GROUP, REDACT, REQUEST_KEY, SHADOW, require_able
 from ml_platform.engine.machines import chosen
 from ml_platform.engine.package import digest
 from ml_platform.errors import NotFoundError, ServiceError, TransientServiceError
@@ -48,7 +48,7 @@ class AwsEndpointHost:
     """
 
     REACHES: ClassVar[frozenset[str]] = frozenset({"aws"})
-    CANNOT: ClassVar[frozenset[str]] = frozenset({SHADOW, REQUEST_KEY})
+    CANNOT: ClassVar[frozenset[str]] = frozenset({SHADOW, REQUEST_KEY, GROUP, REDACT})
 
     def __init__(
         self,

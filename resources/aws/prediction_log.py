@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ml_platform.engine.object_log import ObjectLog
@@ -31,6 +32,10 @@ class AwsPredictionLog:
         """As the role promises."""
         return self._log.since(endpoint, cursor, limit)
 
+    def expire(self, endpoint: str, cursor: int, before: datetime) -> int:
+        """As the role promises."""
+        return self._log.expire(endpoint, cursor, before)
+
 
 class _Objects:
     """The objects of the log, by their names below its prefix."""
@@ -47,6 +52,9 @@ class _Objects:
 
     def get(self, name: str) -> bytes:
         return self._bucket.get(f"{self._prefix}{name}")
+
+    def delete(self, name: str) -> None:
+        self._bucket.drop(f"{self._prefix}{name}")
 
 
 if TYPE_CHECKING:

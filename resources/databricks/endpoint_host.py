@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ml_platform.engine.hosting import REQUEST_KEY, SHADOW, require_able
+from ml_platform.engine.hosting import GROUP, REDACT, REQUEST_KEY, SHADOW, require_able
 from ml_platform.engine.package import digest
 from ml_platform.errors import NotFoundError, PlatformError, ServiceError, TransientServiceError
 from ml_platform.jobs.serving import bundle
@@ -36,7 +36,7 @@ class DatabricksEndpointHost:
     """
 
     REACHES: ClassVar[frozenset[str]] = frozenset({"databricks"})
-    CANNOT: ClassVar[frozenset[str]] = frozenset({SHADOW, REQUEST_KEY})
+    CANNOT: ClassVar[frozenset[str]] = frozenset({SHADOW, REQUEST_KEY, GROUP, REDACT})
 
     def __init__(
         self,

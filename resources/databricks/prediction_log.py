@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ml_platform.engine.object_log import ObjectLog
@@ -35,6 +36,10 @@ class DatabricksPredictionLog:
         """As the role promises."""
         return self._log.since(endpoint, cursor, limit)
 
+    def expire(self, endpoint: str, cursor: int, before: datetime) -> int:
+        """As the role promises."""
+        return self._log.expire(endpoint, cursor, before)
+
 
 class _VolumeObjects:
     """The log's objects, `<endpoint>/<number>.jsonl`, as files of the volume."""
@@ -47,6 +52,9 @@ class _VolumeObjects:
 
     def get(self, name: str) -> bytes:
         return self._volume.get(_path(name))
+
+    def delete(self, name: str) -> None:
+        self._volume.drop(_path(name))
 
     def names(self, folder: str, after: str) -> Sequence[str]:
         """The objects of the first directory that holds one after that name."""

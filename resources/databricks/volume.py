@@ -42,6 +42,11 @@ class Volume:
 
         return self._workspace.ask(f"the file {path}", _READ, read)
 
+    def drop(self, name: str) -> None:
+        """The file, which stood, is gone."""
+        path = f"{self.root}/{name}"
+        self._workspace.ask(f"the file {path}", _WRITE, lambda client: client.files.delete(path))
+
     def holds(self, name: str) -> bool:
         """Whether the file is there."""
         path = f"{self.root}/{name}"

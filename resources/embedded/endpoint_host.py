@@ -1,23 +1,20 @@
-"""An endpoint host that runs one server process an endpoint on this machine."""
+"""An endpoint host that runs one server process an endpoint, or a group of endpoints, on this machine."""
 
 from __future__ import annotations
 
-import fcntl
-import json
 import re
-import shutil
-from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml_platform.engine.package import digest
 from ml_platform.errors import NotFoundError, ServiceError, TransientServiceError
 from ml_platform.jobs.serve import listen
-from ml_platform.jobs.serving.process import HOST, ServerProcess, write_private
+from ml_platform.jobs.serving.process import ServerProcess
+from ml_platform.jobs.serving.settings import LOOPBACK, ServerSettings
 from ml_platform.jobs.serving.wire import fingerprint, program
 from ml_platform.records.endpoint import EndpointSpec, Revision, TrafficSplit
+from resources.embedded.host_state import State, keep_only, keep_packages, locked, read_state, write_state
 
 if TYPE_CHECKING:
     from ml_platform.roles.endpoint_host import EndpointHost
@@ -25,61 +22,68 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
-@dataclass(frozen=True)
-class _State:
-    """What stands in `state.json`: the last revision's number and fingerprint, and the process that serves it."""
-
-    number: int = 0
-    fingerprint: str = ""
-    process: ServerProcess | None = None
-
-
 class EmbeddedEndpointHost:
-    """Servers that speak V2 on loopback; each has its packages, its log and its state in `home/<prefix>-<name>`.
+    """Servers that speak V2; each endpoint has its packages, its log and its state in `home/<prefix>-<name>`.
 
-    prefix: the environment's. ports: endpoint → its port; an endpoint that is not there gets a free one.
+    Endpoints of one group share a server, so that Python and its libraries are in memory once for all of them; when it
+    dies, each comes back as it is deployed again.
+    prefix: the environment's. ports: endpoint or group → its port; one that is not there gets a free one.
+    bind: the address of this machine that servers listen at; bearer: the environment variable, here and where requests
+    come from, that holds the token which they show; without one none is asked for, and only loopback is bound to.
+    max_concurrent, max_body_bytes: what a server takes at once, and of one request.
     """
 
-    def __init__(self, home: str, prefix: str, ports: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        home: str,
+        prefix: str,
+        ports: Mapping[str, int] | None = None,
+        bind: str = LOOPBACK,
+        bearer: str = "",
+        max_concurrent: int = 64,
+        max_body_bytes: int = 4 * 1024 * 1024,
+    ) -> None:
         self._home = Path(home).absolute()
         self._prefix = prefix
         self._ports = dict(ports or {})
+        self._settings = ServerSettings(bind, bearer, max_concurrent, max_body_bytes)
+        self._settings.check()
 
     def deploy(self, spec: EndpointSpec) -> Revision:
         """As the role promises. Raises ServiceError naming the port where it is in use."""
         folder = self._folder(spec.name)
-        with _locked(folder):
-            digests, spec = _keep_packages(spec, folder)
-            last, running = _last(folder)
+        with locked(self._home / f"{self._prefix}--{spec.group or spec.name}"), locked(folder):
+            digests, spec = keep_packages(spec, folder)
+            last, running = _last(folder, spec.name)
             wanted = fingerprint(spec, digests)
             # Written before anything changes, so that a number that was served is never given again.
             state = replace(last, number=last.number + (wanted != last.fingerprint), fingerprint=wanted)
-            _write_state(folder, state)
+            write_state(folder, state)
             try:
-                process = self._serve(spec, state, running)
+                process = self._serve(spec, replace(state, group=spec.group), last, running)
             except BaseException:
-                _write_state(folder, last)
+                write_state(folder, last)
                 raise
-            _write_state(folder, replace(state, process=process))
-            revision = _read_back(process, state, digests)
-            _keep_only(folder, digests.values())
+            write_state(folder, replace(state, process=process, group=spec.group))
+            revision = _read_back(spec.name, process, state, digests)
+            keep_only(folder, digests.values())
             return revision
 
     def describe(self, name: str) -> Revision | None:
         """As the role promises."""
-        process = _read_state(self._folder(name)).process
-        answer = process.revision() if process else None
+        process = read_state(self._folder(name)).process
+        answer = process.revision(name) if process else None
         return _revision(process, answer) if process and answer else None
 
     def invoke(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """As the role promises. Raises TransientServiceError where the endpoint cannot answer just now."""
-        process = _read_state(self._folder(name)).process
+        process = read_state(self._folder(name)).process
         if process is None or not process.is_running():
             raise NotFoundError(
                 f"endpoint {name} is not served, but a request was made to it",
                 remedy=f"Materialize endpoints/{name}",
             )
-        status, answer = process.call("POST", f"/v2/models/{name}/infer", request)
+        status, answer = process.call("POST", f"/v2/models/{name}/infer", request, self._settings.token)
         if status != 200:
             kind = TransientServiceError if status == 503 else ServiceError
             raise kind(f"the answer of endpoint {name} is {status}, but not a prediction: {answer['error']}")
@@ -90,45 +94,70 @@ class EmbeddedEndpointHost:
         folder = self._folder(name)
         if not folder.exists():
             return
-        with _locked(folder):
-            state = _read_state(folder)
+        with locked(folder):
+            state = read_state(folder)
             if state.process:
-                state.process.end()
-            _write_state(folder, replace(state, process=None))
-            _keep_only(folder, ())
+                state.process.release(name)
+            write_state(folder, replace(state, process=None))
+            keep_only(folder, ())
 
     def endpoints(self) -> Sequence[str]:
         """The endpoints of this environment that were deployed and not retired, sorted."""
         names = (path.parent.name.removeprefix(f"{self._prefix}-") for path in self._home.glob("*/state.json"))
         # What is left of another environment's folder has a dash in it, which no name has.
-        return sorted(name for name in names if _NAME.fullmatch(name) and _read_state(self._folder(name)).process)
+        return sorted(name for name in names if _NAME.fullmatch(name) and read_state(self._folder(name)).process)
 
-    def _serve(self, spec: EndpointSpec, state: _State, running: Mapping[str, Any] | None) -> ServerProcess:
-        """The process that serves the spec: the one that runs, changed where it must be, or a new one.
+    def _serve(self, spec: EndpointSpec, state: State, last: State, running: Mapping[str, Any] | None) -> ServerProcess:
+        """The process that serves the spec: one that runs as it should, changed where it must be, or a new one.
 
-        One that runs other code, or on another port than it is to, serves on until the new one does; only where both
-        are to have one fixed port, it ends first.
+        One that runs other code, or otherwise than it is to, serves on until the new one does; only where both are to
+        have one fixed port, it ends first.
         """
-        old = state.process
-        stays = old is not None and self._ports.get(spec.name, old.port) == old.port
-        if old and running and stays and running.get("program") == program():
-            if running["fingerprint"] != state.fingerprint:
-                old.change(spec, state.number)
-            return old
-        if old and (not running or self._ports.get(spec.name) == old.port):
-            old.end()
-        process = self._start(spec, state)
-        if old:
-            old.end()
+        old = last.process
+        for process, said in self._candidates(spec, last, running):
+            if self._suits(spec, process, said):
+                if process != old or said["fingerprint"] != state.fingerprint or not running:
+                    process.change(spec, state.number)
+                break
+        else:
+            if old and self._port(spec) == old.port:
+                old.end()
+            process = self._start(spec, state)
+        if old and old != process:
+            old.release(spec.name)
         return process
 
-    def _start(self, spec: EndpointSpec, state: _State) -> ServerProcess:
+    def _candidates(
+        self, spec: EndpointSpec, last: State, running: Mapping[str, Any] | None
+    ) -> Iterator[tuple[ServerProcess, Mapping[str, Any]]]:
+        """The processes that may serve the spec, and what each says of an endpoint that it serves."""
+        if last.process and running and last.group == spec.group:
+            yield last.process, running
+        for name in self.endpoints() if spec.group else ():
+            other = read_state(self._folder(name))
+            if name != spec.name and other.group == spec.group and other.process:
+                said = other.process.revision(name)
+                if said:
+                    yield other.process, said
+
+    def _suits(self, spec: EndpointSpec, process: ServerProcess, said: Mapping[str, Any]) -> bool:
+        return (
+            self._port(spec) in (0, process.port)
+            and said["program"] == program()
+            and said["settings"] == self._settings.told
+        )
+
+    def _port(self, spec: EndpointSpec) -> int:
+        """The port that it is to have; 0 where any will do."""
+        return self._ports.get(spec.group or spec.name, 0)
+
+    def _start(self, spec: EndpointSpec, state: State) -> ServerProcess:
         folder = self._folder(spec.name)
-        with listen(HOST, self._ports.get(spec.name, 0)) as free:
+        with listen(self._settings.bind, self._port(spec)) as free:
             port = free.getsockname()[1]
-        process = ServerProcess.start(folder, spec, state.number, port)
+        process = ServerProcess.start(folder, spec, state.number, port, self._settings)
         try:
-            _write_state(folder, replace(state, process=process))
+            write_state(folder, replace(state, process=process))
             process.wait_until_ready(spec.name, folder)
         except BaseException:
             process.end()
@@ -144,70 +173,18 @@ class EmbeddedEndpointHost:
         return self._home / f"{self._prefix}-{name}"
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One host at a time changes what the folder says and serves."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _read_state(folder: Path) -> _State:
-    path = folder / "state.json"
-    if not path.exists():
-        return _State()
-    plain = json.loads(path.read_text())
-    process = ServerProcess(**plain["process"]) if plain["process"] else None
-    return _State(plain["number"], plain["fingerprint"], process)
-
-
-def _write_state(folder: Path, state: _State) -> None:
-    write_private(folder / "state.json", asdict(state))
-
-
-def _last(folder: Path) -> tuple[_State, Mapping[str, Any] | None]:
+def _last(folder: Path, name: str) -> tuple[State, Mapping[str, Any] | None]:
     """What was served last, and the answer of the server where one runs; its word counts for more than the file's."""
-    state = _read_state(folder)
-    running = state.process.revision() if state.process else None
+    state = read_state(folder)
+    running = state.process.revision(name) if state.process else None
     if running:
         state = replace(state, number=running["number"], fingerprint=running["fingerprint"])
     return state, running
 
 
-def _keep_packages(spec: EndpointSpec, folder: Path) -> tuple[dict[int, str], EndpointSpec]:
-    """Version → digest, and the spec with the folder's own copies of its packages: the caller's may go away."""
-    digests, kept = {}, {}
-    for version, given in spec.packages.items():
-        source = Path(given)
-        if not source.is_dir():
-            raise NotFoundError(f"the package of version {version} is to be at {source}, but there is no such folder")
-        digests[version] = digest(source)
-        kept[version] = str(_keep_package(source, folder / "packages" / digests[version]))
-    return digests, replace(spec, packages=kept)
-
-
-def _keep_package(source: Path, target: Path) -> Path:
-    if target.exists() and digest(target) == target.name:
-        return target
-    draft = target.with_suffix(".draft")
-    for left_over in (draft, target):
-        if left_over.exists():
-            shutil.rmtree(left_over)
-    shutil.copytree(source, draft)
-    return draft.rename(target)
-
-
-def _keep_only(folder: Path, digests: Container[str]) -> None:
-    """Other packages are gone; a server has read its own into memory."""
-    for path in (folder / "packages").glob("*"):
-        if path.name not in digests:
-            shutil.rmtree(path)
-
-
-def _read_back(process: ServerProcess, state: _State, digests: Mapping[int, str]) -> Revision:
+def _read_back(name: str, process: ServerProcess, state: State, digests: Mapping[int, str]) -> Revision:
     """What the process serves. Raises ServiceError where that is not what was asked for."""
-    answer = process.revision()
+    answer = process.revision(name)
     found = _revision(process, answer) if answer else None
     if answer is None or found is None or answer["fingerprint"] != state.fingerprint or found.digests != digests:
         raise ServiceError(

@@ -1,57 +1,115 @@
-"""A prediction log in a local folder: one file an endpoint, one line of JSON a record."""
+"""A prediction log in a local folder: one line of JSON a record, in a file for each endpoint and day."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import orjson
+from threading import Lock
+from typing import TYPE_CHECKING
 
 from ml_platform.engine.record_lines import decode, encode
 from ml_platform.errors import ServiceError
 from ml_platform.records.prediction import ServedPrediction
+from resources.embedded.log_file import LogFile, last_line, lines_until, reading, segments
 
 if TYPE_CHECKING:
     from ml_platform.roles.prediction_log import PredictionLog
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-_BLOCK = 1 << 16
 
 
 class EmbeddedPredictionLog:
-    """Any number of processes may append and read; a lock on the endpoint's file gives their records one order.
+    """Any number of processes may append and read. A cursor is the number of records that were seen.
 
-    folder: made by the first record. A cursor is the number of records that were seen.
+    An appended record is the kernel's: the server's death, by SIGKILL too, loses none. The disk has it within
+    `sync_seconds`: the machine's loss of power loses at most that much. With 0.0 no answer is given before the disk has
+    its record, which takes as long as the disk does.
+    folder: made by the first record.
     """
 
-    def __init__(self, folder: str) -> None:
-        self._folder = Path(folder).absolute()
+    def __init__(self, folder: str, sync_seconds: float = 1.0) -> None:
+        self._folder, self._sync_seconds = Path(folder).absolute(), sync_seconds
+        self._files: dict[str, LogFile] = {}
+        self._lock = Lock()
 
     def append(self, records: Sequence[ServedPrediction]) -> None:
-        """As the role promises: one write and one fsync for the records of an endpoint; after a failure none stands."""
+        """As the role promises: one write for the records of an endpoint; after a failure none of them stands."""
         lines: dict[str, list[bytes]] = {}
         for record in records:
             lines.setdefault(record.endpoint, []).append(encode(record))
         for endpoint, group in lines.items():
-            self._write(self._path(endpoint), b"".join(group))
+            try:
+                self._file(endpoint).append(b"".join(group), records[0].served_at.date().isoformat())
+            except OSError as error:
+                raise ServiceError(
+                    f"{self._path(endpoint)} is not writable ({error.strerror}), but every answer is logged before it "
+                    "is given",
+                    remedy="Free space or mend the folder's permissions, then send the request again",
+                ) from error
 
     def since(self, endpoint: str, cursor: int, limit: int) -> tuple[Sequence[ServedPrediction], int]:
         """As the role promises. Raises ServiceError for a line that is no record."""
+        records: list[ServedPrediction] = []
+        with reading(self._path(endpoint)) as (aside, file, end):
+            for segment in aside:
+                if segment.end <= cursor or len(records) >= limit:
+                    continue
+                wanted = max(cursor, segment.start)
+                with segment.path.open("rb") as lines:
+                    # A file that expired is empty, and keeps the places of what it held.
+                    found = islice(lines, wanted - segment.start, wanted - segment.start + limit - len(records))
+                    some = [decode(line, str(segment.path), wanted + n) for n, line in enumerate(found, 1)]
+                records += some
+                cursor = wanted + len(some) if some else max(cursor, segment.end)
+            if file and len(records) < limit:
+                start = max((segment.end for segment in aside), default=0)
+                skipped = max(cursor - start, 0)
+                found = islice(lines_until(file, end), skipped, skipped + limit - len(records))
+                some = [decode(line, str(file.name), skipped + n) for n, line in enumerate(found, 1)]
+                records += some
+                cursor += len(some)
+        return records, cursor
+
+    def expire(self, endpoint: str, cursor: int, before: datetime) -> int:
+        """As the role promises, by whole days, for a file goes when all of its records may."""
         path = self._path(endpoint)
-        if not path.exists():
-            return [], cursor
-        with path.open("rb") as file:
-            with _locked(file.fileno(), fcntl.LOCK_SH):
-                end = _end_of_records(file.fileno())
-            lines = islice(_lines_until(file, end), cursor, cursor + limit)
-            records = [decode(line, str(path), number) for number, line in enumerate(lines, cursor + 1)]
-        return records, cursor + len(records)
+        if path.exists():
+            self._file(endpoint).set_aside(lambda line: decode(line, str(path), 0).served_at < before)
+        gone, aside = 0, segments(path)
+        for segment in aside:
+            if segment.end > cursor or not segment.path.stat().st_size or not _served_before(segment.path, before):
+                continue
+            # The last one keeps its name, by which the next is numbered.
+            if segment is aside[-1]:
+                os.truncate(segment.path, 0)
+            else:
+                segment.path.unlink()
+            gone += segment.end - segment.start
+        return gone
+
+    @property
+    def waits(self) -> bool:
+        """Whether an append waits for the disk; else the kernel takes the records, which is a matter of memory."""
+        return not self._sync_seconds
+
+    def lag_seconds(self) -> float:
+        """For how long the oldest acknowledged record has not been safe from a loss of power; 0.0 where all are."""
+        return max((file.lag_seconds() for file in [*self._files.values()]), default=0.0)
+
+    def flush(self) -> None:
+        """The disk has every record."""
+        for file in [*self._files.values()]:
+            file.sync()
+
+    def _file(self, endpoint: str) -> LogFile:
+        with self._lock:
+            if endpoint not in self._files:
+                self._files[endpoint] = LogFile(self._path(endpoint), self._sync_seconds)
+            return self._files[endpoint]
 
     def _path(self, endpoint: str) -> Path:
         if not _NAME.fullmatch(endpoint):
@@ -61,94 +119,10 @@ class EmbeddedPredictionLog:
             )
         return self._folder / f"{endpoint}.jsonl"
 
-    def _write(self, path: Path, lines: bytes) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
-                with _locked(descriptor, fcntl.LOCK_EX):
-                    _append(descriptor, lines, path.parent)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise ServiceError(
-                f"{path} is not writable ({error.strerror}), but every answer is logged before it is given",
-                remedy="Free space or mend the folder's permissions, then send the request again",
-            ) from error
 
-
-@contextmanager
-def _locked(descriptor: int, kind: int) -> Iterator[None]:
-    fcntl.flock(descriptor, kind)
-    try:
-        yield
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
-def _append(descriptor: int, lines: bytes, folder: Path) -> None:
-    """The lines stand after the last record, on the disk; where that fails, the file ends with the last record."""
-    end = _end_of_records(descriptor)
-    os.ftruncate(descriptor, end)
-    try:
-        rest = memoryview(lines)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
-        if end == 0:
-            _flush_folder(folder)
-    except OSError:
-        os.ftruncate(descriptor, end)
-        raise
-
-
-def _end_of_records(descriptor: int) -> int:
-    """Where the last record ends, in bytes.
-
-    A last line that is torn, or that a lost write left unreadable, was never acknowledged: its fsync had not returned.
-    """
-    size = os.fstat(descriptor).st_size
-    start = _line_start(descriptor, size)
-    line = os.pread(descriptor, size - start, start)
-    return size if line.endswith(b"\n") and _is_json(line) else start
-
-
-def _line_start(descriptor: int, end: int) -> int:
-    """Where the line begins whose last byte is the one before `end`."""
-    stop = end - 1
-    while stop > 0:
-        begin = max(0, stop - _BLOCK)
-        found = os.pread(descriptor, stop - begin, begin).rfind(b"\n")
-        if found >= 0:
-            return begin + found + 1
-        stop = begin
-    return 0
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return False
-    return True
-
-
-def _lines_until(file: Any, end: int) -> Iterator[bytes]:
-    position = 0
-    for line in file:
-        position += len(line)
-        if position > end:
-            return
-        yield line
-
-
-def _flush_folder(folder: Path) -> None:
-    """The folder's new entry is on the disk: a file's own fsync does not promise that."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _served_before(path: Path, moment: datetime) -> bool:
+    line = last_line(path)
+    return bool(line) and decode(line, str(path), 0).served_at < moment
 
 
 if TYPE_CHECKING:

@@ -82,8 +82,12 @@ class Bucket:
     def delete(self, prefix: str) -> None:
         """Nothing is below the prefix."""
         for name in self._all(f"{prefix}/"):
-            with sdk.told("storage.objects.delete"):
-                self._bucket.blob(name).delete()
+            self.drop(name)
+
+    def drop(self, name: str) -> None:
+        """The object, which stood, is gone."""
+        with sdk.told("storage.objects.delete"):
+            self._bucket.blob(name).delete()
 
     def _all(self, prefix: str) -> Iterator[str]:
         after = ""

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,11 +21,13 @@ import ml_platform
 from ml_platform.engine import loopback
 from ml_platform.errors import ServiceError, TransientServiceError
 from ml_platform.jobs import openmp
+from ml_platform.jobs.serving.settings import LOOPBACK, ServerSettings
 from ml_platform.jobs.serving.wire import encode
 from ml_platform.records.endpoint import EndpointSpec
 
-HOST = "127.0.0.1"
 _PROGRAM = "ml_platform.jobs.serve"
+_CONTROL = "/control/models"
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 # what is bound to, of which we reach loopback
 _START_SECONDS = 90.0
 _END_SECONDS = 15.0
 _CALL_SECONDS = 60.0
@@ -48,19 +50,20 @@ class ServerProcess:
     """A process that runs `ml_platform.jobs.serve`, in a process group of its own; it outlives whoever started it.
 
     started_at: seconds since 1970, so that another process with its id is not taken for it.
-    token: what its control asks for.
+    token: what its control asks for. address: where we reach it.
     """
 
     pid: int
     started_at: float
     port: int
     token: str
+    address: str = LOOPBACK
 
     @classmethod
-    def start(cls, folder: Path, spec: EndpointSpec, number: int, port: int) -> Self:
+    def start(cls, folder: Path, spec: EndpointSpec, number: int, port: int, settings: ServerSettings) -> Self:
         """A new process that is to serve the spec; the folder has what it is started with, `spec.json`, and its log."""
         token = secrets.token_urlsafe(32)
-        server = {"host": HOST, "port": port, "token": token}
+        server = {"port": port, "token": token, **asdict(settings)}
         write_private(folder / "spec.json", {**encode(spec, number), **server})
         with (folder / "server.log").open("wb") as log:
             child = _Child(
@@ -73,12 +76,13 @@ class ServerProcess:
                 start_new_session=True,
             )
         _children[child.pid] = child
-        return cls(child.pid, psutil.Process(child.pid).create_time(), port, token)
+        address = LOOPBACK if settings.bind in _EVERYWHERE else settings.bind
+        return cls(child.pid, psutil.Process(child.pid).create_time(), port, token, address)
 
     @property
     def url(self) -> str:
         """The base address that requests go to."""
-        return f"http://{HOST}:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     def is_running(self) -> bool:
         """Whether this very process still runs."""
@@ -92,27 +96,41 @@ class ServerProcess:
         except psutil.Error:
             return False
 
-    def revision(self) -> dict[str, Any] | None:
-        """What it says that it serves; None where it does not run or does not answer."""
+    def revision(self, name: str) -> dict[str, Any] | None:
+        """What it says that it serves under the name; None where it does not, does not run or does not answer."""
         if not self.is_running():
             return None
         try:
-            status, answer = self.call("GET", "/control/revision")
+            status, answer = self.call("GET", f"{_CONTROL}/{name}")
         except TransientServiceError:
             return None
         return answer if status == 200 else None
 
     def change(self, spec: EndpointSpec, number: int) -> None:
         """It serves the spec. Raises ServiceError with its own words where it does not; it serves on as before then."""
-        status, answer = self.call("PUT", "/control/revision", encode(spec, number))
+        status, answer = self.call("PUT", f"{_CONTROL}/{spec.name}", encode(spec, number))
         if status != 200:
             raise ServiceError(f"endpoint {spec.name} stays as it was, but was to change: {answer['error']}")
 
-    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
-        """Status and JSON of its answer. Raises TransientServiceError where none comes."""
+    def release(self, name: str) -> None:
+        """It does not serve the endpoint; it has ended where that was the last, or where it does not say."""
+        if not self.is_running():
+            return
+        try:
+            status, answer = self.call("DELETE", f"{_CONTROL}/{name}")
+        except TransientServiceError:
+            status, answer = 503, {}
+        if status != 200 or not answer["endpoints"]:
+            self.end()
+
+    def call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, token: str = ""
+    ) -> tuple[int, dict[str, Any]]:
+        """Status and JSON of its answer. Raises TransientServiceError where none comes. token: shown where one is."""
         import httpx
 
-        headers = {"Authorization": f"Bearer {self.token}"} if path.startswith("/control/") else {}
+        shown = self.token if path.startswith("/control/") else token
+        headers = {"Authorization": f"Bearer {shown}"} if shown else {}
         try:
             answer = loopback.request(method, self.url + path, json=body, headers=headers, timeout=_CALL_SECONDS)
         except httpx.TransportError as error:
@@ -124,7 +142,10 @@ class ServerProcess:
 
     def wait_until_ready(self, name: str, folder: Path) -> None:
         """Returns when it serves. Raises ServiceError with its last words where it ends first, or takes too long."""
-        if _wait(lambda: self.revision() is not None or not self.is_running(), _START_SECONDS) and self.is_running():
+        if (
+            _wait(lambda: self.revision(name) is not None or not self.is_running(), _START_SECONDS)
+            and self.is_running()
+        ):
             return
         log = folder / "server.log"
         said = log.read_text(errors="replace").strip().splitlines()

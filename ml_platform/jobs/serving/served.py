@@ -23,10 +23,11 @@ from ml_platform.engine.online import (
     version_for,
 )
 from ml_platform.engine.package import digest
+from ml_platform.engine.redaction import RedactedLog, redaction
 from ml_platform.engine.request_time import ComputationError, computed, version_of
 from ml_platform.engine.request_time import taken as taken_by
 from ml_platform.engine.scorer import Scorer
-from ml_platform.errors import BindingError, DeclarationError, NotFoundError, PlatformError
+from ml_platform.errors import BindingError, DeclarationError, NotFoundError, PlatformError, ServiceError
 from ml_platform.jobs.serving.protocol import OUTPUTS, InferRequest, RequestError, moment, read_request
 from ml_platform.jobs.serving.record import Answer, Output, Taken
 from ml_platform.jobs.serving.response import written_response
@@ -79,7 +80,9 @@ class Served:
         functions = [each for scorer in scorers.values() for each in scorer.request_time]
         takes = {} if store else looked_up(spec.views, features, functions)
         digests = {version: digest(Path(folder)) for version, folder in spec.packages.items()}
+        hidden = redaction(spec.redact)
         log: PredictionLog = built(spec.prediction_log)
+        log = RedactedLog(log, hidden) if hidden else log
         names = {number: dict.fromkeys(map(version_of, scorer.request_time)) for number, scorer in scorers.items()}
         made = fingerprint(spec, digests)
         return cls(spec, number, digests, made, scorers, store, log, takes, task, classes, computes=names)
@@ -93,9 +96,29 @@ class Served:
             for name, datatype in OUTPUTS[self.task].items()
         ]
 
-    def answer(self, raw: bytes, version: int | None = None) -> bytes:
-        """The V2 answer to a V2 body; its rows are in the prediction log by then. Raises RequestError.
+    @property
+    def waits(self) -> bool:
+        """Whether an answer may wait for something else than this process: a look-up, or a log that waits."""
+        return bool(self.store and self.spec.views) or bool(getattr(self.log, "waits", True))
 
+    @property
+    def log_lag_seconds(self) -> float:
+        """For how long the oldest record of the log has not been safe from a loss of power."""
+        return float(getattr(self.log, "lag_seconds", lambda: 0.0)())
+
+    def finish(self) -> None:
+        """What the shadow was to do is done, and the log has nothing that the disk has not."""
+        self.shadow.finish()
+        getattr(self.log, "flush", lambda: None)()
+
+    def answer(self, raw: bytes, version: int | None = None) -> bytes:
+        """As `respond`, the answer alone."""
+        return self.respond(raw, version)[0]
+
+    def respond(self, raw: bytes, version: int | None = None) -> tuple[bytes, str]:
+        """The V2 answer to a V2 body, and which versions gave it; its rows are in the prediction log by then.
+
+        Raises RequestError.
         version: the one that answers; where it is None the request may name it, and the split chooses otherwise.
         What fails after the request was understood is logged as well, and raised.
         """
@@ -113,11 +136,17 @@ class Served:
             # Whoever asks is told of the first fault, not of a log that cannot be written because of the same.
             with suppress(PlatformError):
                 self.log.append(taken.failed(versions, error))
-            raise
+            if not self.spec.redact:
+                raise
+            # Its words, which may quote a value, would stand in the server's own log.
+            raise ServiceError(
+                f"{type(error).__name__} in the server, but no more is told of an endpoint that redacts"
+            ) from None
         self.log.append(taken.answered(answer))
         if self.spec.shadow is not None and named is None:
             self.shadow.take(partial(self._shadowed, taken, columns, views, self.spec.shadow))
-        return written_response(taken, answer, self.task, self.classes)
+        by = ",".join(str(version) for version in sorted(set(versions)))
+        return written_response(taken, answer, self.task, self.classes), by
 
     def _scored(
         self,

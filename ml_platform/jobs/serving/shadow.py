@@ -25,9 +25,14 @@ class Shadow:
 
     def take(self, work: Callable[[], None]) -> None:
         """The work will be done, or is dropped because too much waits."""
-        if self._room.acquire(blocking=False):
+        if not self._room.acquire(blocking=False):
+            self.dropped += 1
+            return
+        try:
             self._worker.submit(self._do, work)
-        else:
+        except RuntimeError:
+            # It has finished: the endpoint was retired while its caller was being answered.
+            self._room.release()
             self.dropped += 1
 
     def finish(self) -> None:

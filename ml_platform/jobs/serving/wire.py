@@ -44,6 +44,8 @@ def decode(plain: Mapping[str, Any]) -> tuple[EndpointSpec, int]:
             prediction_log=ServiceBinding(**plain["prediction_log"]),
             needs=Needs(**plain["needs"]),
             lookup=plain["lookup"],
+            group=str(plain.get("group", "")),
+            redact=tuple(plain.get("redact", ())),
             shadow=None if plain.get("shadow") is None else int(plain["shadow"]),
         )
         return spec, int(plain["revision"])

@@ -3,13 +3,13 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from ml_platform.engine import delta
-from ml_platform.engine.logged import collect
+from ml_platform.engine.logged import collect, expire
 from ml_platform.records.prediction import ServedPrediction
 from ml_platform.records.table import Location
 from resources.embedded.prediction_log import EmbeddedPredictionLog
@@ -111,3 +111,30 @@ def test_records_of_before_errors_were_logged_are_read_and_collected(tmp_path: P
 
     (row,) = delta.read_rows(collected.snapshot).to_pylist()
     assert (row["request_id"], row["error"], row["shadow"], row["named"]) == ("r-1", "", False, False)
+
+
+def test_rows_that_are_old_go_from_table_and_log_and_the_rest_stays(
+    log: EmbeddedPredictionLog, location: Location
+) -> None:
+    # given two days of records in two files, and one of the first day that is not collected yet
+    day = timedelta(days=1)
+    for group in ([served(1), replace(served(2), served_at=AT + day)], [replace(served(3), served_at=AT + day)]):
+        log.append(group)
+        collect("late", location, log)
+    # when what was served before the second day goes
+    assert expire("late", location, log, AT + timedelta(hours=1)) == 1
+    # then it is gone, once, and collecting goes on
+    assert expire("late", location, log, AT + timedelta(hours=1)) == 0
+    log.append([replace(served(4), served_at=AT + day)])
+    rows = delta.read_rows(collect("late", location, log).snapshot).sort_by("sequence").to_pylist()
+    assert [(row["sequence"], row["request_id"]) for row in rows] == [(2, "r-2"), (3, "r-3"), (4, "r-4")]
+
+
+def test_what_is_not_collected_yet_does_not_expire(log: EmbeddedPredictionLog, location: Location) -> None:
+    collect("late", location, log)
+    log.append([served(1)])
+    assert expire("late", location, log, AT + timedelta(days=9)) == 0
+    assert collect("late", location, log).snapshot.rows == 1
+    assert expire("late", location, log, AT + timedelta(days=9)) == 1
+    assert delta.existing(location).rows == 0
+    assert log.since("late", 0, 10) == ([], 1)

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Event
 
 import pytest
 
 from ml_platform.engine.object_log import ObjectLog
+from ml_platform.errors import ServiceError
 from ml_platform.testing.prediction_log import PredictionLogContract, served
 
 
@@ -28,6 +33,9 @@ class Shelf:
 
     def get(self, name: str) -> bytes:
         return self.objects[name]
+
+    def delete(self, name: str) -> None:
+        del self.objects[name]
 
 
 class TestObjectLog(PredictionLogContract):
@@ -83,3 +91,59 @@ def test_a_group_larger_than_an_object_is_read_from_within() -> None:
     assert [r.request_id for r in ObjectLog(shelf).since("delay", 1998, 4)[0]] == [
         f"request-{number}" for number in range(1998, 2002)
     ]
+
+
+def test_last_object_stays_for_the_next_is_numbered_by_it() -> None:
+    shelf = Shelf(page=2)
+    for number in range(5):
+        ObjectLog(shelf).append([served(number)])
+    later = served(0).served_at + timedelta(days=1)
+    assert ObjectLog(shelf).expire("delay", 5, later) == 4
+    ObjectLog(shelf).append([served(5)])
+    found, cursor = ObjectLog(shelf).since("delay", 0, 10)
+    assert ([record.request_id for record in found], cursor) == (["request-4", "request-5"], 6)
+
+
+class SlowShelf(Shelf):
+    """A store of which a put lasts until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.free = Event(), Event()
+
+    def put_new(self, name: str, content: bytes) -> bool:
+        self.begun.set()
+        assert self.free.wait(20)
+        return super().put_new(name, content)
+
+
+def test_whoever_comes_during_a_put_shares_the_next() -> None:
+    # given one record whose put is going on, and ten that come meanwhile
+    shelf = SlowShelf()
+    log = ObjectLog(shelf)
+    with ThreadPoolExecutor(11) as clients:
+        first = clients.submit(log.append, [served(0)])
+        assert shelf.begun.wait(20)
+        others = [clients.submit(log.append, [served(number)]) for number in range(1, 11)]
+        while len(log._waiting) < 10:
+            time.sleep(0.01)
+        shelf.free.set()
+        for one in (first, *others):
+            one.result(20)
+    # then they stand, in one object
+    assert [len(content.splitlines()) for content in shelf.objects.values()] == [1, 10]
+
+
+def test_failure_is_told_to_everybody_whose_records_were_in_it() -> None:
+    class Full(SlowShelf):
+        def put_new(self, name: str, content: bytes) -> bool:
+            super().put_new(name, content)
+            raise ServiceError("the bucket is full, but records were to stand in it")
+
+    log = ObjectLog(shelf := Full())
+    with ThreadPoolExecutor(3) as clients:
+        tried = [clients.submit(log.append, [served(number)]) for number in range(3)]
+        shelf.free.set()
+        for one in tried:
+            with pytest.raises(ServiceError, match="bucket is full"):
+                one.result(20)

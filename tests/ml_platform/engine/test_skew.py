@@ -12,6 +12,7 @@ import pytest
 from ml_platform.engine import delta
 from ml_platform.engine.logged import collect
 from ml_platform.engine.publication import publish
+from ml_platform.engine.redaction import Redaction
 from ml_platform.engine.request_time import version_of
 from ml_platform.engine.skew import Skew, audit, objections
 from ml_platform.engine.staging import stage
@@ -35,6 +36,7 @@ class World:
         self.store = EmbeddedFeatureStore(str(folder / "features.sqlite"))
         self.log = EmbeddedPredictionLog(str(folder / "log"))
         self.count = 0
+        self.hidden: Redaction | None = None
         at = pa.array([START + timedelta(hours=number) for number in range(20)], pa.timestamp("us", "UTC"))
         sky = [None if number % 3 else "clear" for number in range(20)]
         wind = [number / 7 for number in range(20)]
@@ -73,11 +75,12 @@ class World:
             error=error,
             shadow=shadow,
         )
-        self.log.append([record])
+        self.log.append([self.hidden.record(record) if self.hidden else record])
 
     def audit(self, *computed: RequestTimeFeatures) -> Skew:
         snapshot = collect("late", self.lakehouse.table("endpoints/late__log"), self.log).snapshot
-        return audit("endpoints/late", "models/late", snapshot, VIEWS, self.lakehouse, EmbeddedCompute(), computed)
+        services = (self.lakehouse, EmbeddedCompute())
+        return audit("endpoints/late", "models/late", snapshot, VIEWS, *services, computed, self.hidden)
 
 
 @pytest.fixture
@@ -138,6 +141,16 @@ def test_what_answered_no_caller_is_not_asked_again(world: World) -> None:
     world.serve(4.5, wind=0.0, shadow=True)
     world.serve(5.5, error="ServiceError: gone")
     assert world.audit() == Skew(1, 1)
+
+
+def test_hidden_columns_are_held_against_the_log_as_it_has_them(world: World) -> None:
+    world.hidden = Redaction(frozenset({"origin", "sky", "wind"}), b"a secret of the test")
+    world.serve(3.5)
+    assert world.audit() == Skew(1, 1)
+    world.serve(4.5, sky="overcast")
+    found = world.audit()
+    assert found.differing == {"sky": 1}
+    assert "overcast" not in str(found.example)
 
 
 def test_another_model_is_not_held_up(world: World) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,16 @@ import pytest
 
 from ml_platform.errors import ServiceError
 from ml_platform.jobs.serve import listen
-from ml_platform.jobs.serving.app import MAX_BODY_BYTES
+from ml_platform.jobs.serving.settings import ServerSettings
 from ml_platform.jobs.serving.wire import encode
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding
 from ml_platform.testing.endpoint_host import endpoint_spec, infer_request, publish_views, write_package
 from resources.embedded.feature_store import EmbeddedFeatureStore
+from resources.embedded.prediction_log import EmbeddedPredictionLog
 
 ROOT = Path(__file__).parents[3]
 INFER = "/v2/models/arrival_delay/infer"
+MAX_BODY_BYTES = ServerSettings().max_body_bytes
 
 
 @pytest.fixture
@@ -41,7 +44,7 @@ def spec(tmp_path: Path) -> EndpointSpec:
 @contextmanager
 def program(spec: EndpointSpec, tmp_path: Path, port: int, **changes: Any) -> Iterator[subprocess.Popen[str]]:
     path = tmp_path / "spec.json"
-    path.write_text(json.dumps({**encode(spec, 1), "host": "127.0.0.1", "port": port, "token": "t", **changes}))
+    path.write_text(json.dumps({**encode(spec, 1), "port": port, "token": "t", **changes}))
     command = [sys.executable, "-m", "ml_platform.jobs.serve", "--spec", str(path)]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
@@ -91,7 +94,7 @@ def test_server_answers_until_it_is_told_to_end(spec: EndpointSpec, tmp_path: Pa
 
         # told to end, it ends, though a client's connection is still open
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) in (0, -signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
 
@@ -111,6 +114,22 @@ def test_request_that_was_begun_is_answered_before_the_end(spec: EndpointSpec, t
             slow.sendall(body[10:])
             assert slow.recv(65536).startswith(b"HTTP/1.1 200")
         process.wait(timeout=10)
+
+
+def test_shadow_has_answered_everything_before_the_end(spec: EndpointSpec, tmp_path: Path) -> None:
+    port, second = free_port(), write_package(tmp_path / "second", rate=0.75)
+    shadowed = replace(spec, packages={**spec.packages, 2: str(second)}, shadow=2)
+    with (
+        program(shadowed, tmp_path, port) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20) as client,
+    ):
+        wait_until_ready(client)
+        for _ in range(20):
+            client.post(INFER, json=infer_request("UA1", "B62")).raise_for_status()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+    records = EmbeddedPredictionLog(str(tmp_path / "log")).since("arrival_delay", 0, 1000)[0]
+    assert [sum(record.shadow is shadow for record in records) for shadow in (False, True)] == [40, 40]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import httpx
 import psutil
 import pytest
 
-from ml_platform.errors import NotFoundError, ServiceError
+from ml_platform.errors import BindingError, NotFoundError, ServiceError
 from ml_platform.jobs.serving.wire import encode
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding, TrafficSplit
 from ml_platform.testing.endpoint_host import (
@@ -70,12 +71,19 @@ class TestEmbeddedEndpointHost(EndpointHostContract):
         return spec
 
 
-def state(tmp_path: Path) -> dict[str, object]:
-    return json.loads((tmp_path / "endpoints" / "test-arrival_delay" / "state.json").read_text())
+def state(tmp_path: Path, name: str = "arrival_delay") -> dict[str, object]:
+    return json.loads((tmp_path / "endpoints" / f"test-{name}" / "state.json").read_text())
 
 
-def pid(tmp_path: Path) -> int:
-    return state(tmp_path)["process"]["pid"]
+def pid(tmp_path: Path, name: str = "arrival_delay") -> int:
+    return state(tmp_path, name)["process"]["pid"]
+
+
+def until(seen: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not seen():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def kill(process_id: int) -> None:
@@ -141,31 +149,89 @@ def test_endpoint_of_other_code_is_replaced_by_one_of_ours(
         answered(url)
 
 
-def test_swap_keeps_the_process_and_every_request_is_answered(
+def test_ten_swaps_fail_no_request_of_four_clients(
     host: EmbeddedEndpointHost, spec: EndpointSpec, successor: EndpointSpec, tmp_path: Path
 ) -> None:
-    # given a client that asks without a pause
+    # given four clients that ask without a pause
     url, process_id = host.deploy(spec).url, pid(tmp_path)
-    answers: list[float] = []
+    answers: list[list[tuple[int, int]]] = [[], [], [], []]
     enough = threading.Event()
 
-    def ask() -> None:
-        with httpx.Client(trust_env=False) as client:
+    def ask(mine: list[tuple[int, int]]) -> None:
+        with httpx.Client(trust_env=False, timeout=30) as client:
             while not enough.is_set():
                 response = client.post(f"{url}/v2/models/arrival_delay/infer", json=infer_request("UA1"))
-                answers.extend(response.json()["outputs"][0]["data"] if response.status_code == 200 else [-1.0])
+                mine.append((response.status_code, response.json()["parameters"]["revision"]))
 
-    asking = threading.Thread(target=ask)
-    asking.start()
-    # when what serves changes under it
-    host.deploy(successor)
-    time.sleep(0.2)
-    enough.set()
-    asking.join()
-    # then it saw one model, then the other, from one process
-    assert answers == sorted(answers)
-    assert set(answers) == {0.25, 0.75}
+    with ThreadPoolExecutor(4) as clients:
+        asking = [clients.submit(ask, mine) for mine in answers]
+        # when what serves changes ten times under them, each time after somebody has seen the last
+        for swap in range(10):
+            number = host.deploy(successor if swap % 2 == 0 else spec).number
+            until(lambda number=number: any(mine and mine[-1][1] == number for mine in answers))
+        enough.set()
+        for one in asking:
+            one.result(30)
+    # then every request was answered, by revisions that only went forward, all of them seen, from one process
+    assert {status for mine in answers for status, _ in mine} == {200}
+    assert all(mine == sorted(mine) for mine in answers)
+    assert {number for mine in answers for _, number in mine} >= set(range(2, 12))
     assert pid(tmp_path) == process_id
+
+
+def test_group_is_one_process_which_lets_go_of_each(
+    host: EmbeddedEndpointHost, spec: EndpointSpec, successor: EndpointSpec, tmp_path: Path
+) -> None:
+    # given two endpoints of a group, and one of none
+    first, alone = replace(spec, group="flights"), replace(spec, name="alone")
+    second = replace(successor, name="other", group="flights")
+    revisions = [host.deploy(one) for one in (first, second, alone)]
+    # then the two answer at one address, each for itself
+    assert revisions[0].url == revisions[1].url != revisions[2].url
+    assert host.invoke("arrival_delay", infer_request("UA1"))["outputs"][0]["data"] == [0.25]
+    assert host.invoke("other", infer_request("UA1"))["outputs"][0]["data"] == [0.75]
+    assert [host.deploy(one) for one in (first, second)] == revisions[:2]
+    # and it costs less memory than the one and the one
+    shared, apart = (psutil.Process(one).memory_info().rss for one in (pid(tmp_path), pid(tmp_path, "alone")))
+    assert shared < 1.5 * apart
+    # when one is changed, retired, or taken out of the group, the other serves on
+    assert host.deploy(replace(first, request={"flight_id": "string", "seat": "string"})).number == 2
+    assert host.describe("other") == revisions[1]
+    host.retire("arrival_delay")
+    assert host.describe("other") == revisions[1]
+    assert host.deploy(first).url == revisions[0].url
+    process_id = pid(tmp_path)
+    assert host.deploy(replace(second, group="")).url != revisions[0].url
+    assert host.invoke("arrival_delay", infer_request("UA1"))["outputs"][0]["data"] == [0.25]
+    host.retire("arrival_delay")
+    assert not psutil.pid_exists(process_id) or psutil.Process(process_id).status() == psutil.STATUS_ZOMBIE
+
+
+def test_token_is_asked_for_where_one_is_told_and_stands_in_no_file(
+    spec: EndpointSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = "a token that is nobody's business"
+    monkeypatch.setenv("SERVING_TOKEN", token)
+    host = EmbeddedEndpointHost(str(tmp_path / "endpoints"), "test", bearer="SERVING_TOKEN", max_concurrent=3)
+    try:
+        url = host.deploy(spec).url
+        assert host.invoke(spec.name, infer_request("UA1"))["outputs"][0]["data"] == [0.25]
+        assert httpx.get(f"{url}/v2/models/arrival_delay", trust_env=False).status_code == 401
+        files = [path for path in (tmp_path / "endpoints").rglob("*") if path.is_file()]
+        assert not [path for path in files if token.encode() in path.read_bytes()]
+        # a new token, as any other setting, takes a new process
+        before = pid(tmp_path)
+        monkeypatch.setenv("SERVING_TOKEN", f"{token}, renewed")
+        assert host.deploy(spec).number == 1
+        assert pid(tmp_path) != before
+        assert host.invoke(spec.name, infer_request("UA1"))["model_version"] == "1"
+    finally:
+        host.retire(spec.name)
+
+
+def test_address_that_others_reach_is_refused_without_a_token(tmp_path: Path) -> None:
+    with pytest.raises(BindingError, match="no token is asked of them"):
+        EmbeddedEndpointHost(str(tmp_path), "test", bind="0.0.0.0")  # noqa: S104 # it is refused
 
 
 def test_traffic_is_split_by_the_flight(

@@ -9,21 +9,25 @@ import httpx
 import pytest
 
 from ml_platform.engine.package import digest
-from ml_platform.jobs.serving.app import MAX_BODY_BYTES, Endpoint, create_app
+from ml_platform.jobs.serving.app import create_app
 from ml_platform.jobs.serving.served import PROGRAM, Served
+from ml_platform.jobs.serving.server import Server
+from ml_platform.jobs.serving.settings import ServerSettings
 from ml_platform.jobs.serving.wire import encode
 from ml_platform.records.endpoint import EndpointSpec, TrafficSplit
 from ml_platform.testing.endpoint_host import infer_request, write_package
 
 INFER = "/v2/models/arrival_delay/infer"
 CONTROL = {"Authorization": "Bearer secret"}
+REVISION = "/control/models/arrival_delay"
+MAX_BODY_BYTES = ServerSettings().max_body_bytes
 
 
 class Client:
     """Calls the application without a server."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._transport = httpx.ASGITransport(create_app(endpoint), raise_app_exceptions=False)
+    def __init__(self, server: Server) -> None:
+        self._transport = httpx.ASGITransport(create_app(server), raise_app_exceptions=False)
 
     def request(self, method: str, path: str, **more: Any) -> httpx.Response:
         async def send() -> httpx.Response:
@@ -43,15 +47,15 @@ class Client:
 
 
 @pytest.fixture
-def endpoint(spec: EndpointSpec) -> Endpoint:
-    endpoint = Endpoint("arrival_delay", "secret")
-    endpoint.served = Served.load(spec, 3)
-    return endpoint
+def server(spec: EndpointSpec) -> Server:
+    server = Server("arrival_delay", "secret")
+    server.served["arrival_delay"] = Served.load(spec, 3)
+    return server
 
 
 @pytest.fixture
-def client(endpoint: Endpoint) -> Client:
-    return Client(endpoint)
+def client(server: Server) -> Client:
+    return Client(server)
 
 
 def test_health_and_metadata_are_told(client: Client) -> None:
@@ -79,10 +83,10 @@ def test_request_is_answered(client: Client) -> None:
 
 
 def test_version_that_the_path_names_answers_whatever_its_share(
-    client: Client, endpoint: Endpoint, spec: EndpointSpec, tmp_path: Path
+    client: Client, server: Server, spec: EndpointSpec, tmp_path: Path
 ) -> None:
     second = str(write_package(tmp_path / "second", rate=0.75))
-    endpoint.served = Served.load(replace(spec, packages={**spec.packages, 2: second}), 4)
+    server.served["arrival_delay"] = Served.load(replace(spec, packages={**spec.packages, 2: second}), 4)
     versions = "/v2/models/arrival_delay/versions"
     assert client.get(f"{versions}/2/ready").json() == {"name": "arrival_delay", "version": "2", "ready": True}
     assert client.get(f"{versions}/2").json() == client.get("/v2/models/arrival_delay").json()
@@ -101,11 +105,11 @@ def test_routes_are_described(client: Client) -> None:
     assert paths["/v2/models/{name}/infer"]["post"]["requestBody"]["content"]["application/json"]["schema"][
         "required"
     ] == ["inputs"]
-    assert set(paths["/control/revision"]) == {"get", "put"}
+    assert set(paths["/control/models/{name}"]) == {"get", "put", "delete"}
 
 
-def test_endpoint_that_is_loading_lives_and_is_not_ready(client: Client, endpoint: Endpoint) -> None:
-    endpoint.served = None
+def test_endpoint_that_is_loading_lives_and_is_not_ready(client: Client, server: Server) -> None:
+    server.served.clear()
     assert client.get("/v2/health/live").status_code == 200
     assert (client.get("/v2/health/ready").status_code, client.get("/v2/health/ready").json()) == (
         503,
@@ -115,7 +119,7 @@ def test_endpoint_that_is_loading_lives_and_is_not_ready(client: Client, endpoin
         client.get("/v2/models/arrival_delay"),
         client.get("/v2/models/arrival_delay/ready"),
         client.post(INFER, json=infer_request("UA1")),
-        client.get("/control/revision", headers=CONTROL),
+        client.get(REVISION, headers=CONTROL),
     ):
         assert response.status_code == 503
         assert "arrival_delay is loading" in response.json()["error"]
@@ -159,14 +163,14 @@ def test_service_that_fails_is_told_as_a_passing_state(client: Client, tmp_path:
 )
 def test_control_needs_the_token(client: Client, headers: dict[str, str]) -> None:
     for method in ("GET", "PUT"):
-        response = client.request(method, "/control/revision", headers=headers)
+        response = client.request(method, REVISION, headers=headers)
         assert response.status_code == 401
         assert "token" in response.json()["error"]
         assert "secret" not in response.text
 
 
 def test_control_tells_what_serves(client: Client, spec: EndpointSpec) -> None:
-    answer = client.get("/control/revision", headers=CONTROL).json()
+    answer = client.get(REVISION, headers=CONTROL).json()
     assert len(answer.pop("fingerprint")) == 64
     assert answer.pop("program") == PROGRAM
     assert answer == {
@@ -175,13 +179,14 @@ def test_control_tells_what_serves(client: Client, spec: EndpointSpec) -> None:
         "split": {"1": 1.0},
         "digests": {"1": digest(Path(spec.packages[1]))},
         "shadow": None,
+        "settings": ServerSettings().told,
     }
 
 
 def test_control_changes_what_serves(client: Client, spec: EndpointSpec, tmp_path: Path) -> None:
     package = write_package(tmp_path / "second", rate=0.75)
     changed = replace(spec, packages={2: str(package)}, split=TrafficSplit({2: 1.0}))
-    response = client.put("/control/revision", json=encode(changed, 4), headers=CONTROL)
+    response = client.put(REVISION, json=encode(changed, 4), headers=CONTROL)
     assert (response.status_code, response.json()["number"]) == (200, 4)
     assert client.post(INFER, json=infer_request("UA1")).json()["outputs"][0]["data"] == [0.75]
 
@@ -189,7 +194,7 @@ def test_control_changes_what_serves(client: Client, spec: EndpointSpec, tmp_pat
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "other"}, "the spec is of endpoint other"),
+        ({"name": "other"}, "the spec is of endpoint other, but the path names arrival_delay"),
         ({"split": {"1": 0.5}}, "the traffic split"),
         ({"packages": {"1": "/nowhere"}}, "/nowhere is no model package"),
         ({"views": None}, "the endpoint's spec is unreadable"),
@@ -198,9 +203,9 @@ def test_control_changes_what_serves(client: Client, spec: EndpointSpec, tmp_pat
 def test_spec_that_cannot_be_served_changes_nothing(
     client: Client, spec: EndpointSpec, changes: dict[str, object], message: str
 ) -> None:
-    response = client.put("/control/revision", json={**encode(spec, 4), **changes}, headers=CONTROL)
+    response = client.put(REVISION, json={**encode(spec, 4), **changes}, headers=CONTROL)
     assert response.status_code == 409
     assert message in response.json()["error"]
-    assert client.get("/control/revision", headers=CONTROL).json()["number"] == 3
-    assert client.put("/control/revision", content=b"{", headers=CONTROL).status_code == 409
+    assert client.get(REVISION, headers=CONTROL).json()["number"] == 3
+    assert client.put(REVISION, content=b"{", headers=CONTROL).status_code == 409
     assert client.post(INFER, json=infer_request("UA1")).json()["parameters"]["revision"] == 3

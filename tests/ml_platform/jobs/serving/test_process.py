@@ -10,19 +10,20 @@ import pytest
 
 from ml_platform.errors import ServiceError, TransientServiceError
 from ml_platform.jobs.serve import listen
-from ml_platform.jobs.serving.process import HOST, ServerProcess
+from ml_platform.jobs.serving.process import ServerProcess
+from ml_platform.jobs.serving.settings import ServerSettings
 from ml_platform.records.endpoint import EndpointSpec
 from ml_platform.testing.endpoint_host import infer_request
 
 
 def free_port() -> int:
-    with listen(HOST, 0) as free:
+    with listen("127.0.0.1", 0) as free:
         return int(free.getsockname()[1])
 
 
 @pytest.fixture
 def process(spec: EndpointSpec, tmp_path: Path) -> Iterator[ServerProcess]:
-    process = ServerProcess.start(tmp_path, spec, number=7, port=free_port())
+    process = ServerProcess.start(tmp_path, spec, number=7, port=free_port(), settings=ServerSettings())
     yield process
     process.end()
 
@@ -36,19 +37,22 @@ def test_server_runs_apart_until_it_is_ended(
     # then it is found, alone in its group, and holds no file of ours
     assert process.is_running()
     assert os.getpgid(process.pid) == process.pid
-    answer = process.revision()
+    answer = process.revision(spec.name)
     assert answer is not None
     assert answer["number"] == 7
     assert psutil.Process(process.pid).environ().get("PYTHONPATH", "").startswith(str(Path(__file__).parents[4]))
     held = {os.readlink(f"/proc/{process.pid}/fd/{number}") for number in range(3)}
     assert held == {"/dev/null", str(tmp_path / "server.log")}
     # and control is for who has the token
-    assert replace(process, token="wrong").revision() is None
-    # and ending it twice ends it
-    process.end()
+    assert replace(process, token="wrong").revision(spec.name) is None
+    # and it goes with the last endpoint that it is let go of
+    process.release("other")
+    assert process.is_running()
+    process.release(spec.name)
+    process.release(spec.name)
     process.end()
     assert not process.is_running()
-    assert process.revision() is None
+    assert process.revision(spec.name) is None
     with pytest.raises(TransientServiceError, match="does not answer"):
         process.call("POST", f"/v2/models/{spec.name}/infer", infer_request("UA1"))
 
@@ -60,7 +64,9 @@ def test_another_process_is_not_taken_for_the_server() -> None:
 
 
 def test_server_that_does_not_come_up_is_told_in_its_last_words(spec: EndpointSpec, tmp_path: Path) -> None:
-    broken = ServerProcess.start(tmp_path, replace(spec, packages={}), number=1, port=free_port())
+    broken = ServerProcess.start(
+        tmp_path, replace(spec, packages={}), number=1, port=free_port(), settings=ServerSettings()
+    )
     with pytest.raises(ServiceError, match=r"endpoint arrival_delay is not serving.*server\.log"):
         broken.wait_until_ready(spec.name, tmp_path)
     assert not broken.is_running()

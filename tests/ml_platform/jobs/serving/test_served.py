@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from ml_platform.engine import request_time
 from ml_platform.engine.estimators.baseline import BaselineEstimator
 from ml_platform.engine.package import Feature, ModelCard, digest, write_card
 from ml_platform.engine.request_time import version_of
-from ml_platform.errors import BindingError, DeclarationError, NotFoundError, PlatformError
+from ml_platform.errors import BindingError, DeclarationError, NotFoundError, PlatformError, ServiceError
 from ml_platform.jobs.serving.protocol import RequestError
 from ml_platform.jobs.serving.served import Served
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding, TrafficSplit
@@ -24,6 +25,8 @@ from ml_platform.records.metric import Task
 from ml_platform.records.prediction import ServedPrediction
 from ml_platform.testing.endpoint_host import FEATURES, MOMENT, infer_request, write_package
 from resources.embedded.prediction_log import EmbeddedPredictionLog
+
+FLIGHT = "UA1"
 
 
 def logged(tmp_path: Path) -> Sequence[ServedPrediction]:
@@ -257,7 +260,7 @@ def test_shadow_that_fails_is_logged_and_the_caller_is_answered(spec: EndpointSp
 def test_request_that_names_a_version_is_not_shadowed(spec: EndpointSpec, tmp_path: Path) -> None:
     second = write_package(tmp_path / "second", rate=0.75)
     served = Served.load(replace(spec, packages={**spec.packages, 2: str(second)}, shadow=2), 5)
-    served.answer(orjson.dumps(infer_request("UA1")), version=2)
+    served.respond(orjson.dumps(infer_request("UA1")), version=2)
     served.shadow.finish()
     (record,) = logged(tmp_path)
     assert (record.model_version, record.named, record.shadow) == (2, True, False)
@@ -265,3 +268,30 @@ def test_request_that_names_a_version_is_not_shadowed(spec: EndpointSpec, tmp_pa
 
 def _broken(_: object) -> NDArray[np.float64]:
     raise ValueError("broken")
+
+
+def test_redacted_column_is_in_no_file_that_the_server_writes(
+    spec: EndpointSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given an endpoint whose log hides the flight and what the model takes of it
+    with pytest.raises(BindingError, match="ML_PLATFORM_REDACTION_KEY"):
+        Served.load(replace(spec, redact=("flight_id",)), 1)
+    monkeypatch.setenv("ML_PLATFORM_REDACTION_KEY", "a secret of enough length")
+    served = Served.load(replace(spec, redact=("flight_id", "carrier")), 1)
+    # when it answers, and when it fails in words that quote
+    answer = orjson.loads(served.answer(orjson.dumps(infer_request(FLIGHT))))
+    assert answer["outputs"][0]["data"] == [0.25]
+    served.scorers[1].predict = _quoting  # type: ignore[method-assign]
+    with pytest.raises(ServiceError, match="ValueError in the server") as told:
+        served.answer(orjson.dumps(infer_request(FLIGHT)))
+    assert FLIGHT not in "".join(traceback.format_exception(told.value))
+    # then no file has the flight, and equal ones can be joined
+    files = [path for path in (tmp_path / "log").rglob("*") if path.is_file()]
+    assert not [path for path in files if b"UA" in path.read_bytes()]
+    first, second = logged(tmp_path)
+    assert first.inputs == second.inputs
+    assert (first.features["wind"], second.error) == (10.0, "ValueError")
+
+
+def _quoting(_: object) -> NDArray[np.float64]:
+    raise ValueError(f"could not convert {FLIGHT!r}")

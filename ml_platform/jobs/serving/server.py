@@ -1,0 +1,243 @@
+"""The server: the endpoints behind one port, and what it does for each route.
+
+Routes are the Open Inference Protocol (V2) for clients, the control of what serves for the host, and metrics.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from fastapi import Request
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from ml_platform.engine.online import EVENT_TIME
+from ml_platform.errors import DeclarationError, PlatformError
+from ml_platform.jobs.serving.metrics import CONTENT_TYPE, Metrics
+from ml_platform.jobs.serving.protocol import RequestError, datatype
+from ml_platform.jobs.serving.served import PROGRAM, Served
+from ml_platform.jobs.serving.settings import ServerSettings
+from ml_platform.jobs.serving.wire import decode
+
+_VERSION = "1"  # of the routes
+_BODY_SECONDS = 30.0  # until a body has come
+_SHORT_BYTES = 4096  # a few rows
+
+
+class Server:
+    """The endpoints behind one port, and the handlers of the routes.
+
+    loading: the endpoint that it starts with, a model in the protocol's paths. token: what a host shows to read or
+    change what serves. bearer: what everybody shows to ask; empty where nothing is asked for.
+    served: endpoint → the revision that answers; one that is loaded is put there whole, and the one that it takes the
+    place of answers what it has begun.
+    """
+
+    def __init__(self, loading: str, token: str, settings: ServerSettings | None = None) -> None:
+        self.served: dict[str, Served] = {}
+        self.metrics = Metrics()
+        self._loading, self._token = loading, token
+        self._settings = settings or ServerSettings()
+        self._bearer = self._settings.token
+        self._swap = asyncio.Lock()
+
+    def close(self) -> None:
+        """What shadows were to do is done, and every log that waits for a disk has waited."""
+        for served in self.served.values():
+            served.finish()
+
+    async def server(self) -> Response:
+        """What the server is."""
+        return as_json({"name": "ml_platform", "version": _VERSION, "extensions": []})
+
+    async def live(self) -> Response:
+        """That the server runs."""
+        return as_json({"live": True})
+
+    async def ready(self) -> Response:
+        """Whether an endpoint answers; 503 while none does."""
+        return as_json({"ready": bool(self.served)}, 200 if self.served else 503)
+
+    async def model(self, name: str, request: Request) -> Response:
+        """What the model takes and gives."""
+        self._permit(request)
+        served = self._serving(name)
+        types = {**served.spec.request, EVENT_TIME: "string", **served.takes}
+        return as_json(
+            {
+                "name": name,
+                "versions": [str(version) for version in sorted(served.spec.packages)],
+                "platform": "ml_platform",
+                "inputs": [{"name": key, "datatype": datatype(kind), "shape": [-1]} for key, kind in types.items()],
+                "outputs": served.outputs,
+            }
+        )
+
+    async def model_version(self, name: str, version: str, request: Request) -> Response:
+        """What the model takes and gives, which is the same for all of its versions."""
+        self._loaded(self._serving(name), version)
+        return await self.model(name, request)
+
+    async def model_ready(self, name: str) -> Response:
+        """Whether the model answers; 503 while it does not."""
+        return as_json({"name": self._serving(name).spec.name, "ready": True})
+
+    async def version_ready(self, name: str, version: str) -> Response:
+        """Whether that version of the model answers whoever names it."""
+        return as_json({"name": name, "version": str(self._loaded(self._serving(name), version)), "ready": True})
+
+    async def infer(self, name: str, request: Request) -> Response:
+        """An answer for each row; every row is in the prediction log before the answer is sent."""
+        return await self._measured(name, None, request)
+
+    async def infer_by(self, name: str, version: str, request: Request) -> Response:
+        """As `infer`, by that version of the model, whatever its share."""
+        return await self._measured(name, version, request)
+
+    async def figures(self, request: Request) -> Response:
+        """The figures of the server, for Prometheus."""
+        self._permit(request)
+        lags = {name: served.log_lag_seconds for name, served in self.served.items()}
+        dropped = {name: served.shadow.dropped for name, served in self.served.items()}
+        return Response(self.metrics.written(lags, dropped), media_type=CONTENT_TYPE)
+
+    async def revision(self, name: str, request: Request) -> Response:
+        """What serves now."""
+        self._authorize(request)
+        return self._revision(name)
+
+    async def change_revision(self, name: str, request: Request) -> Response:
+        """What serves now, which is what the body says; 409, and what served before serves on, where it cannot be."""
+        self._authorize(request)
+        try:
+            spec, number = decode(orjson.loads(await self._body(request)))
+            if spec.name != name:
+                raise DeclarationError(f"the spec is of endpoint {spec.name}, but the path names {name}")
+            async with self._swap:
+                self.served[name] = await asyncio.to_thread(Served.load, spec, number)
+        except (PlatformError, orjson.JSONDecodeError) as error:
+            return as_json({"error": str(error)}, 409)
+        return self._revision(name)
+
+    async def release(self, name: str, request: Request) -> Response:
+        """The endpoint is not served any more; which ones still are."""
+        self._authorize(request)
+        async with self._swap:
+            if gone := self.served.pop(name, None):
+                await asyncio.to_thread(gone.finish)
+        return as_json({"endpoints": sorted(self.served)})
+
+    async def _measured(self, name: str, version: str | None, request: Request) -> Response:
+        """The answer, or the refusal, once it is counted."""
+        started, code, by = time.perf_counter(), 500, ""
+        known = name if name in self.served else ""
+        try:
+            self._permit(request)
+            self._make_room()
+            self.metrics.in_flight += 1
+            try:
+                body, by = await self._answered(name, version, request)
+            finally:
+                self.metrics.in_flight -= 1
+            code = 200
+            return Response(body, media_type="application/json")
+        except HTTPException as error:
+            code = error.status_code
+            raise
+        except PlatformError as error:
+            code = status_of(error)
+            raise
+        finally:
+            self.metrics.answered(known, by, code, time.perf_counter() - started)
+
+    async def _answered(self, name: str, version: str | None, request: Request) -> tuple[bytes, str]:
+        served = self._serving(name)
+        named = None if version is None else self._loaded(served, version)
+        raw = await self._body(request)
+        if not served.waits and len(raw) <= _SHORT_BYTES:
+            # A thread would cost more than the answer does.
+            return served.respond(raw, named)
+        # In a thread, because look-ups and some logs wait for a disk or a network.
+        return await asyncio.get_running_loop().run_in_executor(None, served.respond, raw, named)
+
+    async def _body(self, request: Request) -> bytes:
+        """The whole body, which is not read further than its limit, nor waited for for ever."""
+        body, limit = bytearray(), self._settings.max_body_bytes
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                async for chunk in request.stream():
+                    body += chunk
+                    if len(body) > limit:
+                        raise HTTPException(
+                            413, f"the body is over {limit} bytes, but no more is read. Send fewer rows."
+                        )
+        except TimeoutError as error:
+            raise HTTPException(
+                408, f"the body has not come within {_BODY_SECONDS} s, but no longer is waited"
+            ) from error
+        return bytes(body)
+
+    def _make_room(self) -> None:
+        most = self._settings.max_concurrent
+        if self.metrics.in_flight >= most:
+            raise HTTPException(
+                429, f"{most} requests are being answered, but no more are taken. Send it again.", {"Retry-After": "1"}
+            )
+
+    def _serving(self, name: str) -> Served:
+        if name in self.served:
+            return self.served[name]
+        if name == self._loading and not self.served:
+            raise HTTPException(503, f"model {name} is loading, but a request needs it. Send it again in a moment.")
+        raise HTTPException(404, f"model {name} is unknown, but this server has {', '.join(sorted(self.served))}.")
+
+    def _loaded(self, served: Served, version: str) -> int:
+        known = {str(number): number for number in served.spec.packages}
+        if version not in known:
+            raise HTTPException(
+                404, f"version {version} of model {served.spec.name} is unknown, but it has {', '.join(sorted(known))}."
+            )
+        return known[version]
+
+    def _permit(self, request: Request) -> None:
+        if self._bearer:
+            _require(request, self._bearer, "requests show it")
+
+    def _authorize(self, request: Request) -> None:
+        _require(request, self._token, "control needs it")
+
+    def _revision(self, name: str) -> Response:
+        served = self._serving(name)
+        return as_json(
+            {
+                "endpoint": name,
+                "number": served.number,
+                "split": {str(version): share for version, share in served.spec.split.shares.items()},
+                "digests": {str(version): digest for version, digest in served.digests.items()},
+                "shadow": served.spec.shadow,
+                "fingerprint": served.fingerprint,
+                "program": PROGRAM,
+                "settings": self._settings.told,
+            }
+        )
+
+
+def _require(request: Request, token: str, why: str) -> None:
+    shown = request.headers.get("authorization", "")
+    if not hmac.compare_digest(shown.encode(), f"Bearer {token}".encode()):
+        raise HTTPException(401, f"the token is wrong or missing, but {why}", {"WWW-Authenticate": "Bearer"})
+
+
+def as_json(content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """The response that holds the content."""
+    return Response(orjson.dumps(content), status, headers, media_type="application/json")
+
+
+def status_of(error: PlatformError) -> int:
+    """The HTTP status by which a failure is told: the client's own, or one that passes."""
+    return 400 if isinstance(error, RequestError) else 503

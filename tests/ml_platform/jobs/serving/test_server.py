@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from ml_platform.errors import ServiceError
+from ml_platform.jobs.serving.app import create_app
+from ml_platform.jobs.serving.served import Served
+from ml_platform.jobs.serving.server import Server
+from ml_platform.jobs.serving.settings import ServerSettings
+from ml_platform.jobs.serving.wire import encode
+from ml_platform.records.endpoint import EndpointSpec
+from ml_platform.testing.endpoint_host import infer_request
+
+INFER = "/v2/models/arrival_delay/infer"
+CONTROL = {"Authorization": "Bearer secret"}
+TOKEN = "the token of our clients"
+
+
+def serving(spec: EndpointSpec, **settings: Any) -> Server:
+    server = Server("arrival_delay", "secret", ServerSettings(**settings))
+    server.served["arrival_delay"] = Served.load(spec, 3)
+    return server
+
+
+def client(server: Server) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(create_app(server), raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://test")
+
+
+async def asked(server: Server, method: str, path: str, **more: Any) -> httpx.Response:
+    async with client(server) as one:
+        return await one.request(method, path, **more)
+
+
+def test_more_clients_than_the_limit_are_told_to_come_again(spec: EndpointSpec) -> None:
+    server, body = serving(spec, max_concurrent=2), orjson.dumps(infer_request("UA1"))
+
+    async def all_at_once() -> tuple[list[int], list[httpx.Response], int]:
+        free = asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield body[:10]
+            await free.wait()
+            yield body[10:]
+
+        async with client(server) as one:
+            # given two clients whose bodies are on their way
+            begun = [asyncio.create_task(one.post(INFER, content=slow())) for _ in range(2)]
+            while server.metrics.in_flight < 2:
+                await asyncio.sleep(0)
+            # when ten more come
+            more = [await one.post(INFER, content=body) for _ in range(10)]
+            free.set()
+            done = [(await task).status_code for task in begun]
+            # then there is room again
+            return done, more, (await one.post(INFER, content=body)).status_code
+
+    done, more, after = asyncio.run(all_at_once())
+    assert (done, after) == ([200, 200], 200)
+    assert {(response.status_code, response.headers["retry-after"]) for response in more} == {(429, "1")}
+    assert "2 requests are being answered" in more[0].json()["error"]
+    assert server.metrics.in_flight == 0
+
+
+def test_requests_show_the_token_where_one_is_asked_for(spec: EndpointSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVING_TOKEN", TOKEN)
+    server = serving(spec, bearer="SERVING_TOKEN")
+    shown = {"Authorization": f"Bearer {TOKEN}"}
+    for method, path in (("POST", INFER), ("GET", "/v2/models/arrival_delay"), ("GET", "/metrics")):
+        more = {"json": infer_request("UA1")} if method == "POST" else {}
+        refused = asyncio.run(asked(server, method, path, **more))
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+        assert TOKEN not in refused.text
+        assert asyncio.run(asked(server, method, path, headers=shown, **more)).status_code == 200
+    # health is for everybody, and control is not for clients
+    assert asyncio.run(asked(server, "GET", "/v2/health/ready")).status_code == 200
+    assert asyncio.run(asked(server, "GET", "/control/models/arrival_delay", headers=shown)).status_code == 401
+
+
+def test_figures_count_every_answer_by_version_and_code(spec: EndpointSpec) -> None:
+    server = serving(spec)
+    for body in (infer_request("UA1"), infer_request("UA1", "B62"), infer_request("UA1", moment="now")):
+        asyncio.run(asked(server, "POST", INFER, json=body))
+    asyncio.run(asked(server, "POST", "/v2/models/other/infer", json=infer_request("UA1")))
+    text = asyncio.run(asked(server, "GET", "/metrics")).text
+    assert 'ml_platform_requests_total{model="arrival_delay",version="1",code="200"} 2' in text
+    assert 'ml_platform_requests_total{model="arrival_delay",version="",code="400"} 1' in text
+    # a name that is not ours makes no series of its own
+    assert 'ml_platform_requests_total{model="",version="",code="404"} 1' in text
+    assert "ml_platform_requests_in_flight 0" in text
+    assert 'ml_platform_log_lag_seconds{model="arrival_delay"}' in text
+
+
+def test_failure_of_ours_is_counted_as_one(spec: EndpointSpec) -> None:
+    server = serving(spec)
+
+    class Gone:
+        def append(self, _: object) -> None:
+            raise ServiceError("the log is gone, but every answer is logged")
+
+    server.served["arrival_delay"] = replace(server.served["arrival_delay"], log=Gone())  # type: ignore[arg-type]
+    assert asyncio.run(asked(server, "POST", INFER, json=infer_request("UA1"))).status_code == 503
+    assert 'version="",code="503"} 1' in asyncio.run(asked(server, "GET", "/metrics")).text
+
+
+def test_server_has_several_models_and_lets_go_of_each(spec: EndpointSpec, tmp_path: Path) -> None:
+    server = serving(spec)
+    second = encode(replace(spec, name="other"), 1)
+    assert asyncio.run(asked(server, "PUT", "/control/models/other", json=second, headers=CONTROL)).status_code == 200
+    answer = asyncio.run(asked(server, "POST", "/v2/models/other/infer", json=infer_request("UA1"))).json()
+    assert (answer["model_name"], answer["parameters"]["revision"]) == ("other", 1)
+    assert asyncio.run(asked(server, "POST", INFER, json=infer_request("UA1"))).json()["parameters"]["revision"] == 3
+    # each has a log of its own
+    assert sorted(path.name for path in (tmp_path / "log").iterdir()) == ["arrival_delay.jsonl", "other.jsonl"]
+    gone = asyncio.run(asked(server, "DELETE", "/control/models/arrival_delay", headers=CONTROL))
+    assert gone.json() == {"endpoints": ["other"]}
+    missing = asyncio.run(asked(server, "POST", INFER, json=infer_request("UA1")))
+    assert (missing.status_code, missing.json()["error"]) == (
+        404,
+        "model arrival_delay is unknown, but this server has other.",
+    )
+    assert asyncio.run(asked(server, "DELETE", "/control/models/other")).status_code == 401
+
+
+def test_what_is_closed_has_nothing_left_to_write(spec: EndpointSpec) -> None:
+    server = serving(spec)
+    asyncio.run(asked(server, "POST", INFER, json=infer_request("UA1")))
+    server.close()
+    assert server.served["arrival_delay"].log_lag_seconds == 0.0
