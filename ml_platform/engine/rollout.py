@@ -69,11 +69,10 @@ class Traffic:
     shadow: int | None = None
 
     def same(self, other: Traffic | None) -> bool:
-        """Whether requests go alike; versions that get none do not count."""
-        if other is None or self.shadow != other.shadow:
+        """Whether the same versions are loaded, and requests go to them alike."""
+        if other is None or self.shadow != other.shadow or self.shares.keys() != other.shares.keys():
             return False
-        every = self.shares.keys() | other.shares.keys()
-        return all(math.isclose(self.shares.get(one, 0.0), other.shares.get(one, 0.0), abs_tol=_ALIKE) for one in every)
+        return all(math.isclose(share, other.shares[one], abs_tol=_ALIKE) for one, share in self.shares.items())
 
 
 @dataclass(frozen=True)

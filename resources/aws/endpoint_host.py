@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ml_platform.engine.hosting import REQUEST_KEY, SHADOW, require_able
+from ml_platform.engine.hosting import REQUEST_KEY, require_able
 from ml_platform.engine.machines import chosen
 from ml_platform.engine.package import digest
 from ml_platform.errors import NotFoundError, ServiceError, TransientServiceError
@@ -48,7 +48,7 @@ class AwsEndpointHost:
     """
 
     REACHES: ClassVar[frozenset[str]] = frozenset({"aws"})
-    CANNOT: ClassVar[frozenset[str]] = frozenset({SHADOW, REQUEST_KEY})
+    CANNOT: ClassVar[frozenset[str]] = frozenset({REQUEST_KEY})
 
     def __init__(
         self,
@@ -149,6 +149,7 @@ class AwsEndpointHost:
             digests={int(v): value for answer in answers.values() for v, value in answer["digests"].items()},
             url=f"{self._runtime.meta.endpoint_url}/endpoints/{endpoint.name}/invocations",
             ready=True,
+            shadow=next((a["shadow"] for a in answers.values() if a.get("shadow") is not None), None),
         )
         return _Serving(revision, {variant: answer["fingerprint"] for variant, answer in answers.items()})
 
@@ -215,9 +216,15 @@ class AwsEndpointHost:
 def _parts(spec: EndpointSpec) -> dict[int, EndpointSpec]:
     """Version → what its variant serves: that version alone.
 
-    It has the packages of the others as well, so that one request suits them all: SageMaker chooses who answers it.
+    It has the packages of the others as well, so that one request suits them all: SageMaker chooses who answers it. The
+    shadow listens to each of the others.
     """
-    return {version: replace(spec, split=TrafficSplit({version: 1.0})) for version in spec.packages}
+    return {
+        version: replace(
+            spec, split=TrafficSplit({version: 1.0}), shadow=None if version == spec.shadow else spec.shadow
+        )
+        for version in spec.packages
+    }
 
 
 def _digests(spec: EndpointSpec) -> dict[int, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ml_platform.engine.hosting import REQUEST_KEY, SHADOW, require_able
+from ml_platform.engine.hosting import FINE_SHARES, REQUEST_KEY, require_able
 from ml_platform.engine.package import digest
 from ml_platform.errors import NotFoundError, PlatformError, ServiceError, TransientServiceError
 from ml_platform.jobs.serving import bundle
@@ -36,7 +36,7 @@ class DatabricksEndpointHost:
     """
 
     REACHES: ClassVar[frozenset[str]] = frozenset({"databricks"})
-    CANNOT: ClassVar[frozenset[str]] = frozenset({SHADOW, REQUEST_KEY})
+    CANNOT: ClassVar[frozenset[str]] = frozenset({REQUEST_KEY, FINE_SHARES})
 
     def __init__(
         self,
@@ -91,7 +91,9 @@ class DatabricksEndpointHost:
         answers = [self._answer(name, entity, {"describe": True}) for entity in found.entities]
         shares = {_version(entity): share / 100 for entity, share in found.shares.items()}
         digests = {model: package for answer in answers for model, package in answer["digests"].items()}
-        merged = {**answers[0], "number": max(a["number"] for a in answers), "split": shares, "digests": digests}
+        shadow = next((a["shadow"] for a in answers if a.get("shadow") is not None), None)
+        number = max(answer["number"] for answer in answers)
+        merged = {**answers[0], "number": number, "split": shares, "digests": digests, "shadow": shadow}
         return bundle.revision(merged, found.url)
 
     def invoke(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -184,7 +186,7 @@ class DatabricksEndpointHost:
 
 def _alone(spec: EndpointSpec, model: int) -> EndpointSpec:
     """What the served entity of one model version serves; requests go to any of them, so that all take the same."""
-    return replace(spec, split=TrafficSplit({model: 1.0}))
+    return replace(spec, split=TrafficSplit({model: 1.0}), shadow=None if model == spec.shadow else spec.shadow)
 
 
 def _percentages(spec: EndpointSpec) -> dict[int, int]:

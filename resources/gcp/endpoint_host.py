@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ml_platform.engine.hosting import REQUEST_KEY, SHADOW, require_able
+from ml_platform.engine.hosting import FINE_SHARES, REQUEST_KEY, require_able
 from ml_platform.errors import NotFoundError, ServiceError, TransientServiceError
 from ml_platform.records.endpoint import EndpointSpec, Revision, TrafficSplit
 from resources.gcp import instances as types
@@ -36,7 +36,7 @@ class GcpEndpointHost:
     """
 
     REACHES: ClassVar[frozenset[str]] = frozenset({"gcp"})
-    CANNOT: ClassVar[frozenset[str]] = frozenset({SHADOW, REQUEST_KEY})
+    CANNOT: ClassVar[frozenset[str]] = frozenset({REQUEST_KEY, FINE_SHARES})
 
     def __init__(
         self,

@@ -46,6 +46,7 @@ def serving(endpoint: VertexEndpoint, poll_seconds: float) -> Serving | None:
         digests={int(version): digest for version, digest in last["digests"].items()},
         url=endpoint.resource,
         ready=True,
+        shadow=last.get("shadow"),
     )
     return Serving(revision, {_version(answer): answer["fingerprint"] for answer in answers.values()})
 

@@ -261,9 +261,10 @@ def test_what_is_over_is_not_looked_at_and_what_was_not_read_back_is_at_once() -
     assert due(CAREFUL, unsure, NOW) == NOW + timedelta(minutes=1)
 
 
-def test_traffic_is_compared_by_what_requests_notice() -> None:
-    same = [Traffic({1: 0.95, 2: 0.05}), Traffic({1: 0.949_999_99, 2: 0.050_000_01, 3: 0.0})]
+def test_traffic_is_compared_by_shares_and_by_what_is_loaded() -> None:
+    same = [Traffic({1: 0.95, 2: 0.05}), Traffic({1: 0.949_999_99, 2: 0.050_000_01})]
     assert all(one.same(other) for one, other in itertools.product(same, same))
     assert not same[0].same(Traffic({1: 0.94, 2: 0.06}))
+    assert not same[0].same(Traffic({1: 0.95, 2: 0.05, 3: 0.0}))
     assert not same[0].same(Traffic({1: 0.95, 2: 0.05}, shadow=3))
     assert not same[0].same(None)
