@@ -69,7 +69,10 @@ class AwsEndpointHost:
         self._bundled: dict[str, dict[str, Any]] = {}
 
     def deploy(self, spec: EndpointSpec) -> Revision:
-        """As the role promises. A change that somebody began and left is waited for first."""
+        """As the role promises. A change that somebody began and left is waited for first.
+
+        Where only the split is another one, the servers that run stay, and SageMaker sends them other shares.
+        """
         from ml_platform.jobs.serving.wire import fingerprint
 
         require_able(spec, self)
@@ -78,21 +81,30 @@ class AwsEndpointHost:
         wanted = {f"v{version}": fingerprint(part, digests) for version, part in _parts(spec).items()}
         shares = {version: spec.split.shares.get(version, 0.0) for version in spec.packages}
         endpoint = self._hosted(spec.name)
-        endpoint.settled()
+        standing = endpoint.settled()
         before = self._serving(spec.name)
         if before and _same(before, wanted, shares):
             return before.revision
-        machine = Machine(self._image, self._role, str(chosen(spec.needs, self._instances)["type"]))
         number = self._last_number(spec.name) + 1
+        if before and before.fingerprints == wanted:
+            self._claim(spec.name, number)
+            endpoint.weigh(number, shares)
+            return self._read_back(spec.name, number, wanted, shares)
+        machine = Machine(self._image, self._role, str(chosen(spec.needs, self._instances)["type"]))
         endpoint.change(number, self._bundle(spec, number, shares), machine)
         self._bundled.pop(spec.name, None)
-        found = self._serving(spec.name)
+        revision = self._read_back(spec.name, number, wanted, shares)
+        endpoint.keep([number, *([endpoint.number(standing)] if before and standing else [])])
+        return revision
+
+    def _read_back(self, name: str, number: int, wanted: Mapping[str, str], shares: Mapping[int, float]) -> Revision:
+        """What serves, which is what was asked for. Raises ServiceError where it is not."""
+        found = self._serving(name)
         if not found or found.revision.number != number or not _same(found, wanted, shares):
             raise ServiceError(
-                f"revision {number} of endpoint {spec.name} was deployed, but what serves is {found}",
+                f"revision {number} of endpoint {name} was deployed, but what serves is {found}",
                 remedy="Check that the image is of this very code, then deploy again",
             )
-        endpoint.keep([number, *([before.revision.number] if before else [])])
         return found.revision
 
     def describe(self, name: str) -> Revision | None:
@@ -105,11 +117,12 @@ class AwsEndpointHost:
         from ml_platform.jobs.serving import bundle
         from ml_platform.jobs.serving.protocol import RequestError
 
+        variant = self._variant(name, request)
         if self._lookup == "endpoint":
-            return self._invoked(name, request)
+            return self._invoked(name, request, variant)
         try:
             plain = self._bundled_spec(name)
-            answer = self._invoked(name, bundle.completed(plain, request))
+            answer = self._invoked(name, bundle.completed(plain, request), variant)
         except RequestError as error:
             raise ServiceError(f"the request to endpoint {name} is not one, but has to be: {error}") from error
         except (NotFoundError, ServiceError):
@@ -144,7 +157,7 @@ class AwsEndpointHost:
         whole = sum(weights.values())
         revision = Revision(
             endpoint=name,
-            number=max(answer["number"] for answer in answers.values()),
+            number=max(endpoint.revision(found), *(answer["number"] for answer in answers.values())),
             split=TrafficSplit({int(variant[1:]): round(one / whole, _DIGITS) for variant, one in weights.items()}),
             digests={int(v): value for answer in answers.values() for v, value in answer["digests"].items()},
             url=f"{self._runtime.meta.endpoint_url}/endpoints/{endpoint.name}/invocations",
@@ -152,6 +165,16 @@ class AwsEndpointHost:
             shadow=next((a["shadow"] for a in answers.values() if a.get("shadow") is not None), None),
         )
         return _Serving(revision, {variant: answer["fingerprint"] for variant, answer in answers.items()})
+
+    def _variant(self, name: str, request: Mapping[str, Any]) -> str:
+        """The variant of the version that a request names, so that its own server answers; empty where there is none.
+
+        Every server has the packages of all versions, and answers for another, or says which there are.
+        """
+        version = (request.get("parameters") or {}).get("model_version")
+        found = self._hosted(name).described() if version is not None else None
+        variants = [one["VariantName"] for one in (found or {}).get("ProductionVariants", [])]
+        return f"v{version}" if f"v{version}" in variants else ""
 
     def _invoked(self, name: str, request: Mapping[str, Any], variant: str = "") -> dict[str, Any]:
         """The answer of one server, of that variant where one is named. Raises NotFoundError, ServiceError."""
@@ -183,13 +206,17 @@ class AwsEndpointHost:
             for version, part in _parts(spec).items():
                 bundle.write(part, number, Path(scratch) / f"v{version}")
                 bundle.check(Path(scratch) / f"v{version}")
-            if not self._bucket.put_new(f"{home}/number", str(number).encode()):
-                raise TransientServiceError(
-                    f"revision {number} of endpoint {spec.name} is to be deployed, but somebody else just began to",
-                    remedy="Deploy again when that has ended",
-                )
+            self._claim(spec.name, number)
             self._bucket.upload(Path(scratch), home)
         return [Variant(version, share, self._bucket.uri(f"{home}/v{version}/")) for version, share in shares.items()]
+
+    def _claim(self, name: str, number: int) -> None:
+        """The number is ours, and is never given again. Raises TransientServiceError where somebody else has it."""
+        if not self._bucket.put_new(f"{self._home(name)}{number}/number", str(number).encode()):
+            raise TransientServiceError(
+                f"revision {number} of endpoint {name} is to be deployed, but somebody else just began to",
+                remedy="Deploy again when that has ended",
+            )
 
     def _bundled_spec(self, name: str) -> dict[str, Any]:
         """The content of the bundle that serves; it is read once for each revision."""
