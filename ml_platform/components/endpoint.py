@@ -78,8 +78,9 @@ class Endpoint(Declaration):
             from ml_platform.engine.champion import champion_of
             from ml_platform.engine.example import example_request
             from ml_platform.engine.parity import Evaluation
-            from ml_platform.engine.rolling import Roller, Rolling
+            from ml_platform.engine.rolling import Roller
             from ml_platform.engine.rollout_log import RolloutLog
+            from ml_platform.engine.rollout_serving import Rolling
             from ml_platform.engine.terms import Terms
 
             started = time.monotonic()

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 Stage = Literal["loaded", "shadow", "step", "served", "rolled back"]
-Act = Literal["serve", "compare", "judge", "wait", "nothing"]
+Act = Literal["serve", "compare", "judge", "wait"]
 _SOONEST, _LATEST = timedelta(minutes=1), timedelta(hours=1)
 _ALIKE = 1e-6  # of two shares: services keep single floats
 
@@ -153,8 +153,8 @@ class Known:
 class Next:
     """The state that is next, and what has to be done.
 
-    serve: make the host serve its traffic, and confirm it. compare: find out about parity, and ask again. judge: the
-    same about the guards. wait: nothing now, and more later. nothing: it is over.
+    serve: make the host serve its traffic, and confirm it; where it does, nothing changes. compare: find out about
+    parity, and ask again. judge: the same about the guards. wait: nothing now, and more later.
     """
 
     state: State
@@ -210,7 +210,7 @@ def _settled(state: State | None, known: Known) -> Next:
         standing = None
     if state and state.stage == "rolled back" and known.wanted == state.target and not known.retry:
         stands = state.since is not None and state.traffic_is(known.serving)
-        return Next(state, "nothing") if stands else Next(replace(state, since=None), "serve")
+        return Next(state if stands else replace(state, since=None), "serve")
     if known.wanted == standing:
         same = state is not None and state.stage == "served" and state.traffic_is(known.serving)
         return Next(state if state and same else State(known.wanted, None, "served"), "serve")

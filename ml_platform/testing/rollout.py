@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ml_platform.engine.parity import Rows
-from ml_platform.engine.rolling import RolledOut, Roller, Rolling
+from ml_platform.engine.rolling import RolledOut, Roller
 from ml_platform.engine.rollout import Guards, Plan
 from ml_platform.engine.rollout_log import Entry, RolloutLog
+from ml_platform.engine.rollout_serving import Rolling
 from ml_platform.engine.terms import Terms
 from ml_platform.jobs.serving.served import built
 from ml_platform.records.endpoint import EndpointSpec

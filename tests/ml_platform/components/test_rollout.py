@@ -112,6 +112,7 @@ def test_first_version_serves_in_one_run_after_parity(served: Project) -> None:
     assert said.said[KEY]["stage"] == "served"
     stages = [record.data["stage"] for record in said.said[KEY]["rollout"].records]
     assert stages == ["served", "served", "loaded", "loaded"]
+    assert len(served.rows(f"{KEY}__rollout")) == 4
 
 
 def test_promotion_goes_by_steps_that_the_sensor_asks_for_to_all_of_the_traffic(

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from ml_platform.engine.parity import Rows
-from ml_platform.engine.rolling import REHEARSAL, RolledOut, Roller, Rolling
+from ml_platform.engine.rolling import RolledOut, Roller
 from ml_platform.engine.rollout import Guards, Plan
 from ml_platform.engine.rollout_log import Entry
+from ml_platform.engine.rollout_serving import REHEARSAL, Rolling
 from ml_platform.engine.terms import Terms
 from ml_platform.errors import ConflictError, GateRefusedError, ServiceError
 from ml_platform.records.endpoint import ServiceBinding

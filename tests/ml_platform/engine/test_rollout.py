@@ -145,7 +145,7 @@ def test_first_version_without_parity_is_taken_away() -> None:
 
 def test_version_that_went_back_is_remembered_until_something_changes() -> None:
     back = confirmed(rolled_back(on_the_way()[2], ["Broken: error_share."]), NOW)
-    assert advance(CAREFUL, back, known(back), NOW + timedelta(days=9)) == Next(back, "nothing")
+    assert advance(CAREFUL, back, known(back), NOW + timedelta(days=9)) == Next(back, "serve")
     anew = advance(CAREFUL, back, known(back, retry=True), NOW).state
     assert (anew.stage, anew.target, anew.before) == ("loaded", NEW, OLD)
     other = advance(CAREFUL, back, known(back, THIRD), NOW).state
