@@ -10,11 +10,13 @@ import dagster as dg
 
 from ml_platform.binding import Binding, build, players, service_class
 from ml_platform.components.rollout import ROLLOUT, plan_of
-from ml_platform.engine.hosting import CAPABILITIES, FINE_SHARES, SHADOW, cannot
+from ml_platform.engine.hosting import CAPABILITIES, FINE_SHARES, IDLE, SHADOW, cannot
 from ml_platform.errors import DeclarationError
 
 _EVERY_MINUTE = 60
 _ASK_AGAIN_MINUTES = 10
+_TAG = "ml_platform/rollout"
+_ON_THE_WAY = [dg.DagsterRunStatus[name] for name in ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")]
 
 
 def require_hosted(specs: Sequence[dg.AssetSpec], services: Mapping[str, Binding]) -> None:
@@ -27,7 +29,11 @@ def require_hosted(specs: Sequence[dg.AssetSpec], services: Mapping[str, Binding
     for spec in _rolled(specs):
         told = spec.metadata[ROLLOUT]
         fine = [share for share in told["steps"] if abs(share * 100 - round(share * 100)) > 1e-9]
-        asked = {SHADOW: ("shadow", told["shadow"]), FINE_SHARES: ("steps", bool(fine))}
+        asked = {
+            SHADOW: ("shadow", told["shadow"]),
+            IDLE: ("steps", told["shadow"] or len(told["steps"]) > 1),
+            FINE_SHARES: ("steps", bool(fine)),
+        }
         for capability, (field, wanted) in asked.items():
             if wanted and capability in lacks:
                 able = [one for one in players("endpoint_host") if capability not in cannot(_of(host, one))]
@@ -56,7 +62,8 @@ def rollouts(specs: Sequence[dg.AssetSpec], services: Mapping[str, Binding]) -> 
 
         lakehouse = build(services["lakehouse"])
         now = clock.now(lakehouse, "real")
-        asked = [request for spec in endpoints if (request := _next(spec, lakehouse, now))]
+        waiting = [spec for spec in endpoints if not _runs(context.instance, spec)]
+        asked = [request for spec in waiting if (request := _next(spec, lakehouse, now))]
         return asked or dg.SkipReason("no rollout has a step that is due")
 
     return dg.Definitions(jobs=[job], sensors=[sensor])
@@ -78,7 +85,14 @@ def _next(spec: dg.AssetSpec, lakehouse: Any, now: datetime) -> dg.RunRequest | 
     if when is None or now < when:
         return None
     again = int((now - when).total_seconds() // 60) // _ASK_AGAIN_MINUTES
-    return dg.RunRequest(asset_selection=[spec.key], run_key=f"{key} {entry.sequence} {again}")
+    run_key = f"{key} {entry.sequence} {again}"
+    return dg.RunRequest(asset_selection=[spec.key], run_key=run_key, tags={_TAG: spec.key.path[-1]})
+
+
+def _runs(instance: dg.DagsterInstance, spec: dg.AssetSpec) -> bool:
+    """Whether a run that was asked for is still on its way."""
+    mine = dg.RunsFilter(tags={_TAG: spec.key.path[-1]}, statuses=_ON_THE_WAY)
+    return instance.get_runs_count(mine) > 0
 
 
 def _rolled(specs: Sequence[dg.AssetSpec]) -> list[dg.AssetSpec]:

@@ -10,10 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from ml_platform.engine.hosting import IDLE, cannot
 from ml_platform.engine.package import read_card
 from ml_platform.engine.parity import Rows, compare, logged_rows
 from ml_platform.engine.rollout import Finding, Known, Next, State, advance, confirmed
-from ml_platform.engine.rollout_guards import answers, end_of, findings, pages
+from ml_platform.engine.rollout_guards import answers, end_of, findings, pages, tail_of
 from ml_platform.engine.rollout_log import Entry, RolloutLog
 from ml_platform.engine.rollout_serving import Rolling, RolloutServing, told, traffic_of
 from ml_platform.engine.terms import Terms
@@ -99,7 +100,8 @@ class Roller:
         """What comes next, once parity or the guards were looked at where they count; found takes what they say."""
         plan, state = self._rolling.plan, entry.state if entry else None
         standing = _standing(entry, revision)
-        beside = standing is None or self._rolling.terms.beside(standing) is not None
+        idle = IDLE not in cannot(self._host)
+        beside = standing is None or (idle and self._rolling.terms.beside(standing) is not None)
         known = Known(self._rolling.terms.target, traffic_of(revision), beside, retry=retry)
         following = advance(plan, state, known, self._now())
         if entry is None or following.act not in ("compare", "judge"):
@@ -133,7 +135,9 @@ class Roller:
         before = next((one for one in known if one.target == state.before), None)
         if entry is None:
             return self._log.write(Entry(state, terms, before), self._now())
-        opened = entry.cursor if entry.state.settled else entry.opened
+        # Evidence of the old version is what it answered last, however long it stood.
+        settled = entry.state.settled
+        opened = tail_of(self._records, self._rolling.name, entry.cursor) if settled else entry.opened
         return self._log.write(Entry(state, terms, before, opened, entry.cursor, entry.sequence), self._now())
 
     def _confirmed(self, entry: Entry) -> Entry:

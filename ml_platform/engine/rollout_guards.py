@@ -65,6 +65,13 @@ def end_of(log: PredictionLog, endpoint: str, cursor: int) -> int:
     return max((after for _, after in pages(log, endpoint, cursor)), default=cursor)
 
 
+def tail_of(log: PredictionLog, endpoint: str, cursor: int) -> int:
+    """A cursor, not before the one that is given, behind which is all that a look takes in, and little more."""
+    ends = deque([cursor], maxlen=_KEPT // _PAGE + 2)
+    ends.extend(after for _, after in pages(log, endpoint, cursor))
+    return ends[0]
+
+
 def answers(
     log: PredictionLog, endpoint: str, opened: int, cursor: int, versions: tuple[int, int], *, shadow: bool
 ) -> tuple[Answers, Answers]:

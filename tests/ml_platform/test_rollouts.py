@@ -8,6 +8,7 @@ import pytest
 from ml_platform.binding import Binding, bindings
 from ml_platform.errors import DeclarationError
 from ml_platform.rollouts import require_hosted, rollouts
+from resources.aws.endpoint_host import AwsEndpointHost
 
 
 def endpoint(**told: Any) -> dg.AssetSpec:
@@ -35,6 +36,19 @@ def test_share_that_a_host_cannot_give_is_refused_by_line_with_what_would_work(s
 @pytest.mark.parametrize("service", ["embedded", "aws", "gcp", "databricks"])
 def test_every_host_takes_shadows_and_steps_of_percents(service: str) -> None:
     require_hosted([endpoint(steps=[0.05, 0.5, 1.0], shadow=True)], bound(service))
+
+
+@pytest.mark.parametrize(
+    ("capability", "told", "line"),
+    [("shadow", {"shadow": True}, 8), ("idle", {"steps": [0.5, 1.0]}, 7), ("idle", {"shadow": True}, 7)],
+)
+def test_what_a_host_says_that_it_cannot_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capability: str, told: dict[str, Any], line: int
+) -> None:
+    monkeypatch.setattr(AwsEndpointHost, "CANNOT", frozenset({capability}))
+    with pytest.raises(DeclarationError, match=rf"defs\.yaml:{line}: rollout\..*the endpoint_host is aws.*would work"):
+        require_hosted([endpoint(**told)], bound("aws"))
+    require_hosted([endpoint()], bound("aws"))
 
 
 def test_any_share_will_do_where_the_host_can() -> None:

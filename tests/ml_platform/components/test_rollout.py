@@ -138,6 +138,11 @@ def test_promotion_goes_by_steps_that_the_sensor_asks_for_to_all_of_the_traffic(
     (request,), (same,) = asked(served), asked(served)
     assert [key.to_user_string() for key in request.asset_selection] == [KEY]
     assert request.run_key == same.run_key
+    # while that run is on its way, nobody is asked
+    on_its_way = dg.DagsterRun(job_name="rollout", run_id="r", tags=request.tags, status=dg.DagsterRunStatus.STARTED)
+    served.instance.add_run(on_its_way)
+    assert asked(served) == []
+    served.instance.delete_run("r")
     monkeypatch.setenv("ML_PLATFORM_NOW", (NOW + timedelta(minutes=45)).isoformat())
     assert asked(served)[0].run_key != request.run_key
     # too few requests hold it, enough take it on

@@ -59,11 +59,13 @@ class Mortal:
         self._of, self._life = of, life
 
     def __getattr__(self, name: str) -> Any:
+        of = getattr(self._of, name)
+
         def called(*given: Any, **more: Any) -> Any:
             self._life[0] -= 1
             if self._life[0] < 0:
                 raise KilledError
-            return getattr(self._of, name)(*given, **more)
+            return of(*given, **more)
 
         return called
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from ml_platform.engine import rollout_guards
 from ml_platform.engine.rollout import Guards
-from ml_platform.engine.rollout_guards import Answers, answers, end_of, findings
+from ml_platform.engine.rollout_guards import Answers, answers, end_of, findings, tail_of
 from ml_platform.records.prediction import ServedPrediction
 from resources.embedded.prediction_log import EmbeddedPredictionLog
 
@@ -92,3 +93,14 @@ def test_evidence_is_traffic_of_the_stage_and_of_the_version_before(tmp_path: Pa
     copied, _ = answers(log, "x", 0, cursor, (2, 1), shadow=True)
     assert copied.requests == 6
     assert end_of(log, "x", cursor) > cursor
+
+
+def test_little_more_is_read_than_a_look_takes_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollout_guards, "_PAGE", 2)
+    monkeypatch.setattr(rollout_guards, "_KEPT", 4)
+    log = EmbeddedPredictionLog(str(tmp_path))
+    log.append([record(1, number / 20) for number in range(19)])
+    found, _ = log.since("x", tail_of(log, "x", 0), 100)
+    assert 4 <= len(found) <= 8
+    assert found[-1].output == 18 / 20
+    assert tail_of(log, "x", end_of(log, "x", 0)) == end_of(log, "x", 0)
