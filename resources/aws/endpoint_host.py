@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ml_platform.engine.hosting import REQUEST_KEY, require_able
 from ml_platform.engine.machines import chosen
-from ml_platform.engine.package import digest
 from ml_platform.errors import NotFoundError, ServiceError, TransientServiceError
 from ml_platform.records.endpoint import EndpointSpec, Revision, TrafficSplit
 from resources.aws import sdk
 from resources.aws.bucket import Bucket
 from resources.aws.hosted_endpoint import HostedEndpoint, Machine, Variant
 from resources.aws.instances import DEFAULT
+from resources.aws.serving import DIGITS, Serving, digests_of, parts, same
 
 if TYPE_CHECKING:
     from ml_platform.roles.endpoint_host import EndpointHost
@@ -26,15 +26,6 @@ if TYPE_CHECKING:
 _NAME_CHARACTERS = 48  # of SageMaker's 63; numbers stand behind
 _DESCRIBE = {"describe": True}
 _SPEC = "endpoint.json"
-_DIGITS = 6
-
-
-@dataclass(frozen=True)
-class _Serving:
-    """What serves: the revision, and variant → fingerprint of what its server has loaded."""
-
-    revision: Revision
-    fingerprints: Mapping[str, str]
 
 
 class AwsEndpointHost:
@@ -77,13 +68,13 @@ class AwsEndpointHost:
 
         require_able(spec, self)
         spec = replace(spec, lookup="caller") if self._lookup == "caller" else spec
-        digests = _digests(spec)
-        wanted = {f"v{version}": fingerprint(part, digests) for version, part in _parts(spec).items()}
+        digests = digests_of(spec)
+        wanted = {f"v{version}": fingerprint(part, digests) for version, part in parts(spec).items()}
         shares = {version: spec.split.shares.get(version, 0.0) for version in spec.packages}
         endpoint = self._hosted(spec.name)
         standing = endpoint.settled()
         before = self._serving(spec.name)
-        if before and _same(before, wanted, shares):
+        if before and same(before, wanted, shares):
             return before.revision
         number = self._last_number(spec.name) + 1
         if before and before.fingerprints == wanted:
@@ -100,7 +91,7 @@ class AwsEndpointHost:
     def _read_back(self, name: str, number: int, wanted: Mapping[str, str], shares: Mapping[int, float]) -> Revision:
         """What serves, which is what was asked for. Raises ServiceError where it is not."""
         found = self._serving(name)
-        if not found or found.revision.number != number or not _same(found, wanted, shares):
+        if not found or found.revision.number != number or not same(found, wanted, shares):
             raise ServiceError(
                 f"revision {number} of endpoint {name} was deployed, but what serves is {found}",
                 remedy="Check that the image is of this very code, then deploy again",
@@ -147,7 +138,7 @@ class AwsEndpointHost:
         called = job_name(self._prefix, name, _NAME_CHARACTERS)
         return HostedEndpoint(called, self._prefix, self._region, self._poll_seconds, self._wait_seconds)
 
-    def _serving(self, name: str) -> _Serving | None:
+    def _serving(self, name: str) -> Serving | None:
         endpoint = self._hosted(name)
         found = endpoint.described()
         if not found or not found.get("ProductionVariants") or found["EndpointStatus"] in ("Failed", "Deleting"):
@@ -158,13 +149,13 @@ class AwsEndpointHost:
         revision = Revision(
             endpoint=name,
             number=max(endpoint.revision(found), *(answer["number"] for answer in answers.values())),
-            split=TrafficSplit({int(variant[1:]): round(one / whole, _DIGITS) for variant, one in weights.items()}),
+            split=TrafficSplit({int(variant[1:]): round(one / whole, DIGITS) for variant, one in weights.items()}),
             digests={int(v): value for answer in answers.values() for v, value in answer["digests"].items()},
             url=f"{self._runtime.meta.endpoint_url}/endpoints/{endpoint.name}/invocations",
             ready=True,
             shadow=next((a["shadow"] for a in answers.values() if a.get("shadow") is not None), None),
         )
-        return _Serving(revision, {variant: answer["fingerprint"] for variant, answer in answers.items()})
+        return Serving(revision, {variant: answer["fingerprint"] for variant, answer in answers.items()})
 
     def _variant(self, name: str, request: Mapping[str, Any]) -> str:
         """The variant of the version that a request names, so that its own server answers; empty where there is none.
@@ -203,7 +194,7 @@ class AwsEndpointHost:
 
         home = f"{self._home(spec.name)}{number}"
         with tempfile.TemporaryDirectory() as scratch:
-            for version, part in _parts(spec).items():
+            for version, part in parts(spec).items():
                 bundle.write(part, number, Path(scratch) / f"v{version}")
                 bundle.check(Path(scratch) / f"v{version}")
             self._claim(spec.name, number)
@@ -238,33 +229,6 @@ class AwsEndpointHost:
 
     def _home(self, name: str) -> str:
         return f"{self._prefix}/endpoints/{name}/"
-
-
-def _parts(spec: EndpointSpec) -> dict[int, EndpointSpec]:
-    """Version → what its variant serves: that version alone.
-
-    It has the packages of the others as well, so that one request suits them all: SageMaker chooses who answers it. The
-    shadow listens to each of the others.
-    """
-    return {
-        version: replace(
-            spec, split=TrafficSplit({version: 1.0}), shadow=None if version == spec.shadow else spec.shadow
-        )
-        for version in spec.packages
-    }
-
-
-def _digests(spec: EndpointSpec) -> dict[int, str]:
-    for version, package in spec.packages.items():
-        if not Path(package).is_dir():
-            raise NotFoundError(f"the package of version {version} is to be at {package}, but there is no such folder")
-    return {version: digest(Path(package)) for version, package in spec.packages.items()}
-
-
-def _same(serving: _Serving, wanted: Mapping[str, str], shares: Mapping[int, float]) -> bool:
-    """Whether what serves is what is wanted, to the sixth digit of its shares: SageMaker keeps single floats."""
-    split = {version: round(share, _DIGITS) for version, share in shares.items()}
-    return serving.fingerprints == wanted and serving.revision.split.shares == split
 
 
 def _refused(name: str, response: Mapping[str, Any]) -> ServiceError:
