@@ -23,6 +23,7 @@ from ml_platform.components.tree import tree_of
 from ml_platform.errors import DeclarationError, NotFoundError, nearest
 from ml_platform.faults import fault_in
 from ml_platform.reachability import require_reachable
+from ml_platform.rollouts import require_hosted, rollouts
 from ml_platform.service_resource import ServiceResource
 
 Loaded = TypeVar("Loaded")
@@ -84,10 +85,11 @@ def build_definitions(made: ModuleType, services: Mapping[str, Binding]) -> dg.D
     found = declared(made)
     specs = [spec for asset in found.assets or () if isinstance(asset, dg.AssetsDefinition) for spec in asset.specs]
     _require_no_cycle(specs)
+    require_hosted(specs, services)
     bound: dict[str, Any] = {role: ServiceResource.of(binding) for role, binding in services.items()}
     # A process a step would import everything again for each; delta-rs does not survive a fork.
     own = dg.Definitions(resources=bound, executor=dg.in_process_executor)
-    return dg.Definitions.merge(found, automation(specs, services), own)
+    return dg.Definitions.merge(found, automation(specs, services), rollouts(specs, services), own)
 
 
 def _require_no_cycle(specs: Iterable[dg.AssetSpec]) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ml_platform.engine.promotion import Promoted
     from ml_platform.engine.quarantine import Told
     from ml_platform.engine.rejected import Shown
+    from ml_platform.engine.rolling import RolledOut
+    from ml_platform.engine.rollout import Finding
     from ml_platform.engine.tables import Made
     from ml_platform.records.endpoint import Revision
     from ml_platform.records.feature import PublishedView
@@ -272,6 +274,31 @@ def of_revision(
         EXAMPLE: as_json(example),
         ASK: f"{command} {shlex.quote(json.dumps(example))}",
     }
+
+
+def of_rollout(done: RolledOut, latest: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What an endpoint's materialization says of its rollout. latest: entries of its log, the newest first."""
+    state, revision = done.state, done.revision
+    number, version = revision.number if revision else 0, state.target.version
+    on_the_way = {
+        "loaded": f"version {version} is loaded",
+        "shadow": f"version {version} answers copies",
+        "step": f"version {version} has {state.share * 100:g} %",
+        "rolled back": f"version {version} went back",
+    }
+    shown = ("at", "version", "stage", "share", "serves_since", "reasons")
+    rows = [{name: str(row[name]) for name in shown} for row in latest]
+    told = {"stage": state.stage, "rollout": _table(shown, rows)}
+    if state.stage == "served" or (done.before and done.before.number == number and not done.moved):
+        return told
+    return {OUTCOME: f"revision {number}: {on_the_way[state.stage]}", **told}
+
+
+def of_findings(found: Sequence[Finding]) -> dict[str, Any]:
+    """What the check of a rollout says: every guard that was looked at."""
+    verdicts = {True: "kept", False: "broken", None: "waits"}
+    rows = [{"guard": each.guard, "verdict": verdicts[each.passed], "said": each.said} for each in found]
+    return {"guards": _table(("guard", "verdict", "said"), rows)}
 
 
 def of_drift(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

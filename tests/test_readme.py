@@ -141,7 +141,19 @@ def test_tables_are_kept_in_shape_and_examined_as_shown(copy: Copy) -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["everything", "refresh", "ingest", "landed_files", "following", "daily", "maintenance", "audit"]
+    "word",
+    [
+        "everything",
+        "refresh",
+        "ingest",
+        "landed_files",
+        "following",
+        "daily",
+        "maintenance",
+        "audit",
+        "rollouts",
+        "rollout",
+    ],
 )
 def test_what_the_operate_section_names_is_declared(word: str) -> None:
     assert f"`{word}`" in section("## Operate")

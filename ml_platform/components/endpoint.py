@@ -2,9 +2,7 @@
 
 # Dagster reads the annotations of an asset's function as they stand, so this module does not postpone them.
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
 from pydantic import Field
@@ -15,8 +13,8 @@ from ml_platform.components.declaration import Declaration
 from ml_platform.components.endpoint_log import DeclaredLog
 from ml_platform.components.making import declared
 from ml_platform.components.model import CHAMPION, DeclaredNeeds, Model
+from ml_platform.components.rollout import ROLLOUT, Attempt, Rollout, check
 from ml_platform.errors import DeclarationError
-from ml_platform.records.endpoint import EndpointSpec, TrafficSplit
 from ml_platform.records.feature import FeatureView
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.endpoint_host import EndpointHost
@@ -42,6 +40,7 @@ class Endpoint(Declaration):
     needs: DeclaredNeeds = Field(default=DeclaredNeeds(), description="What serving asks of its machine.")
     group: str = Field(default="", description="Endpoints of one group share a server, where their host can.")
     log: DeclaredLog = Field(default=DeclaredLog(), description="For how long its log is kept, and what it hides.")
+    rollout: Rollout = Field(default=Rollout(), description="How a new champion comes to serve.")
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The endpoint and its log."""
@@ -50,11 +49,13 @@ class Endpoint(Declaration):
 
     def _endpoint(self, context: dg.ComponentLoadContext, model: Model) -> dg.AssetsDefinition:
         training = model.training(context, self.champion_of)
-        name = key_of(context).rpartition("/")[2]
+        key = key_of(context)
+        name = key.rpartition("/")[2]
         views = training.views(context, model.training_set)
         self._require_keys(context, training.carried, views)
         training.require_given(context, model.training_set, self.request, place(context))
         self.log.require(context, self.request, views)
+        self.rollout.require(context)
 
         @asset(
             context,
@@ -62,52 +63,68 @@ class Endpoint(Declaration):
             deps=[f"{self.champion_of}__{CHAMPION}", *views],
             code=digest(self.model_dump(exclude={"description"})),
             kinds={"endpoint"},
+            metadata=self.rollout.asked(context),
+            checks=[ROLLOUT],
         )
         def endpoint(
             context: dg.AssetExecutionContext,
+            config: Attempt,
             lakehouse: dg.ResourceParam[Lakehouse],
             model_registry: dg.ResourceParam[ModelRegistry],
             endpoint_host: dg.ResourceParam[EndpointHost],
             feature_store: dg.ResourceParam[FeatureStore],
             prediction_log: dg.ResourceParam[PredictionLog],
-        ) -> dg.MaterializeResult[Any]:
+        ) -> dg.MaterializeResult:  # type: ignore[type-arg] # beside a check, dagster knows only the bare type
             import time
 
             from ml_platform.binding import resolved
+            from ml_platform.engine import clock
             from ml_platform.engine.champion import champion_of
             from ml_platform.engine.example import example_request
+            from ml_platform.engine.parity import Evaluation
+            from ml_platform.engine.rolling import Roller
+            from ml_platform.engine.rollout_log import RolloutLog
+            from ml_platform.engine.rollout_serving import Rolling
+            from ml_platform.engine.terms import Terms
 
             started = time.monotonic()
             version = champion_of(self.champion_of, model_registry)
-            before = endpoint_host.describe(name)
-            with TemporaryDirectory() as folder:
-                package = model_registry.fetch(version.name, version.number, Path(folder) / "package")
-                spec = EndpointSpec(
-                    name=name,
-                    packages={version.number: str(package)},
-                    split=TrafficSplit({version.number: 1.0}),
-                    request=dict(self.request),
-                    views=tuple(views.values()),
-                    feature_store=resolved(feature_store),
-                    prediction_log=resolved(prediction_log),
-                    needs=self.needs.record,
-                    group=self.group,
-                    redact=tuple(self.log.redact),
-                )
-                revision = endpoint_host.deploy(spec)
+            terms = Terms(version.number, version.digest, dict(self.request), tuple(views.values()))
+            evaluated = Evaluation(version, model.gate.split, training.event_time, terms, lakehouse, feature_store)
+            rolling = Rolling(
+                key=key,
+                name=name,
+                champion=version,
+                terms=terms,
+                plan=self.rollout.plan(),
+                needs=self.needs.record,
+                group=self.group,
+                redact=tuple(self.log.redact),
+                feature_store=resolved(feature_store),
+                prediction_log=resolved(prediction_log),
+                evaluated=evaluated.rows,
+            )
+            log = RolloutLog(lakehouse.table(f"{key}__{ROLLOUT}"))
+            services = (endpoint_host, model_registry, prediction_log, log)
+            roller = Roller(rolling, *services, lambda: clock.now(lakehouse, "real"), context.log.info)
+            done = roller.run(retry=config.retry)
+            revision = done.serving()
             published = {view.name: feature_store.published(view) for view in views.values()}
             example = example_request(model.training_set, training.event_time, self.request, lakehouse)
+            told = metadata.of_revision(
+                done.before,
+                revision,
+                published,
+                example,
+                time.monotonic() - started,
+                # Managed endpoints ask for their cloud's own credentials.
+                open_to_all=not hasattr(endpoint_host, "REACHES"),
+            )
+            serving = " and ".join(revision.digests[one] for one, share in revision.split.shares.items() if share)
             return dg.MaterializeResult(
-                data_version=dg.DataVersion(f"revision {revision.number} of {version.digest}"),
-                metadata=metadata.of_revision(
-                    before,
-                    revision,
-                    published,
-                    example,
-                    time.monotonic() - started,
-                    # Managed endpoints ask for their cloud's own credentials.
-                    open_to_all=not hasattr(endpoint_host, "REACHES"),
-                ),
+                data_version=dg.DataVersion(f"revision {revision.number} of {serving}"),
+                metadata={**told, **metadata.of_rollout(done, log.latest(20))},
+                check_results=[check(done)],
             )
 
         return endpoint

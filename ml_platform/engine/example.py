@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import Any
 
@@ -24,11 +24,16 @@ def example_request(
     rows = pl.DataFrame(pl.from_arrow(delta.read_rows(delta.existing(lakehouse.table(training_set)))))
     whole = rows.drop_nulls()
     event = (whole if whole.height else rows).sort(event_time).tail(1).to_dicts()[0]
-    values = {name: (_DATATYPES[kind], event[name]) for name, kind in request.items()}
-    moment = event[event_time].astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    values["event_time"] = ("BYTES", moment)
+    return request_of([event], event_time, request)
+
+
+def request_of(rows: Sequence[Mapping[str, Any]], event_time: str, request: Mapping[str, str]) -> dict[str, Any]:
+    """The request for those rows, each at its moment. request: column → its type."""
+    values = {name: (_DATATYPES[kind], [row[name] for row in rows]) for name, kind in request.items()}
+    moments = [row[event_time].astimezone(UTC).isoformat().replace("+00:00", "Z") for row in rows]
+    values["event_time"] = ("BYTES", moments)
     inputs = [
-        {"name": name, "shape": [1], "datatype": datatype, "data": [value]}
-        for name, (datatype, value) in values.items()
+        {"name": name, "shape": [len(rows)], "datatype": datatype, "data": data}
+        for name, (datatype, data) in values.items()
     ]
     return {"inputs": inputs}

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from ml_platform.errors import ServiceError
 from ml_platform.records.endpoint import EndpointSpec
 
-SHADOW, IDLE, REQUEST_KEY, GROUP, REDACT = "shadow", "idle", "request_key", "group", "redact"
+SHADOW, IDLE, REQUEST_KEY, FINE_SHARES = "shadow", "idle", "request_key", "fine_shares"
+GROUP, REDACT = "group", "redact"
 # What a host that names nothing in `CANNOT` does.
 CAPABILITIES: Mapping[str, str] = {
     SHADOW: "a version that answers a copy of the traffic, off the caller's path, and is only logged",
     IDLE: "a version that is loaded without a share of the traffic, and answers whoever names it",
     REQUEST_KEY: "a traffic split by the request's entities: the same ones are answered by the same version",
+    FINE_SHARES: "shares of traffic that are no whole percents",
     GROUP: "one server for several endpoints",
     REDACT: "columns that the server's log never holds in the clear",
 }

@@ -56,6 +56,15 @@ def publish(view: FeatureView, location: Location, keep_from: datetime, store: F
     return Published(store.revise(view, gone, come, keep_from, wanted), _DIFFERING)
 
 
+def online_since(version: str) -> datetime | None:
+    """From which event time on, UTC, the store has the rows of a view; None where the name does not say.
+
+    version: the name that they were published under.
+    """
+    named = _NAMED.fullmatch(version)
+    return datetime.fromisoformat(named["since"]) if named else None
+
+
 def _standing(version: str, location: Location, keep_from: datetime) -> TableSnapshot | None:
     """The version of the table that was published, with every file of it; None where more than it has to be sent."""
     named = _NAMED.fullmatch(version)

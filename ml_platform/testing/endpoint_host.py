@@ -23,6 +23,7 @@ from ml_platform.roles.endpoint_host import EndpointHost
 from ml_platform.roles.feature_store import FeatureStore
 from ml_platform.roles.prediction_log import PredictionLog
 from ml_platform.testing.feature_store import rows_of
+from ml_platform.testing.rollout import KilledError, Rollouts
 
 MOMENT = datetime(2013, 12, 30, 21, tzinfo=UTC)
 PLAN = FeatureView("plan_v1", entity=("flight_id",), features=("carrier", "origin"), ttl_hours=2000)
@@ -186,6 +187,32 @@ class EndpointHostContract:
             *[(2, 0.75, True)] * 2,
         ]
         assert [row.request_id for row in rows] == answer["parameters"]["request_ids"] * 2
+
+    def test_version_rolls_out_over_a_killed_run_and_the_next_one_rolls_back(
+        self, host: EndpointHost, spec: EndpointSpec, successor: EndpointSpec, tmp_path: Path
+    ) -> None:
+        # given a first version, which serves
+        world = Rollouts(host, spec, MOMENT, tmp_path)
+        third = write_package(tmp_path / "third", rate=0.5)
+        first, second, worse = (world.register(Path(it)) for it in (spec.packages[1], successor.packages[2], third))
+        assert (world.roll(first).state.stage, world.serving) == ("served", {1: 1.0})
+        # when the run of the second is killed right behind its step
+        with pytest.raises(KilledError):
+            world.roll(second, killed=lambda entry: entry.state.stage == "step" and entry.state.since is not None)
+        assert world.serving == {1: 0.5, 2: 0.5}
+        # then another takes it up where it was, and on to all of the traffic
+        assert (world.roll(second).state.share, world.serving) == (0.5, {1: 0.5, 2: 0.5})
+        world.answered(second, 3)
+        assert world.roll(second).state.share == 1.0
+        world.answered(second, 3)
+        assert (world.roll(second).state.stage, world.serving) == ("served", {2: 1.0})
+        # and a third whose answers are errors goes back
+        assert (world.roll(worse).state.share, world.serving) == (0.5, {2: 0.5, 3: 0.5})
+        world.answered(worse, 3, error="boom")
+        back = world.roll(worse)
+        assert (back.state.stage, world.serving) == ("rolled back", {2: 1.0})
+        assert "error_share is 1 of 3 requests" in back.state.reasons[0]
+        assert host.invoke(spec.name, infer_request("UA1"))["outputs"][0]["data"] == [0.75]
 
     def test_spec_that_cannot_be_served_leaves_what_serves(
         self, host: EndpointHost, spec: EndpointSpec, tmp_path: Path

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ml_platform.engine.hosting import GROUP, REDACT, REQUEST_KEY, SHADOW, require_able
+from ml_platform.engine.hosting import GROUP, REDACT, REQUEST_KEY, require_able
 from ml_platform.engine.machines import chosen
-from ml_platform.engine.package import digest
 from ml_platform.errors import NotFoundError, ServiceError, TransientServiceError
 from ml_platform.records.endpoint import EndpointSpec, Revision, TrafficSplit
 from resources.aws import sdk
 from resources.aws.bucket import Bucket
 from resources.aws.hosted_endpoint import HostedEndpoint, Machine, Variant
 from resources.aws.instances import DEFAULT
+from resources.aws.serving import DIGITS, Serving, digests_of, parts, same
 
 if TYPE_CHECKING:
     from ml_platform.roles.endpoint_host import EndpointHost
@@ -26,15 +26,6 @@ if TYPE_CHECKING:
 _NAME_CHARACTERS = 48  # of SageMaker's 63; numbers stand behind
 _DESCRIBE = {"describe": True}
 _SPEC = "endpoint.json"
-_DIGITS = 6
-
-
-@dataclass(frozen=True)
-class _Serving:
-    """What serves: the revision, and variant → fingerprint of what its server has loaded."""
-
-    revision: Revision
-    fingerprints: Mapping[str, str]
 
 
 class AwsEndpointHost:
@@ -48,7 +39,7 @@ class AwsEndpointHost:
     """
 
     REACHES: ClassVar[frozenset[str]] = frozenset({"aws"})
-    CANNOT: ClassVar[frozenset[str]] = frozenset({SHADOW, REQUEST_KEY, GROUP, REDACT})
+    CANNOT: ClassVar[frozenset[str]] = frozenset({GROUP, REDACT, REQUEST_KEY})
 
     def __init__(
         self,
@@ -69,30 +60,42 @@ class AwsEndpointHost:
         self._bundled: dict[str, dict[str, Any]] = {}
 
     def deploy(self, spec: EndpointSpec) -> Revision:
-        """As the role promises. A change that somebody began and left is waited for first."""
+        """As the role promises. A change that somebody began and left is waited for first.
+
+        Where only the split is another one, the servers that run stay, and SageMaker sends them other shares.
+        """
         from ml_platform.jobs.serving.wire import fingerprint
 
         require_able(spec, self)
         spec = replace(spec, lookup="caller") if self._lookup == "caller" else spec
-        digests = _digests(spec)
-        wanted = {f"v{version}": fingerprint(part, digests) for version, part in _parts(spec).items()}
+        digests = digests_of(spec)
+        wanted = {f"v{version}": fingerprint(part, digests) for version, part in parts(spec).items()}
         shares = {version: spec.split.shares.get(version, 0.0) for version in spec.packages}
         endpoint = self._hosted(spec.name)
-        endpoint.settled()
+        standing = endpoint.settled()
         before = self._serving(spec.name)
-        if before and _same(before, wanted, shares):
+        if before and same(before, wanted, shares):
             return before.revision
-        machine = Machine(self._image, self._role, str(chosen(spec.needs, self._instances)["type"]))
         number = self._last_number(spec.name) + 1
+        if before and before.fingerprints == wanted:
+            self._claim(spec.name, number)
+            endpoint.weigh(number, shares)
+            return self._read_back(spec.name, number, wanted, shares)
+        machine = Machine(self._image, self._role, str(chosen(spec.needs, self._instances)["type"]))
         endpoint.change(number, self._bundle(spec, number, shares), machine)
         self._bundled.pop(spec.name, None)
-        found = self._serving(spec.name)
-        if not found or found.revision.number != number or not _same(found, wanted, shares):
+        revision = self._read_back(spec.name, number, wanted, shares)
+        endpoint.keep([number, *([endpoint.number(standing)] if before and standing else [])])
+        return revision
+
+    def _read_back(self, name: str, number: int, wanted: Mapping[str, str], shares: Mapping[int, float]) -> Revision:
+        """What serves, which is what was asked for. Raises ServiceError where it is not."""
+        found = self._serving(name)
+        if not found or found.revision.number != number or not same(found, wanted, shares):
             raise ServiceError(
-                f"revision {number} of endpoint {spec.name} was deployed, but what serves is {found}",
+                f"revision {number} of endpoint {name} was deployed, but what serves is {found}",
                 remedy="Check that the image is of this very code, then deploy again",
             )
-        endpoint.keep([number, *([before.revision.number] if before else [])])
         return found.revision
 
     def describe(self, name: str) -> Revision | None:
@@ -105,11 +108,12 @@ class AwsEndpointHost:
         from ml_platform.jobs.serving import bundle
         from ml_platform.jobs.serving.protocol import RequestError
 
+        variant = self._variant(name, request)
         if self._lookup == "endpoint":
-            return self._invoked(name, request)
+            return self._invoked(name, request, variant)
         try:
             plain = self._bundled_spec(name)
-            answer = self._invoked(name, bundle.completed(plain, request))
+            answer = self._invoked(name, bundle.completed(plain, request), variant)
         except RequestError as error:
             raise ServiceError(f"the request to endpoint {name} is not one, but has to be: {error}") from error
         except (NotFoundError, ServiceError):
@@ -134,7 +138,7 @@ class AwsEndpointHost:
         called = job_name(self._prefix, name, _NAME_CHARACTERS)
         return HostedEndpoint(called, self._prefix, self._region, self._poll_seconds, self._wait_seconds)
 
-    def _serving(self, name: str) -> _Serving | None:
+    def _serving(self, name: str) -> Serving | None:
         endpoint = self._hosted(name)
         found = endpoint.described()
         if not found or not found.get("ProductionVariants") or found["EndpointStatus"] in ("Failed", "Deleting"):
@@ -144,13 +148,24 @@ class AwsEndpointHost:
         whole = sum(weights.values())
         revision = Revision(
             endpoint=name,
-            number=max(answer["number"] for answer in answers.values()),
-            split=TrafficSplit({int(variant[1:]): round(one / whole, _DIGITS) for variant, one in weights.items()}),
+            number=max(endpoint.revision(found), *(answer["number"] for answer in answers.values())),
+            split=TrafficSplit({int(variant[1:]): round(one / whole, DIGITS) for variant, one in weights.items()}),
             digests={int(v): value for answer in answers.values() for v, value in answer["digests"].items()},
             url=f"{self._runtime.meta.endpoint_url}/endpoints/{endpoint.name}/invocations",
             ready=True,
+            shadow=next((a["shadow"] for a in answers.values() if a.get("shadow") is not None), None),
         )
-        return _Serving(revision, {variant: answer["fingerprint"] for variant, answer in answers.items()})
+        return Serving(revision, {variant: answer["fingerprint"] for variant, answer in answers.items()})
+
+    def _variant(self, name: str, request: Mapping[str, Any]) -> str:
+        """The variant of the version that a request names, so that its own server answers; empty where there is none.
+
+        Every server has the packages of all versions, and answers for another, or says which there are.
+        """
+        version = (request.get("parameters") or {}).get("model_version")
+        found = self._hosted(name).described() if version is not None else None
+        variants = [one["VariantName"] for one in (found or {}).get("ProductionVariants", [])]
+        return f"v{version}" if f"v{version}" in variants else ""
 
     def _invoked(self, name: str, request: Mapping[str, Any], variant: str = "") -> dict[str, Any]:
         """The answer of one server, of that variant where one is named. Raises NotFoundError, ServiceError."""
@@ -179,16 +194,20 @@ class AwsEndpointHost:
 
         home = f"{self._home(spec.name)}{number}"
         with tempfile.TemporaryDirectory() as scratch:
-            for version, part in _parts(spec).items():
+            for version, part in parts(spec).items():
                 bundle.write(part, number, Path(scratch) / f"v{version}")
                 bundle.check(Path(scratch) / f"v{version}")
-            if not self._bucket.put_new(f"{home}/number", str(number).encode()):
-                raise TransientServiceError(
-                    f"revision {number} of endpoint {spec.name} is to be deployed, but somebody else just began to",
-                    remedy="Deploy again when that has ended",
-                )
+            self._claim(spec.name, number)
             self._bucket.upload(Path(scratch), home)
         return [Variant(version, share, self._bucket.uri(f"{home}/v{version}/")) for version, share in shares.items()]
+
+    def _claim(self, name: str, number: int) -> None:
+        """The number is ours, and is never given again. Raises TransientServiceError where somebody else has it."""
+        if not self._bucket.put_new(f"{self._home(name)}{number}/number", str(number).encode()):
+            raise TransientServiceError(
+                f"revision {number} of endpoint {name} is to be deployed, but somebody else just began to",
+                remedy="Deploy again when that has ended",
+            )
 
     def _bundled_spec(self, name: str) -> dict[str, Any]:
         """The content of the bundle that serves; it is read once for each revision."""
@@ -210,27 +229,6 @@ class AwsEndpointHost:
 
     def _home(self, name: str) -> str:
         return f"{self._prefix}/endpoints/{name}/"
-
-
-def _parts(spec: EndpointSpec) -> dict[int, EndpointSpec]:
-    """Version → what its variant serves: that version alone.
-
-    It has the packages of the others as well, so that one request suits them all: SageMaker chooses who answers it.
-    """
-    return {version: replace(spec, split=TrafficSplit({version: 1.0})) for version in spec.packages}
-
-
-def _digests(spec: EndpointSpec) -> dict[int, str]:
-    for version, package in spec.packages.items():
-        if not Path(package).is_dir():
-            raise NotFoundError(f"the package of version {version} is to be at {package}, but there is no such folder")
-    return {version: digest(Path(package)) for version, package in spec.packages.items()}
-
-
-def _same(serving: _Serving, wanted: Mapping[str, str], shares: Mapping[int, float]) -> bool:
-    """Whether what serves is what is wanted, to the sixth digit of its shares: SageMaker keeps single floats."""
-    split = {version: round(share, _DIGITS) for version, share in shares.items()}
-    return serving.fingerprints == wanted and serving.revision.split.shares == split
 
 
 def _refused(name: str, response: Mapping[str, Any]) -> ServiceError:

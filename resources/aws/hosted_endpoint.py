@@ -15,6 +15,7 @@ from resources.aws import sdk
 from resources.aws.sdk import ENVIRONMENT, TakenError
 
 _MOVING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
+REVISION = "ml_platform_revision"
 _PARTS = {"EndpointConfig": "endpoint_config", "Model": "model"}
 
 
@@ -94,6 +95,25 @@ class HostedEndpoint:
             self._undo(number, error)
             raise
 
+    def weigh(self, number: int, shares: Mapping[int, float]) -> None:
+        """SageMaker was told to send traffic to the same servers by other shares, which is revision `number`.
+
+        shares: model version → share, of every variant. What comes of it is to be read back.
+        """
+        found = self.settled()
+        if found is None:
+            raise NotFoundError(f"endpoint {self.name} is gone, but its traffic was to be moved")
+        # Before the traffic moves: a number that was served is never given again.
+        revision = [{"Key": REVISION, "Value": str(number)}]
+        sdk.call(self._sagemaker, "add_tags", ResourceArn=found["EndpointArn"], Tags=revision)
+        weights = [{"VariantName": f"v{version}", "DesiredWeight": share} for version, share in shares.items()]
+        self._update("update_endpoint_weights_and_capacities", DesiredWeightsAndCapacities=weights)
+        self.settled()
+
+    def revision(self, found: Mapping[str, Any]) -> int:
+        """The number that its traffic was last moved under; 0 where it was not since it was created."""
+        return int(sdk.tags(self._sagemaker, found["EndpointArn"]).get(REVISION, "0"))
+
     def keep(self, numbers: Iterable[int]) -> None:
         """No configuration or model of ours with another number stands, but for what serves."""
         found = self.described()
@@ -142,12 +162,14 @@ class HostedEndpoint:
 
     def _begin(self, config: str, update: bool) -> None:
         """SageMaker brings the endpoint to the configuration; what comes of it is to be read back."""
-        request = {"EndpointName": self.name, "EndpointConfigName": config}
         if not update:
-            self._create("endpoint", **request)
+            self._create("endpoint", EndpointName=self.name, EndpointConfigName=config)
             return
+        self._update("update_endpoint", EndpointConfigName=config)
+
+    def _update(self, operation: str, **request: Any) -> None:
         try:
-            sdk.call(self._sagemaker, "update_endpoint", **request)
+            sdk.call(self._sagemaker, operation, EndpointName=self.name, **request)
         except ServiceError:
             # It is being updated already where the answer to our own call was lost.
             found = self.described()

@@ -23,7 +23,7 @@ _LEFT_OUT = ("__pycache__", "testing", "profiles", "*.md")
 
 
 class Bundles:
-    """The bundles of one endpoint, as versions of the model of that full name; each knows its revision's number.
+    """The bundles of one endpoint, as versions of the model of that full name; each knows the last revision of it.
 
     full: `<catalog>.<schema>.<name>`. environment: what the model is tagged with.
     """
@@ -48,6 +48,12 @@ class Bundles:
             model = _as_mlflow_model(folder, Path(scratch))
             made = client.create_model_version(self.full, source=str(model), tags={_REVISION: str(number)})
         return str(made.version)
+
+    def renumber(self, held: Collection[str], number: int) -> None:
+        """These versions are of the revision of that number, which serves them on as they are."""
+        with mlflow_client(f"model {self.full}") as client:
+            for one in held:
+                client.set_model_version_tag(self.full, one, _REVISION, str(number))
 
     def plain(self, held: str) -> Mapping[str, Any]:
         """The content of the `endpoint.json` of a version; it never changes."""

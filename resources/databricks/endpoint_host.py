@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ml_platform.engine.hosting import GROUP, REDACT, REQUEST_KEY, SHADOW, require_able
+from ml_platform.engine.hosting import FINE_SHARES, GROUP, REDACT, REQUEST_KEY, require_able
 from ml_platform.engine.package import digest
 from ml_platform.errors import NotFoundError, PlatformError, ServiceError, TransientServiceError
 from ml_platform.jobs.serving import bundle
 from ml_platform.jobs.serving.protocol import RequestError
 from ml_platform.records.endpoint import EndpointSpec, Revision, TrafficSplit
 from resources.databricks.bundles import Bundles
-from resources.databricks.serving_endpoints import Entity, ServingEndpoints, workload_size
+from resources.databricks.serving_endpoints import Entity, Found, ServingEndpoints, workload_size
 from resources.databricks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class DatabricksEndpointHost:
     """
 
     REACHES: ClassVar[frozenset[str]] = frozenset({"databricks"})
-    CANNOT: ClassVar[frozenset[str]] = frozenset({SHADOW, REQUEST_KEY, GROUP, REDACT})
+    CANNOT: ClassVar[frozenset[str]] = frozenset({GROUP, REDACT, REQUEST_KEY, FINE_SHARES})
 
     def __init__(
         self,
@@ -59,7 +59,8 @@ class DatabricksEndpointHost:
     def deploy(self, spec: EndpointSpec) -> Revision:
         """As the role promises; what a service rolls back in silence is an error, and nothing in use is deleted.
 
-        A change that somebody began and left is waited for first.
+        A change that somebody began and left is waited for first. A version whose server has all of it loaded already
+        keeps that server.
         """
         require_able(spec, self)
         spec = replace(spec, lookup=self.lookup)
@@ -70,14 +71,19 @@ class DatabricksEndpointHost:
         if not (standing and self._serves(spec, name, shares)):
             revisions = bundles.revisions()
             number = max(revisions.values(), default=0) + 1
-            added = self._added(spec, number, shares)
+            stays = self._loaded(spec, standing, shares)
+            added = self._added(spec, number, shares.keys() - stays.keys())
             try:
-                self._configure(spec, name, number, added, size)
+                bundles.renumber(stays.values(), number)
+                self._configure(spec, name, number, stays | added, size)
             except BaseException:
                 self._undo(name, bundles, added.values(), first=not (standing and standing.ready))
+                for one in stays.values():
+                    bundles.renumber([one], revisions[one])
                 raise
             kept = {number, max(revisions.values(), default=number)}
-            bundles.discard([held for held, of in revisions.items() if of not in kept])
+            old = [held for held, of in revisions.items() if of not in kept]
+            bundles.discard([held for held in old if held not in stays.values()])
         revision = self.describe(spec.name)
         if revision is None:
             raise ServiceError(f"endpoint {spec.name} does not serve, but it was deployed a moment ago")
@@ -91,11 +97,15 @@ class DatabricksEndpointHost:
         answers = [self._answer(name, entity, {"describe": True}) for entity in found.entities]
         shares = {_version(entity): share / 100 for entity, share in found.shares.items()}
         digests = {model: package for answer in answers for model, package in answer["digests"].items()}
-        merged = {**answers[0], "number": max(a["number"] for a in answers), "split": shares, "digests": digests}
+        shadow = next((a["shadow"] for a in answers if a.get("shadow") is not None), None)
+        revisions = self._held(name).revisions()
+        last = (revisions.get(held, 0) for held in found.entities.values())
+        number = max(*last, *(answer["number"] for answer in answers))
+        merged = {**answers[0], "number": number, "split": shares, "digests": digests, "shadow": shadow}
         return bundle.revision(merged, found.url)
 
     def invoke(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """As the role promises."""
+        """As the role promises; a version that is named is asked of its own server, where it has one."""
         found = self._endpoints.find(self._full(name))
         if found is None or not found.ready:
             raise NotFoundError(
@@ -107,7 +117,8 @@ class DatabricksEndpointHost:
             body = bundle.completed(plain, request)
         except RequestError as error:
             raise ServiceError(f"the request to endpoint {name} is refused: {error}") from error
-        return self._answer(name, "", body)
+        named = f"v{(request.get('parameters') or {}).get('model_version')}"
+        return self._answer(name, named if named in found.entities else "", body)
 
     def retire(self, name: str) -> None:
         """As the role promises; the last bundles stay, so that revisions are numbered on when it is deployed again."""
@@ -116,10 +127,23 @@ class DatabricksEndpointHost:
         last = max(revisions.values(), default=0)
         self._held(name).discard([held for held, number in revisions.items() if number != last])
 
-    def _added(self, spec: EndpointSpec, number: int, shares: Mapping[int, int]) -> dict[int, str]:
+    def _loaded(self, spec: EndpointSpec, standing: Found | None, shares: Mapping[int, int]) -> dict[int, str]:
+        """Model version → the version of the served model whose server has it loaded as it is to be."""
+        if not standing or not standing.ready:
+            return {}
+        there = [model for model in shares if _entity(model) in standing.entities]
+        return {model: standing.entities[_entity(model)] for model in there if self._has(spec, model)}
+
+    def _has(self, spec: EndpointSpec, model: int) -> bool:
+        """Whether the server of the model version has loaded what it is to."""
+        digests = {one: digest(Path(folder)) for one, folder in spec.packages.items()}
+        wanted = bundle.fingerprint(_alone(spec, model), digests)
+        return bool(self._answer(spec.name, _entity(model), {"describe": True})["fingerprint"] == wanted)
+
+    def _added(self, spec: EndpointSpec, number: int, models: Collection[int]) -> dict[int, str]:
         """Model version → the version of the served model that was made of it."""
         with TemporaryDirectory() as scratch:
-            folders = {model: Path(scratch) / str(model) for model in shares}
+            folders = {model: Path(scratch) / str(model) for model in models}
             for model, folder in folders.items():
                 bundle.write(_alone(spec, model), number, folder)
                 bundle.check(folder)
@@ -151,12 +175,7 @@ class DatabricksEndpointHost:
         found = self._endpoints.find(name)
         if not found or not found.ready or found.shares != {_entity(model): share for model, share in shares.items()}:
             return False
-        digests = {model: digest(Path(folder)) for model, folder in spec.packages.items()}
-        return all(
-            self._answer(spec.name, _entity(model), {"describe": True})["fingerprint"]
-            == bundle.fingerprint(_alone(spec, model), digests)
-            for model in shares
-        )
+        return all(self._has(spec, model) for model in shares)
 
     def _answer(self, name: str, entity: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to a body. entity: who is to give it; empty for whoever the routes choose."""
@@ -184,7 +203,7 @@ class DatabricksEndpointHost:
 
 def _alone(spec: EndpointSpec, model: int) -> EndpointSpec:
     """What the served entity of one model version serves; requests go to any of them, so that all take the same."""
-    return replace(spec, split=TrafficSplit({model: 1.0}))
+    return replace(spec, split=TrafficSplit({model: 1.0}), shadow=None if model == spec.shadow else spec.shadow)
 
 
 def _percentages(spec: EndpointSpec) -> dict[int, int]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ml_platform.engine.hosting import GROUP, REDACT, REQUEST_KEY, SHADOW, require_able
+from ml_platform.engine.hosting import FINE_SHARES, GROUP, REDACT, REQUEST_KEY, require_able
 from ml_platform.errors import NotFoundError, ServiceError, TransientServiceError
 from ml_platform.records.endpoint import EndpointSpec, Revision, TrafficSplit
 from resources.gcp import instances as types
@@ -36,7 +36,7 @@ class GcpEndpointHost:
     """
 
     REACHES: ClassVar[frozenset[str]] = frozenset({"gcp"})
-    CANNOT: ClassVar[frozenset[str]] = frozenset({SHADOW, REQUEST_KEY, GROUP, REDACT})
+    CANNOT: ClassVar[frozenset[str]] = frozenset({GROUP, REDACT, REQUEST_KEY, FINE_SHARES})
 
     def __init__(
         self,
@@ -61,7 +61,8 @@ class GcpEndpointHost:
     def deploy(self, spec: EndpointSpec) -> Revision:
         """As the role promises; deployments of one endpoint come one after the other.
 
-        Every change is a new set of deployed models beside the old, which go once the new ones have been read back.
+        A version whose server has all of it loaded already keeps that server; others get new ones beside the old, which
+        go once what serves has been read back.
         """
         require_able(spec, self)
         spec = replace(spec, lookup=self._lookup)
@@ -72,23 +73,26 @@ class GcpEndpointHost:
             endpoint.sweep()
             return before.revision
         number = max(self._numbers(spec.name), default=0) + 1
-        places = self._bundled(spec, number)
-        traffic = endpoint.traffic()
+        has = before.fingerprints if before else {}
+        kept = {one: before.deployed[one] for one in wanted if before and has.get(one) == wanted[one]}
+        places = self._bundled(spec, number, wanted.keys() - kept.keys())
+        traffic, revision = endpoint.traffic(), endpoint.revision()
         try:
             endpoint.create()
-            deployed = {
+            deployed = kept | {
                 version: endpoint.deploy(
                     f"{spec.name}-{number}-{version}", Served(self._image, place, machine, self._service_account)
                 )
                 for version, place in places.items()
             }
-            endpoint.route({one: percent[version] for version, one in deployed.items()})
+            endpoint.route({one: percent[version] for version, one in deployed.items()}, number)
             found = self._read_back(endpoint, spec, number, wanted)
         except BaseException:
-            endpoint.restore(traffic)
+            endpoint.restore(traffic, revision)
             raise
         endpoint.sweep()
-        self._keep(spec.name, {number, before.revision.number if before else number})
+        used = {int(called.rsplit("-", 2)[1]) for called in endpoint.called()}
+        self._keep(spec.name, {number, before.revision.number if before else number, *used})
         return found.revision
 
     def describe(self, name: str) -> Revision | None:
@@ -138,16 +142,20 @@ class GcpEndpointHost:
             remedy="Check that the image is of this very code, then deploy again",
         )
 
-    def _bundled(self, spec: EndpointSpec, number: int) -> dict[int, str]:
-        """Version with traffic → where its bundle is, which was found to load."""
+    def _bundled(self, spec: EndpointSpec, number: int, versions: Collection[int]) -> dict[int, str]:
+        """Version → where its bundle is, which was found to load; the number is given by then, and never again."""
         from ml_platform.jobs.serving import bundle
 
         places = {}
         with tempfile.TemporaryDirectory() as scratch:
-            parts = {version: Path(scratch) / str(version) for version in _parts(spec)}
-            for version, part in _parts(spec).items():
-                bundle.write(part, number, parts[version])
-                bundle.check(parts[version])
+            claim = Path(scratch) / "claim"
+            claim.mkdir()
+            (claim / "number").write_text(str(number))
+            parts = {version: Path(scratch) / str(version) for version in _parts(spec) if version in versions}
+            for version, folder in parts.items():
+                bundle.write(_parts(spec)[version], number, folder)
+                bundle.check(folder)
+            self._bucket.upload(claim, f"{self._folder(spec.name)}{number}")
             for version, folder in parts.items():
                 place = f"{self._folder(spec.name)}{number}/{version}"
                 self._bucket.upload(folder, place)

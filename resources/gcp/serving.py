@@ -20,10 +20,14 @@ _MISSED = 7.0  # e⁻⁷ of all read-backs miss a deployed model by chance alone
 
 @dataclass(frozen=True)
 class Serving:
-    """What serves: the revision, and model version → fingerprint of what its server has loaded."""
+    """What serves: the revision, and of each version with traffic the fingerprint of what its server has loaded.
+
+    deployed: version → id of its deployed model.
+    """
 
     revision: Revision
     fingerprints: Mapping[int, str]
+    deployed: Mapping[int, str]
 
 
 def serving(endpoint: VertexEndpoint, poll_seconds: float) -> Serving | None:
@@ -41,13 +45,15 @@ def serving(endpoint: VertexEndpoint, poll_seconds: float) -> Serving | None:
     last = max(answers.values(), key=lambda answer: int(answer["number"]))
     revision = Revision(
         endpoint=last["endpoint"],
-        number=last["number"],
+        number=max(last["number"], endpoint.revision()),
         split=TrafficSplit({int(version): percent.get(int(version), 0) / 100 for version in last["split"]}),
         digests={int(version): digest for version, digest in last["digests"].items()},
         url=endpoint.resource,
         ready=True,
+        shadow=last.get("shadow"),
     )
-    return Serving(revision, {_version(answer): answer["fingerprint"] for answer in answers.values()})
+    fingerprints = {_version(answer): answer["fingerprint"] for answer in answers.values()}
+    return Serving(revision, fingerprints, {_version(answer): one for one, answer in answers.items()})
 
 
 def ask(endpoint: VertexEndpoint, body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -13,6 +13,7 @@ from resources.gcp.edge import HEALTH, PREDICT
 from resources.gcp.sdk import TakenError, Vertex
 
 _ID_CHARACTERS = 60  # of Vertex AI's 63
+_REVISION = "ml_platform_revision"
 _COMMAND = ["python", "-m", "resources.gcp.edge", "serve"]
 
 
@@ -81,12 +82,26 @@ class VertexEndpoint:
         answer = self._done("endpoints.deploy", deploy, endpoint=self.resource, deployed_model=deployed)
         return str(answer.deployed_model.id)
 
-    def route(self, split: Mapping[str, int]) -> None:
-        """The control plane was told to send traffic so. split: id of a deployed model → percentage; 100 in all."""
-        changed = {"name": self.resource, "traffic_split": dict(split)}
+    def revision(self) -> int:
+        """The number that its traffic was last moved under; 0 where there is none."""
+        found = self.find()
+        return int(found.labels.get(_REVISION, "0")) if found else 0
+
+    def route(self, split: Mapping[str, int], number: int) -> None:
+        """The control plane was told to send traffic so, which is revision `number`.
+
+        split: id of a deployed model → percentage; 100 in all.
+        """
+        labels = {**self._labels, **({_REVISION: str(number)} if number else {})}
+        changed = {"name": self.resource, "traffic_split": dict(split), "labels": labels}
         update = self.vertex.endpoints.update_endpoint
-        mask = {"paths": ["traffic_split"]}
+        mask = {"paths": ["traffic_split", "labels"]}
         sdk.call("aiplatform.endpoints.update", update, endpoint=changed, update_mask=mask)
+
+    def called(self) -> list[str]:
+        """The names of the models that are deployed to it."""
+        found = self.find()
+        return [str(one.display_name) for one in found.deployed_models] if found else []
 
     def sweep(self) -> None:
         """Nothing of the endpoint is there that has no traffic: deployed models, models, and the endpoint itself."""
@@ -95,12 +110,12 @@ class VertexEndpoint:
             self._undeploy([one.id for one in found.deployed_models if not found.traffic_split.get(one.id)])
         self._clean()
 
-    def restore(self, before: Mapping[str, int]) -> None:
+    def restore(self, before: Mapping[str, int], number: int) -> None:
         """What had traffic before has it again, and nothing else is there; nothing at all where nothing had any."""
         if not before:
             return self.delete()
-        if self.traffic() != before:
-            self.route(before)
+        if (self.traffic(), self.revision()) != (before, number):
+            self.route(before, number)
         return self.sweep()
 
     def delete(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import Thread
 from typing import Any
@@ -115,6 +115,20 @@ class Endpoints:
         Thread(target=self._update, args=(endpoint, config), daemon=True).start()
         return {"EndpointArn": endpoint.arn}
 
+    def weigh(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Its traffic is being moved between the servers that run."""
+        offered(request, "EndpointName", "DesiredWeightsAndCapacities")
+        endpoint = self._settled(request, "update")
+        weights = {one["VariantName"]: one["DesiredWeight"] for one in request["DesiredWeightsAndCapacities"]}
+        known = {str(variant["VariantName"]): variant["InitialVariantWeight"] for variant in endpoint.variants}
+        for name in weights.keys() - known.keys():
+            raise Refusal("ValidationException", f'Variant "{name}" does not exist in endpoint "{endpoint.arn}".')
+        if sum((known | weights).values()) <= 0:
+            raise Refusal("ValidationException", "The sum of the variants' weights must be greater than 0.")
+        endpoint.status = "Updating"
+        Thread(target=self._weigh, args=(endpoint, weights), daemon=True).start()
+        return {"EndpointArn": endpoint.arn}
+
     def delete(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """It is being deleted."""
         endpoint = self._settled(request, "delete")
@@ -178,6 +192,18 @@ class Endpoints:
             self._become(endpoint, "InService", str(error))
         else:
             self._become(endpoint, "InService")
+
+    def _weigh(self, endpoint: Endpoint, weights: Mapping[str, float]) -> None:
+        if not self._account.faults.take("rolled_back"):
+            with self._account.lock:
+                endpoint.servers = [
+                    replace(server, weight=weights.get(server.variant, server.weight)) for server in endpoint.servers
+                ]
+                endpoint.variants = [
+                    {**one, "InitialVariantWeight": weights.get(one["VariantName"], one["InitialVariantWeight"])}
+                    for one in endpoint.variants
+                ]
+        self._become(endpoint, "InService")
 
     def _delete(self, endpoint: Endpoint) -> None:
         ended(endpoint.servers)

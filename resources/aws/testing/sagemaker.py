@@ -64,6 +64,7 @@ class SageMaker:
             "StopTrainingJob": self.training.stop,
             "StopProcessingJob": self.processing.stop,
             "UpdateEndpoint": self.endpoints.update,
+            "UpdateEndpointWeightsAndCapacities": self.endpoints.weigh,
         }
         played: Mapping[str, Any] = {"TrainingJob": self.training, "ProcessingJob": self.processing, "Model": models}
         for noun, part in {**played, "EndpointConfig": configs, "Endpoint": self.endpoints}.items():

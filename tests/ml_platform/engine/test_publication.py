@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from ml_platform.engine.publication import Published, publish
+from ml_platform.engine.publication import Published, online_since, publish
 from ml_platform.errors import NotFoundError
 from ml_platform.records.feature import FeatureView, LookUp
 from resources.embedded.feature_store import EmbeddedFeatureStore
@@ -112,3 +112,8 @@ def test_what_was_published_under_a_name_of_another_form_is_replaced(store: Embe
     location = put("features/weather_v1", rows(1.0, 2.0), "month").location
     store.publish(VIEW, [], at(0), f"abc from {at(0).isoformat()}")
     assert publish(VIEW, location, at(0), store) == Published(2, ALL)
+
+
+def test_name_of_what_stands_online_says_from_when_on() -> None:
+    assert online_since("3 aa from 2026-01-05T12:00:00+00:00") == datetime(2026, 1, 5, 12, tzinfo=UTC)
+    assert online_since("by another hand") is None

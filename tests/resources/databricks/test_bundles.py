@@ -24,5 +24,7 @@ def test_a_bundle_is_a_version_that_knows_its_revision(catalog: str, prefix: str
     first, second = bundles.add(folder, 3), bundles.add(folder, 4)
     assert bundles.revisions() == {first: 3, second: 4}
     assert bundles.plain(first)["name"] == "arrival_delay"
+    bundles.renumber([first], 5)
+    assert bundles.revisions() == {first: 5, second: 4}
     bundles.discard([first])
     assert bundles.revisions() == {second: 4}

@@ -85,6 +85,22 @@ def test_change_that_is_rolled_back_in_silence_is_an_error_and_what_served_serve
     assert set(answers) == {"1", "2"}
 
 
+def test_traffic_moves_between_the_servers_that_run(
+    host: DatabricksEndpointHost, spec: EndpointSpec, tmp_path: Path
+) -> None:
+    package = write_package(tmp_path / "successor", rate=0.75)
+    packages = {**spec.packages, 2: str(package)}
+    served = []
+    for number, share in enumerate((0.0, 0.25, 1.0), 1):
+        both = replace(spec, packages=packages, split=TrafficSplit({1: 1 - share, 2: share}))
+        revision = host.deploy(both)
+        assert (revision.number, revision.split) == (number, both.split)
+        served.append(host._endpoints.find(host._full(spec.name)).entities)  # type: ignore[union-attr]
+    assert served[0] == served[1] == served[2]
+    host.retire(spec.name)
+    assert host.deploy(spec).number == 4
+
+
 def test_served_predictions_are_in_the_log_with_the_callers_features(
     host: DatabricksEndpointHost, spec: EndpointSpec, catalog: str, prefix: str
 ) -> None:

@@ -57,6 +57,20 @@ def test_a_split_is_served_by_a_deployed_model_for_each_version(
     assert host.deploy(wanted) == revision
 
 
+def test_traffic_moves_between_the_servers_that_run(
+    host: GcpEndpointHost, both: Callable[[float], EndpointSpec], account: Any
+) -> None:
+    names = []
+    for number, share in enumerate((0.0, 0.25, 0.75, 1.0), 1):
+        revision = host.deploy(both(share))
+        assert (revision.number, revision.split) == (number, both(share).split)
+        names.append(sorted(host._endpoint("arrival_delay").called()))
+    first, second = f"{account.prefix}-arrival_delay-1-1", f"{account.prefix}-arrival_delay-2-2"
+    # each version's server is started once; one without traffic has none
+    assert names == [[first], [first, second], [first, second], [second]]
+    assert host._numbers("arrival_delay") == [2, 3, 4]
+
+
 def test_a_version_without_traffic_has_no_machine(
     host: GcpEndpointHost, both: Callable[[float], EndpointSpec], account: Any
 ) -> None:

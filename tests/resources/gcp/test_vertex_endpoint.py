@@ -60,8 +60,8 @@ def test_several_deployed_models_with_traffic_are_deleted(
 ) -> None:
     (first,) = endpoint.traffic()
     second = endpoint.deploy("arrival_delay-9-1", deployed)
-    endpoint.route({first: 30, second: 70})
-    assert endpoint.traffic() == {first: 30, second: 70}
+    endpoint.route({first: 30, second: 70}, 9)
+    assert (endpoint.traffic(), endpoint.revision()) == ({first: 30, second: 70}, 9)
     endpoint.delete()
     endpoint.delete()
     assert account.running() == []

@@ -116,6 +116,22 @@ def test_configuration_that_serves_already_is_no_update(sagemaker: Any, made: st
         sagemaker.update_endpoint(EndpointName=made, EndpointConfigName=f"{made}-1")
 
 
+def test_weights_move_between_the_servers_that_run(sagemaker: Any, made: str) -> None:
+    create(sagemaker, made)
+
+    def weigh(**weights: float) -> None:
+        wanted = [{"VariantName": name, "DesiredWeight": weight} for name, weight in weights.items()]
+        sagemaker.update_endpoint_weights_and_capacities(EndpointName=made, DesiredWeightsAndCapacities=wanted)
+
+    weigh(all=0.25)
+    (variant,) = settled(sagemaker, made)["ProductionVariants"]
+    assert (variant["CurrentWeight"], variant["DesiredWeight"]) == (0.25, 0.25)
+    with pytest.raises(ClientError, match="must be greater than 0"):
+        weigh(all=0.0)
+    with pytest.raises(ClientError, match='Variant "none" does not exist'):
+        weigh(none=1.0)
+
+
 def test_what_is_named_has_to_exist_and_what_exists_is_not_made_again(
     sagemaker: Any, made: str, place: dict[str, str]
 ) -> None:
