@@ -38,6 +38,13 @@ class Endpoint(Declaration):
     request: dict[str, Literal["string", "integer", "number", "boolean"]] = Field(
         description="What a request carries beside event_time, name → type; look-ups give the rest."
     )
+    skew_tolerance: float = Field(
+        default=0,
+        ge=0,
+        lt=1,
+        description="By how much a number that was served may differ from the offline one before it is skew: in its "
+        "unit, or as a share where it is above 1.",
+    )
     needs: DeclaredNeeds = Field(default=DeclaredNeeds(), description="What serving asks of its machine.")
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
@@ -131,10 +138,11 @@ class Endpoint(Declaration):
         ) -> dg.MaterializeResult:  # type: ignore[type-arg] # beside a check, dagster knows only the bare type
             from ml_platform.engine import delta
             from ml_platform.engine.logged import collect
-            from ml_platform.engine.skew import audit
+            from ml_platform.engine.skew import Audited, audit
 
             collected = collect(name, lakehouse.table(f"{key}__log"), prediction_log, classes=classes)
-            found = audit(key, self.champion_of, collected.snapshot, views, lakehouse, compute, [*computed.values()])
+            of = Audited(key, self.champion_of, views, [*computed.values()], self.skew_tolerance)
+            found = audit(of, collected.snapshot, lakehouse, compute)
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(delta.fingerprint(collected.snapshot)),
                 metadata=metadata.of_table(collected.snapshot, collected.commit, collected.seconds),

@@ -18,7 +18,7 @@ class Journal:
     goes on tries what it would have tried.
     """
 
-    def __init__(self, study: Any, prunes: bool) -> None:
+    def __init__(self, study: Any, prunes: bool, warm_up: int) -> None:
         import optuna
 
         self._optuna = optuna
@@ -26,7 +26,7 @@ class Journal:
         self._states = optuna.trial.TrialState
         self.pruned = optuna.TrialPruned
         if prunes:
-            study.pruner = optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=20)
+            study.pruner = optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=warm_up)
         for trial in study.get_trials(deepcopy=False, states=(self._states.RUNNING,)):
             # Of a process that was killed.
             study.tell(trial.number, state=self._states.FAIL)
@@ -102,8 +102,11 @@ class Journal:
         ]
 
 
-def study_in(state: Path | None, *, maximize: bool, prunes: bool) -> Journal:
-    """The journal in a folder, gone on with where there is one; in memory where there is no folder."""
+def study_in(state: Path | None, *, maximize: bool, prunes: bool, warm_up: int = 20) -> Journal:
+    """The journal in a folder, gone on with where there is one; in memory where there is no folder.
+
+    warm_up: the step before which no trial is given up.
+    """
     import optuna
     from optuna.storages.journal import JournalFileBackend
 
@@ -120,7 +123,7 @@ def study_in(state: Path | None, *, maximize: bool, prunes: bool) -> Journal:
         pruner=optuna.pruners.NopPruner(),
         load_if_exists=True,
     )
-    return Journal(study, prunes)
+    return Journal(study, prunes, warm_up)
 
 
 def _mend(journal: Path) -> None:

@@ -50,21 +50,28 @@ class Skew:
     example: Mapping[str, Any] = field(default_factory=dict)
 
 
-def audit(
-    endpoint: str,
-    model: str,
-    log: TableSnapshot,
-    views: Mapping[str, FeatureView],
-    lakehouse: Lakehouse,
-    compute: Compute,
-    request_time: Sequence[RequestTimeFeatures] = (),
-) -> Skew:
+@dataclass(frozen=True)
+class Audited:
+    """What is asked again.
+
+    endpoint, model: asset keys. views: asset key → view, in the order of the look-ups. request_time: what is computed
+    of them, as it is declared. tolerance: by how much a number may differ, in its unit, or as a share where it is
+    above 1.
+    """
+
+    endpoint: str
+    model: str
+    views: Mapping[str, FeatureView]
+    request_time: Sequence[RequestTimeFeatures] = ()
+    tolerance: float = 0.0
+
+
+def audit(of: Audited, log: TableSnapshot, lakehouse: Lakehouse, compute: Compute) -> Skew:
     """What was found of the latest requests since the last audit, at most 5,000; where there are none, what stands.
 
-    endpoint, model: asset keys. log: the endpoint's. views: asset key → view, in the order of the look-ups.
-    request_time: what is computed of them, as it is declared.
+    log: the endpoint's.
     """
-    files, path = filesystem(lakehouse.files(f"{_FOLDER}/{_named(model)}")), f"{_named(endpoint)}.json"
+    files, path = filesystem(lakehouse.files(f"{_FOLDER}/{_named(of.model)}")), f"{_named(of.endpoint)}.json"
     stands = Skew(0, 0)
     if files.get_file_info(path).type == FileType.File:
         with files.open_input_stream(path) as stream:
@@ -76,8 +83,8 @@ def audit(
     requests = compute.fetch(query, {_LOG: log}).to_pylist()
     if not requests:
         return stands
-    tables = {relation(key): delta.existing(lakehouse.table(key)) for key in views}
-    found = replay(requests, views, lambda asked: compute.fetch(asked, tables), request_time)
+    tables = {relation(key): delta.existing(lakehouse.table(key)) for key in of.views}
+    found = replay(requests, of, lambda asked: compute.fetch(asked, tables))
     put(files, path, json.dumps(asdict(found), default=str).encode())
     return found
 
@@ -100,28 +107,24 @@ def objections(model: str, lakehouse: Lakehouse) -> tuple[str, ...]:
     return tuple(said)
 
 
-def replay(
-    requests: Sequence[Mapping[str, Any]],
-    views: Mapping[str, FeatureView],
-    fetch: Fetch,
-    request_time: Sequence[RequestTimeFeatures] = (),
-) -> Skew:
+def replay(requests: Sequence[Mapping[str, Any]], of: Audited, fetch: Fetch) -> Skew:
     """What differs between what was seen and what the offline path gives.
 
-    requests: rows of a log, at least one. fetch: asks queries over the views' tables. request_time: held against what
-    was computed by these very functions; a model that learned from other ones is served by those, and not asked again.
+    requests: rows of a log, at least one. fetch: asks queries over the views' tables.
+    Request-time features are held against what was computed by these very functions; a model that learned from other
+    ones is served by those, and not asked again.
     """
     moments = [row["event_time"] for row in requests]
-    rows = [(view, _rows(key, view, min(moments), max(moments), fetch)) for key, view in views.items()]
+    rows = [(view, _rows(key, view, min(moments), max(moments), fetch)) for key, view in of.views.items()]
     events = _events(requests, [kept for _, kept in rows])
-    offline = join(events, rows, _MOMENT, request_time).to_dicts()
-    looked_up = {name for view in views.values() for name in view.features}
+    offline = join(events, rows, _MOMENT, of.request_time).to_dicts()
+    looked_up = {name for view in of.views.values() for name in view.features}
     differing: Counter[str] = Counter()
     example: dict[str, Any] = {}
     for request, now in zip(requests, offline, strict=True):
         seen = json.loads(request["features"])
-        for feature in sorted(seen.keys() & (looked_up | _computed(request, request_time))):
-            if not _same(seen[feature], now[feature]):
+        for feature in sorted(seen.keys() & (looked_up | _computed(request, of.request_time))):
+            if not _same(seen[feature], now[feature], of.tolerance):
                 differing[feature] += 1
                 example = example or {
                     "request_id": request["request_id"],
@@ -168,9 +171,12 @@ def _events(requests: Sequence[Mapping[str, Any]], views: Sequence[pl.DataFrame]
     return inputs.with_columns(pl.col(name).cast(kind) for name, kind in kinds.items()).with_columns(at)
 
 
-def _same(seen: Any, offline: Any) -> bool:
+def _same(seen: Any, offline: Any, tolerance: float) -> bool:
     if isinstance(offline, float) and math.isnan(offline):
         return seen is None
+    numbers = (int, float)
+    if tolerance and isinstance(seen, numbers) and isinstance(offline, numbers):
+        return math.isclose(seen, offline, rel_tol=tolerance, abs_tol=tolerance)
     return bool(seen == offline)
 
 

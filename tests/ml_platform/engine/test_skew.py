@@ -13,7 +13,7 @@ from ml_platform.engine import delta
 from ml_platform.engine.logged import collect
 from ml_platform.engine.publication import publish
 from ml_platform.engine.request_time import version_of
-from ml_platform.engine.skew import Skew, audit, objections
+from ml_platform.engine.skew import Audited, Skew, audit, objections
 from ml_platform.engine.staging import stage
 from ml_platform.records.feature import FeatureView, LookUp, RequestTimeFeatures
 from ml_platform.records.prediction import ServedPrediction
@@ -75,9 +75,10 @@ class World:
         )
         self.log.append([record])
 
-    def audit(self, *computed: RequestTimeFeatures) -> Skew:
+    def audit(self, *computed: RequestTimeFeatures, tolerance: float = 0.0) -> Skew:
         snapshot = collect("late", self.lakehouse.table("endpoints/late__log"), self.log).snapshot
-        return audit("endpoints/late", "models/late", snapshot, VIEWS, self.lakehouse, EmbeddedCompute(), computed)
+        of = Audited("endpoints/late", "models/late", VIEWS, computed, tolerance)
+        return audit(of, snapshot, self.lakehouse, EmbeddedCompute())
 
 
 @pytest.fixture
@@ -121,6 +122,17 @@ def test_what_was_computed_is_asked_again_by_the_function_that_is_declared(world
     found = world.audit(declared)
     assert (found.requests, found.differing) == (2, {"gust": 1})
     assert found.example == {"request_id": "r3", "feature": "gust", "seen": 9.0, "offline": 3 / 7 + 3 + 3}
+
+
+def test_a_number_may_differ_by_the_tolerance_that_is_declared_and_by_no_more(world: World) -> None:
+    # given a wind of 4/7, off by 2e-12, and one of 18/7, off by 1e-9 of it and more
+    world.serve(4.5, wind=4 / 7 + 2e-12)
+    assert world.audit(tolerance=1e-9) == Skew(1, 1)
+    world.serve(18.5, wind=18 / 7 * (1 + 0.9e-9))
+    assert world.audit(tolerance=1e-9) == Skew(1, 2)
+    world.serve(18.5, wind=18 / 7 * (1 + 1.1e-9))
+    world.serve(18.5, sky="overcast")
+    assert world.audit(tolerance=1e-9).differing == {"sky": 1, "wind": 1}
 
 
 def test_a_verdict_stands_until_newer_requests_are_clean(world: World) -> None:
