@@ -9,6 +9,8 @@ from typing import Any
 
 _NAME = "search"
 _FILE = "trials.journal"
+# The note on a trial that came to an end without a value, by which it is told from one that was killed.
+_NO_VALUE = "no_value"
 
 
 class Journal:
@@ -39,7 +41,9 @@ class Journal:
     @property
     def finished(self) -> int:
         """Trials that have come to an end, given up ones included; those of a process that was killed have not."""
-        return sum(trial.state.is_finished() and bool(trial.user_attrs) for trial in self.trials)
+        # A process may be killed when it has told all of a trial but its end.
+        ends = (self._states.COMPLETE, self._states.PRUNED)
+        return sum(trial.state in ends or _NO_VALUE in trial.user_attrs for trial in self.trials)
 
     @property
     def completed(self) -> int:
@@ -68,11 +72,12 @@ class Journal:
 
     def tell(self, trial: Any, value: float | None, notes: Mapping[str, Any]) -> None:
         """The trial has ended: with a value, given up (None), or with one that does not count (NaN)."""
-        for name, note in notes.items():
+        nothing = value is not None and math.isnan(value)
+        for name, note in {**notes, **({_NO_VALUE: True} if nothing else {})}.items():
             trial.set_user_attr(name, note)
         if value is None:
             self._study.tell(trial, state=self._states.PRUNED)
-        elif math.isnan(value):
+        elif nothing:
             self._study.tell(trial, state=self._states.FAIL)
         else:
             self._study.tell(trial, value)
