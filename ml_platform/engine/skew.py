@@ -21,7 +21,7 @@ from pyarrow.fs import FileSelector, FileType
 from ml_platform.engine import delta
 from ml_platform.engine.files import filesystem, put
 from ml_platform.engine.plan import quoted
-from ml_platform.engine.point_in_time import join
+from ml_platform.engine.point_in_time import join, with_request_time
 from ml_platform.engine.recipe import Fetch
 from ml_platform.engine.request_time import version_of
 from ml_platform.engine.sql import relation
@@ -117,13 +117,14 @@ def replay(requests: Sequence[Mapping[str, Any]], of: Audited, fetch: Fetch) -> 
     moments = [row["event_time"] for row in requests]
     rows = [(view, _rows(key, view, min(moments), max(moments), fetch)) for key, view in of.views.items()]
     events = _events(requests, [kept for _, kept in rows])
-    offline = join(events, rows, _MOMENT, of.request_time).to_dicts()
-    looked_up = {name for view in of.views.values() for name in view.features}
+    offline = join(events, rows, _MOMENT)
+    names = [name for view in of.views.values() for name in view.features]
+    looked_up, computed = offline.select(names).to_dicts(), _computed(requests, offline, of.request_time)
     differing: Counter[str] = Counter()
     example: dict[str, Any] = {}
-    for request, now in zip(requests, offline, strict=True):
-        seen = json.loads(request["features"])
-        for feature in sorted(seen.keys() & (looked_up | _computed(request, of.request_time))):
+    for position, request in enumerate(requests):
+        seen, now = json.loads(request["features"]), {**(looked_up[position] if names else {}), **computed[position]}
+        for feature in sorted(seen.keys() & now.keys()):
             if not _same(seen[feature], now[feature], of.tolerance):
                 differing[feature] += 1
                 example = example or {
@@ -143,10 +144,25 @@ def _answered(log: TableSnapshot) -> str:
     return " AND coalesce(error, '') = '' AND NOT coalesce(shadow, false)"
 
 
-def _computed(request: Mapping[str, Any], request_time: Sequence[RequestTimeFeatures]) -> set[str]:
-    """The features that were computed for a request by the functions as they are declared."""
-    by = json.loads(request["views"]) if request_time else {}
-    return {feature for each in request_time if version_of(each) in by for feature in each.features}
+def _computed(
+    requests: Sequence[Mapping[str, Any]], offline: pl.DataFrame, request_time: Sequence[RequestTimeFeatures]
+) -> list[Mapping[str, Any]]:
+    """For each request, the features that were computed of it by functions as they are declared, computed again."""
+    found: list[Mapping[str, Any]] = [{} for _ in requests]
+    if not request_time:
+        return found
+    functions = {version_of(each): each for each in request_time}
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for position, request in enumerate(requests):
+        by = json.loads(request["views"])
+        groups.setdefault(tuple(name for name in functions if name in by), []).append(position)
+    for names, positions in groups.items():
+        used = [functions[name] for name in names]
+        again = with_request_time(offline[positions], used, _MOMENT)
+        columns = [feature for each in used for feature in each.features]
+        for position, values in zip(positions, again.select(columns).to_dicts() if columns else (), strict=False):
+            found[position] = values
+    return found
 
 
 def _rows(key: str, view: FeatureView, first: datetime, last: datetime, fetch: Fetch) -> pl.DataFrame:

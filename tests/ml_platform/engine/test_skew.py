@@ -116,12 +116,18 @@ def test_what_was_computed_is_asked_again_by_the_function_that_is_declared(world
     world.serve(3.5, views=by, gust=3 / 7 + 3 + 3)
     world.serve(4.5, views=by, gust=4 / 7 + 4 + 3)
     assert world.audit(declared) == Skew(2, 2)
+    # a request of before, which another function would have failed at, is left to that one
+    other = {version_of(replace(declared, source="def gust_v1(event_time, origin, wind):\n    return {}\n")): None}
+    world.serve(-3.0, views=other, gust=0.0)
+    failing = replace(declared, source=text.replace("wind +", "1 / (event_time.hour - 21) +"))
+    world.serve(3.5, views={version_of(failing): None}, gust=1 / -18 + 3 + 3)
+    assert world.audit(failing) == Skew(2, 4)
     # then the difference is found and its feature named; what another function computed is that one's own affair
     world.serve(3.5, views=by, gust=9.0)
     world.serve(3.5, views={version_of(replace(declared, source=text + "\n")): None}, gust=9.0)
     found = world.audit(declared)
     assert (found.requests, found.differing) == (2, {"gust": 1})
-    assert found.example == {"request_id": "r3", "feature": "gust", "seen": 9.0, "offline": 3 / 7 + 3 + 3}
+    assert found.example == {"request_id": "r5", "feature": "gust", "seen": 9.0, "offline": 3 / 7 + 3 + 3}
 
 
 def test_a_number_may_differ_by_the_tolerance_that_is_declared_and_by_no_more(world: World) -> None:
