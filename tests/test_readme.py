@@ -121,7 +121,10 @@ def test_adding_a_model_and_an_endpoint_works_as_shown(copy: Copy) -> None:
     champion = service("model_registry").version("arrival_delay_linear", "champion")
     revision = service("endpoint_host").describe("arrival_delay_linear")
     assert dict(revision.digests) == {1: champion.digest}
-    assert "endpoints/arrival_delay_linear" in (copy.folder / "tests" / "declarations.txt").read_text()
+    declared = (copy.folder / "tests" / "declarations.txt").read_text()
+    assert "endpoints/arrival_delay_linear" in declared
+    # as the section on feature views has written it
+    assert "features/flight_notice_v1" in declared
 
 
 def test_every_make_target_that_is_named_exists(copy: Copy) -> None:

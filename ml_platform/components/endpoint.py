@@ -37,6 +37,13 @@ class Endpoint(Declaration):
     request: dict[str, Literal["string", "integer", "number", "boolean"]] = Field(
         description="What a request carries beside event_time, name → type; look-ups give the rest."
     )
+    skew_tolerance: float = Field(
+        default=0,
+        ge=0,
+        lt=1,
+        description="By how much a number that was served may differ from the offline one before it is skew: in its "
+        "unit, or as a share where it is above 1.",
+    )
     needs: DeclaredNeeds = Field(default=DeclaredNeeds(), description="What serving asks of its machine.")
     group: str = Field(default="", description="Endpoints of one group share a server, where their host can.")
     log: DeclaredLog = Field(default=DeclaredLog(), description="For how long its log is kept, and what it hides.")
@@ -156,12 +163,12 @@ class Endpoint(Declaration):
             from ml_platform.engine import delta
             from ml_platform.engine.logged import collect
             from ml_platform.engine.redaction import redaction
-            from ml_platform.engine.skew import audit
+            from ml_platform.engine.skew import Audited, audit
 
             table, hidden = lakehouse.table(f"{key}__log"), redaction(self.log.redact)
             collected = collect(name, table, prediction_log, classes=classes)
-            asked = [*computed.values()]
-            found = audit(key, self.champion_of, collected.snapshot, views, lakehouse, compute, asked, hidden)
+            of = Audited(key, self.champion_of, views, [*computed.values()], self.skew_tolerance, hidden)
+            found = audit(of, collected.snapshot, lakehouse, compute)
             self.log.keep(name, table, prediction_log)
             kept = delta.existing(table)
             return dg.MaterializeResult(

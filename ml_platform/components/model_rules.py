@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from ml_platform.components.lines import line_of
 from ml_platform.components.preprocessing import PreprocessingStep
-from ml_platform.components.tuning import SearchRange
+from ml_platform.components.tuning import SearchRange, Tune
 from ml_platform.engine.estimators.parameters import PARAMETERS, completed
 from ml_platform.errors import DeclarationError, nearest
 from ml_platform.records.metric import METRICS
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 SIDES = ("negative", "positive")
 FUNCTIONS = ("fit", "predict")
-_TUNABLE = ("linear", "gradient_boosting")
+REPORT = "report"
+_TUNABLE = ("linear", "gradient_boosting", "python")
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,9 @@ class ModelRules:
             step = self._step(position, written)
             for name in step.features:
                 self._require_feature(position, step, name, standing)
-                gives = SHAPES[step.kind].gives
+                # Of classes, a target leaves a share for each, under names of their own.
+                own = step.kind == "target" and self.model.task == "multiclass"
+                gives = None if own else SHAPES[step.kind].gives
                 if gives is None:
                     del standing[name]
                 else:
@@ -159,15 +162,16 @@ class ModelRules:
         if model.tune is None:
             return
         if model.estimator not in _TUNABLE:
-            self._fail(("tune",), f"tune is given, but {model.estimator} is not tuned", f"{' and '.join(_TUNABLE)} are")
+            self._fail(("tune",), f"tune is given, but {model.estimator} is not tuned", f"{', '.join(_TUNABLE)} are")
+        self._require_report(model.tune)
         if not model.tune.space:
             self._fail(("tune", "space"), "tune.space is empty, but something has to be tried")
         for name, written in model.tune.space.items():
             self._require_range(name, written)
 
     def _require_range(self, name: str, written: Any) -> None:
-        path, known = ("tune", "space", name), PARAMETERS[self.model.estimator]
-        if name not in known:
+        path, known = ("tune", "space", name), PARAMETERS.get(self.model.estimator)
+        if known is not None and name not in known:
             self._fail(
                 path, f"tune.space has {name}, but {self.model.estimator} has none of that name", nearest(name, known)
             )
@@ -178,6 +182,19 @@ class ModelRules:
             self._fail(path, f"tune.space.{name} is empty, but something has to be tried")
         for value in values:
             self._require_value(path, name, value)
+
+    def _require_report(self, tune: Tune) -> None:
+        """Returns where a Python model whose fits may be given up says how they stand."""
+        if self.model.estimator != "python" or not tune.pruning:
+            return
+        functions = (node for node in ast.parse(self.source()).body if isinstance(node, ast.FunctionDef))
+        if not any(REPORT in {it.arg for it in node.args.args} for node in functions if node.name == "fit"):
+            self._fail(
+                ("tune", "pruning"),
+                f"tune.pruning is true, but fit in {self.context.path.name}.py does not take report, by which it would "
+                "say how it stands",
+                "fit(train, validate, question, report) calls report(step, {'train': loss, 'validate': loss})",
+            )
 
     def _bounds(self, path: tuple[str | int, ...], written: Any) -> list[Any]:
         name = path[-1]
@@ -228,8 +245,6 @@ class ModelRules:
         settings = step.settings
         if step.kind == "clip" and not settings:
             self._fail(path, f"preprocessing clips {name}, but at no bound", "Give low, high or their quantiles")
-        if step.kind == "target" and self.model.task == "multiclass":
-            self._fail(path, f"preprocessing has target of {name}, but classes have no mean", "", "Take one_hot")
 
     def _require_value(self, path: tuple[str | int, ...], name: str, value: Any) -> None:
         """Returns where the estimator can have the parameter at that value."""

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ml_platform.engine import delta, kept_code, model_card
-from ml_platform.engine.package import METRICS, PLOTS, SLICES, read_json
+from ml_platform.engine.package import METRICS, PLOTS, SLICES, read_card, read_json
 from ml_platform.engine.recipe import READ
 from ml_platform.engine.request_time import version_of
 from ml_platform.engine.running import run
@@ -29,6 +29,8 @@ from ml_platform.roles.model_registry import ModelRegistry
 CHALLENGER = "challenger"
 # The tag of a version that holds the versions of what its training set was made from.
 INPUTS = "inputs"
+# The tag of a version that names the container image which fitted it.
+IMAGE = "image"
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,11 @@ def fit(
             inputs, kept = _inputs(fitting, snapshot), kept_code.keep(lakehouse)
             spec = replace(_spec(fitting, table, pin, fingerprint), folders=folders)
             run(runner, spec, say, package)
+            ran = read_card(package).code
+            if ran != kept:
+                say(f"the job ran the code {ran[:16]}, and not {kept[:16]}, which asks for it and is kept")
             tags = {**_tags(fitting, pin, fingerprint), INPUTS: json.dumps(inputs), kept_code.TAG: kept}
+            tags |= {IMAGE: runner.image} if runner.image else {}
             version = registry.register(name, package, tags)
         else:
             registry.fetch(name, stands.number, package)

@@ -9,6 +9,8 @@ from typing import Any
 
 _NAME = "search"
 _FILE = "trials.journal"
+# The note on a trial that came to an end without a value, by which it is told from one that was killed.
+_NO_VALUE = "no_value"
 
 
 class Journal:
@@ -18,7 +20,7 @@ class Journal:
     goes on tries what it would have tried.
     """
 
-    def __init__(self, study: Any, prunes: bool) -> None:
+    def __init__(self, study: Any, prunes: bool, warm_up: int) -> None:
         import optuna
 
         self._optuna = optuna
@@ -26,7 +28,7 @@ class Journal:
         self._states = optuna.trial.TrialState
         self.pruned = optuna.TrialPruned
         if prunes:
-            study.pruner = optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=20)
+            study.pruner = optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=warm_up)
         for trial in study.get_trials(deepcopy=False, states=(self._states.RUNNING,)):
             # Of a process that was killed.
             study.tell(trial.number, state=self._states.FAIL)
@@ -39,7 +41,9 @@ class Journal:
     @property
     def finished(self) -> int:
         """Trials that have come to an end, given up ones included; those of a process that was killed have not."""
-        return sum(trial.state.is_finished() and bool(trial.user_attrs) for trial in self.trials)
+        # A process may be killed when it has told all of a trial but its end.
+        ends = (self._states.COMPLETE, self._states.PRUNED)
+        return sum(trial.state in ends or _NO_VALUE in trial.user_attrs for trial in self.trials)
 
     @property
     def completed(self) -> int:
@@ -68,11 +72,12 @@ class Journal:
 
     def tell(self, trial: Any, value: float | None, notes: Mapping[str, Any]) -> None:
         """The trial has ended: with a value, given up (None), or with one that does not count (NaN)."""
-        for name, note in notes.items():
+        nothing = value is not None and math.isnan(value)
+        for name, note in {**notes, **({_NO_VALUE: True} if nothing else {})}.items():
             trial.set_user_attr(name, note)
         if value is None:
             self._study.tell(trial, state=self._states.PRUNED)
-        elif math.isnan(value):
+        elif nothing:
             self._study.tell(trial, state=self._states.FAIL)
         else:
             self._study.tell(trial, value)
@@ -102,8 +107,11 @@ class Journal:
         ]
 
 
-def study_in(state: Path | None, *, maximize: bool, prunes: bool) -> Journal:
-    """The journal in a folder, gone on with where there is one; in memory where there is no folder."""
+def study_in(state: Path | None, *, maximize: bool, prunes: bool, warm_up: int = 20) -> Journal:
+    """The journal in a folder, gone on with where there is one; in memory where there is no folder.
+
+    warm_up: the step before which no trial is given up.
+    """
     import optuna
     from optuna.storages.journal import JournalFileBackend
 
@@ -120,7 +128,7 @@ def study_in(state: Path | None, *, maximize: bool, prunes: bool) -> Journal:
         pruner=optuna.pruners.NopPruner(),
         load_if_exists=True,
     )
-    return Journal(study, prunes)
+    return Journal(study, prunes, warm_up)
 
 
 def _mend(journal: Path) -> None:

@@ -38,6 +38,12 @@ def keep(lakehouse: Lakehouse) -> str:
     return digest
 
 
+def own_digest() -> str:
+    """The digest of the code that this process runs, whether it lies in a folder or is imported from an archive."""
+    archive = _PACKAGE.parent
+    return hashlib.sha256(archive.read_bytes() if archive.is_file() else _archive()).hexdigest()
+
+
 def fetch(lakehouse: Lakehouse, digest: str, into: Path) -> Path:
     """The archive as a file in the folder. Raises NotFoundError where it is not there, AuditError for another."""
     files = filesystem(lakehouse.files(KEY))

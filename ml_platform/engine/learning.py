@@ -102,7 +102,7 @@ class Learning:
     @cached_property
     def _prepared(self) -> tuple[Preprocessing, Matrix, Matrix]:
         """The pre-processing, and both matrices as it leaves them."""
-        fitted, train = Preprocessing.fit(self.steps, self.features, self.train)
+        fitted, train = Preprocessing.fit(self.steps, self.features, self.train, self.classes)
         if not fitted.design:
             raise DeclarationError("preprocessing drops every feature, but a model needs at least one")
         return fitted, train, fitted.apply(self.validate[0])

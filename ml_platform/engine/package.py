@@ -53,7 +53,8 @@ class ModelCard:
     parameters: as fitted, defaults included.
     splits: split → its `rows` and the mean of its labels as `rate`; for classes their shares, by class.
     classes: of a multiclass task, in the order of a row's probabilities.
-    versions: package → version that fitted it.
+    versions: package → version that fitted it. code: digest of the platform's own code that did; empty before it was
+    recorded.
     context: whatever the caller wanted kept: pins, asset key, run id.
     """
 
@@ -67,6 +68,7 @@ class ModelCard:
     versions: Mapping[str, str] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
+    code: str = ""
 
 
 def write_json(path: Path, content: object, *, sort_keys: bool = True) -> None:

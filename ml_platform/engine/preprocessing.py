@@ -46,9 +46,15 @@ class Preprocessing:
 
     @classmethod
     def fit(
-        cls, steps: Sequence[Step], features: tuple[Feature, ...], train: tuple[Matrix, Matrix]
+        cls,
+        steps: Sequence[Step],
+        features: tuple[Feature, ...],
+        train: tuple[Matrix, Matrix],
+        classes: Sequence[str] = (),
     ) -> tuple[Self, Matrix]:
         """The steps fitted on the train split, and its own matrix as the estimator is to be fitted on it.
+
+        classes: of a multiclass task, whose labels are their places.
 
         A target's means are cross-fitted there: a row's own label is not in what stands for its category.
         Raises DeclarationError for a step of a feature that is not there any more, or not of its type.
@@ -57,7 +63,9 @@ class Preprocessing:
         standing = {feature.name: (feature, matrix[:, at]) for at, feature in enumerate(features)}
         slots = {feature.name: [feature.name] for feature in features}
         actions = []
-        for step in steps:
+        for declared in steps:
+            told = {"classes": list(classes)} if declared.kind == "target" and classes else {}
+            step = replace(declared, settings={**declared.settings, **told})
             for name in step.features:
                 feature, column = _standing(standing, name, step)
                 outputs, state = FIT[step.kind](step, feature, column, label)

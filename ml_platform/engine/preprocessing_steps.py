@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,8 +71,11 @@ def _one_hot(step: Step, feature: Feature, column: Vector, label: Vector) -> Lea
 
 
 def _target(step: Step, feature: Feature, column: Vector, label: Vector) -> Learned:
-    means = _means(column, label, len(feature.categories), step.settings["smoothing"])
-    return (Feature(feature.name, "number"),), {"means": means.tolist()}
+    count, smoothing, classes = len(feature.categories), step.settings["smoothing"], step.settings.get("classes")
+    if not classes:
+        return (Feature(feature.name, "number"),), {"means": _means(column, label, count, smoothing).tolist()}
+    shares = [_means(column, side, count, smoothing).tolist() for side in _sides(label, classes)]
+    return tuple(Feature(f"{feature.name}={name}", "number") for name in classes), {"shares": shares}
 
 
 def _ordinal(step: Step, feature: Feature, column: Vector, label: Vector) -> Learned:
@@ -139,6 +142,12 @@ def _apply_codes(name: str, otherwise: int | None) -> Callable[[Mapping[str, Any
     return apply
 
 
+def _apply_target(state: Mapping[str, Any], column: Vector) -> list[Vector]:
+    # The last of the means is that of all rows.
+    every = state["shares"] if "shares" in state else [state["means"]]
+    return [made for means in every for made in _apply_codes("means", -1)({"means": means}, column)]
+
+
 APPLY: Mapping[str, Callable[[Mapping[str, Any], Vector], list[Vector]]] = {
     "drop": _apply_drop,
     "clip": _apply_clip,
@@ -147,24 +156,34 @@ APPLY: Mapping[str, Callable[[Mapping[str, Any], Vector], list[Vector]]] = {
     "scale": _apply_scale,
     "rare": _apply_codes("codes", None),
     "one_hot": _apply_one_hot,
-    # The last of the means is that of all rows.
-    "target": _apply_codes("means", -1),
+    "target": _apply_target,
     "ordinal": _apply_codes("places", None),
 }
 
 
 def cross_fitted(step: Step, feature: Feature, column: Vector, label: Vector) -> list[Vector]:
-    """The target's means for the rows that it is fitted on: each fifth of them by the other four.
+    """The target's means for the rows that it is fitted on: each fifth of them by the other four. Of classes, a column
+    for each: the share of rows that are of it.
 
     Micci-Barreca, SIGKDD Explorations 3 (2001), for the means; with a row's own label in them, they would leak it.
     """
+    classes = step.settings.get("classes")
+    return [_cross_fitted(step, feature, column, side) for side in (_sides(label, classes) if classes else [label])]
+
+
+def _cross_fitted(step: Step, feature: Feature, column: Vector, label: Vector) -> Vector:
     made = np.empty(len(column))
     fold = np.arange(len(column)) % _FOLDS
     for held in range(_FOLDS):
         others = fold != held
         means = _means(column[others], label[others], len(feature.categories), step.settings["smoothing"])
         made[~others] = _apply_codes("means", -1)({"means": means}, column[~others])[0]
-    return [made]
+    return made
+
+
+def _sides(label: Vector, classes: Sequence[str]) -> list[Vector]:
+    """For every class, whether a row is of it."""
+    return [(label == place).astype(np.float64) for place in range(len(classes))]
 
 
 def _means(column: Vector, label: Vector, categories: int, smoothing: float) -> Vector:

@@ -65,6 +65,13 @@ def difference(package: Path, again: Path, rows: TableSnapshot) -> float:
     return float(np.max(np.abs(answers[0] - answers[1]), initial=0.0))
 
 
+def code_moved(package: Path, again: Path, image: str) -> list[str]:
+    """A sentence where other code of ours did the fit then. image: that it ran in; empty without one."""
+    then, now = read_card(package).code, read_card(again).code
+    where = f" in the image {image}" if image else ""
+    return [f"The code of the platform was {then[:16]}{where} and is {now[:16]}."] if then not in ("", now) else []
+
+
 def libraries_moved(package: Path, again: Path) -> list[str]:
     """A sentence for each library that was another version then."""
     then, now = read_card(package).versions, read_card(again).versions

@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ml_platform.engine import delta
-from ml_platform.engine.fitting import INPUTS
+from ml_platform.engine.fitting import IMAGE, INPUTS
 from ml_platform.engine.package import ORDER, digest, read_json
-from ml_platform.engine.refit import difference, libraries_moved, refitted
+from ml_platform.engine.refit import code_moved, difference, libraries_moved, refitted
 from ml_platform.engine.sql import relation
 from ml_platform.engine.staging import stage
 from ml_platform.engine.training import Question, parts
@@ -83,6 +83,9 @@ def reproduce(
         rows, moved = _rows(read(order["context"]["question"]), version, lakehouse, compute, scratch / "rows")
         same_rows = not moved
         say(f"{order['context']['training_set']}: {rows.rows:,} rows made again")
+        image = version.tags.get(IMAGE, "")
+        if image:
+            say(f"it was fitted in the image {image}, and is here by the code that was kept with it")
         again, told = refitted(order, rows, version, lakehouse, scratch, say)
         return Reproduced(
             version,
@@ -90,7 +93,7 @@ def reproduce(
             same_rows,
             difference(package, again, rows),
             digest(again) == digest(package),
-            (*moved, *told, *libraries_moved(package, again)),
+            (*moved, *told, *code_moved(package, again, image), *libraries_moved(package, again)),
         )
 
 

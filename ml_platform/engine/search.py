@@ -21,7 +21,9 @@ from ml_platform.records.metric import HIGHER_IS_BETTER, Metric
 _ESTIMATOR = "estimator"
 _SECONDS = "seconds"
 _ENDED_AT = "ended_at"
-_PRUNED_EVERY = 10  # rounds
+# Rounds of boosting; what is written in Python reports as seldom as it likes, and is looked at each time.
+_PRUNED_EVERY = 10
+_NOT_BEFORE = 20
 # What is searched where nothing is said: the parameters that matter most, and never far from what is usual.
 AUTOML: Mapping[str, Mapping[str, Any]] = {
     "linear": {"C": {"low": 0.001, "high": 100.0, "log": True}},
@@ -87,7 +89,9 @@ class Search:
         By trials alone it is repeatable, whether it was killed or not: what is tried follows from what was tried.
         """
         self._began = self.now()
-        self._study = study_in(self.state, maximize=HIGHER_IS_BETTER[self.limits.metric], prunes=self.limits.pruning)
+        boosts = any(name in _INTERRUPTED for name in self.spaces)
+        maximize, warm_up = HIGHER_IS_BETTER[self.limits.metric], _NOT_BEFORE if boosts else 0
+        self._study = study_in(self.state, maximize=maximize, prunes=self.limits.pruning, warm_up=warm_up)
         self._before = sum(trial.user_attrs.get(_SECONDS, 0.0) for trial in self._study.trials)
         while self._left() > 0:
             self._attempt()
@@ -113,7 +117,7 @@ class Search:
         trial = self._study.ask(self.learning.seed, self._start())
         estimator, parameters = self._drawn(trial)
         curve = Curve("round")
-        learned = self._pruning(trial, curve)
+        learned = self._pruning(estimator, trial, curve)
         try:
             model = self.learning.fitted(estimator, parameters, learned=learned, over=self._over)
         except self._study.pruned:
@@ -123,7 +127,7 @@ class Search:
         value = evaluate(self.learning.task, label, model.score(matrix))[self.limits.metric]
         value = value if math.isfinite(value) else math.nan
         told = "does not count" if math.isnan(value) else f"{self.limits.metric} {value:.5f}"
-        self._tell(trial, began, value, f"{estimator}, {told}", self._ended_at(curve))
+        self._tell(trial, began, value, f"{estimator}, {told}", self._ended_at(estimator, curve))
         if self._study.best_number == trial.number:
             self._kept = {trial.number: (model, curve)}
 
@@ -145,7 +149,7 @@ class Search:
     def _defaults(self, estimator: str) -> dict[str, Any]:
         """The defaults that lie in the space, by the names that trials have them under."""
         found: dict[str, Any] = {}
-        for name, space in self.spaces[estimator].items():
+        for name, space in self.spaces[estimator].items() if estimator in PARAMETERS else ():
             default = PARAMETERS[estimator][name].default
             inside = default in space if isinstance(space, list) else space["low"] <= default <= space["high"]
             found |= {f"{estimator}.{name}": default} if inside else {}
@@ -155,20 +159,22 @@ class Search:
         estimator = trial.suggest_categorical(_ESTIMATOR, list(self.spaces))
         drawn = {}
         for name, space in self.spaces[estimator].items():
-            drawn[name] = _suggested(trial, f"{estimator}.{name}", space, PARAMETERS[estimator][name].whole)
+            drawn[name] = _suggested(trial, f"{estimator}.{name}", space, _whole(estimator, name, space))
         return estimator, completed(estimator, {**self.fixed, **drawn})
 
-    def _pruning(self, trial: Any, curve: Curve) -> Callable[[int, float, float], None]:
+    def _pruning(self, estimator: str, trial: Any, curve: Curve) -> Callable[[int, float, float], None]:
+        every = _PRUNED_EVERY if estimator in _INTERRUPTED else 1
+
         def learned(step: int, train: float, validate: float) -> None:
             curve.add(step, train, validate)
-            if self.limits.pruning and step % _PRUNED_EVERY == 0:
+            if self.limits.pruning and step % every == 0:
                 self._study.check(trial, step, validate)
 
         return learned
 
-    def _ended_at(self, curve: Curve) -> dict[str, Any]:
+    def _ended_at(self, estimator: str, curve: Curve) -> dict[str, Any]:
         """The parameters by which a fit that the clock has ended is what it was when it is fitted again."""
-        if not curve.steps or not self._over():
+        if not curve.steps or not self._over() or estimator not in _INTERRUPTED:
             return {}
         best = curve.steps[curve.validate.index(min(curve.validate))]
         return {"rounds": best, "early_stopping_rounds": 0}
@@ -194,6 +200,13 @@ class Search:
             curve = Curve("round")
             self._kept = {number: (self.learning.fitted(estimator, parameters, learned=curve.add), curve)}
         return Found(estimator, parameters, *self._kept[number], self._study.table(_ESTIMATOR))
+
+
+def _whole(estimator: str, name: str, space: Any) -> bool:
+    """Whether only whole numbers are tried; of a Python model, where both bounds are whole."""
+    if estimator in PARAMETERS:
+        return PARAMETERS[estimator][name].whole
+    return not isinstance(space, list) and all(isinstance(space[side], int) for side in ("low", "high"))
 
 
 def _suggested(trial: Any, name: str, space: Any, whole: bool) -> Any:

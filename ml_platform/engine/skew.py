@@ -21,7 +21,7 @@ from pyarrow.fs import FileSelector, FileType
 from ml_platform.engine import delta
 from ml_platform.engine.files import filesystem, put
 from ml_platform.engine.plan import quoted
-from ml_platform.engine.point_in_time import join
+from ml_platform.engine.point_in_time import join, with_request_time
 from ml_platform.engine.recipe import Fetch
 from ml_platform.engine.redaction import Redaction
 from ml_platform.engine.request_time import taken, version_of
@@ -51,24 +51,36 @@ class Skew:
     example: Mapping[str, Any] = field(default_factory=dict)
 
 
-def audit(
-    endpoint: str,
-    model: str,
-    log: TableSnapshot,
-    views: Mapping[str, FeatureView],
-    lakehouse: Lakehouse,
-    compute: Compute,
-    request_time: Sequence[RequestTimeFeatures] = (),
-    hidden: Redaction | None = None,
-) -> Skew:
+@dataclass(frozen=True)
+class Audited:
+    """What is asked again.
+
+    endpoint, model: asset keys. views: asset key → view, in the order of the look-ups. request_time: what is computed
+    of them, as it is declared. tolerance: by how much a number may differ, in its unit, or as a share where it is
+    above 1. hidden: what the log has as keyed hashes; the views' values are held against it as such, and what is
+    computed of a hidden column is not asked again.
+    """
+
+    endpoint: str
+    model: str
+    views: Mapping[str, FeatureView]
+    request_time: Sequence[RequestTimeFeatures] = ()
+    tolerance: float = 0.0
+    hidden: Redaction | None = None
+
+    @property
+    def computed(self) -> Sequence[RequestTimeFeatures]:
+        """What is computed of what the log has in the clear."""
+        columns = self.hidden.columns if self.hidden else ()
+        return [each for each in self.request_time if not {*columns} & {*taken([each])}]
+
+
+def audit(of: Audited, log: TableSnapshot, lakehouse: Lakehouse, compute: Compute) -> Skew:
     """What was found of the latest requests since the last audit, at most 5,000; where there are none, what stands.
 
-    endpoint, model: asset keys. log: the endpoint's. views: asset key → view, in the order of the look-ups.
-    request_time: what is computed of them, as it is declared.
-    hidden: what the log has as keyed hashes; the views' values are held against it as such, and what is computed of a
-    hidden column is not asked again.
+    log: the endpoint's.
     """
-    files, path = filesystem(lakehouse.files(f"{_FOLDER}/{_named(model)}")), f"{_named(endpoint)}.json"
+    files, path = filesystem(lakehouse.files(f"{_FOLDER}/{_named(of.model)}")), f"{_named(of.endpoint)}.json"
     stands = Skew(0, 0)
     if files.get_file_info(path).type == FileType.File:
         with files.open_input_stream(path) as stream:
@@ -80,9 +92,8 @@ def audit(
     requests = compute.fetch(query, {_LOG: log}).to_pylist()
     if not requests:
         return stands
-    tables = {relation(key): delta.existing(lakehouse.table(key)) for key in views}
-    auditable = [each for each in request_time if not (hidden and hidden.columns & set(taken([each])))]
-    found = replay(requests, views, lambda asked: compute.fetch(asked, tables), auditable, hidden)
+    tables = {relation(key): delta.existing(lakehouse.table(key)) for key in of.views}
+    found = replay(requests, of, lambda asked: compute.fetch(asked, tables))
     put(files, path, json.dumps(asdict(found), default=str).encode())
     return found
 
@@ -105,34 +116,30 @@ def objections(model: str, lakehouse: Lakehouse) -> tuple[str, ...]:
     return tuple(said)
 
 
-def replay(
-    requests: Sequence[Mapping[str, Any]],
-    views: Mapping[str, FeatureView],
-    fetch: Fetch,
-    request_time: Sequence[RequestTimeFeatures] = (),
-    hidden: Redaction | None = None,
-) -> Skew:
+def replay(requests: Sequence[Mapping[str, Any]], of: Audited, fetch: Fetch) -> Skew:
     """What differs between what was seen and what the offline path gives.
 
-    requests: rows of a log, at least one. fetch: asks queries over the views' tables. request_time: held against what
-    was computed by these very functions; a model that learned from other ones is served by those, and not asked again.
-    hidden: what the log has hashed; a number of it was not logged, so that it cannot differ.
+    requests: rows of a log, at least one. fetch: asks queries over the views' tables.
+    Request-time features are held against what was computed by these very functions; a model that learned from other
+    ones is served by those, and not asked again. A hidden number was not logged, so that it cannot differ.
     """
     moments = [row["event_time"] for row in requests]
     rows = [
-        (view, _as_logged(_rows(key, view, min(moments), max(moments), fetch), hidden)) for key, view in views.items()
+        (view, _as_logged(_rows(key, view, min(moments), max(moments), fetch), of.hidden))
+        for key, view in of.views.items()
     ]
     events = _events(requests, [kept for _, kept in rows])
-    offline = join(events, rows, _MOMENT, request_time).to_dicts()
-    looked_up = {name for view in views.values() for name in view.features}
+    offline = join(events, rows, _MOMENT)
+    names = [name for view in of.views.values() for name in view.features]
+    looked_up, computed = offline.select(names).to_dicts(), _computed(requests, offline, of.computed)
     differing: Counter[str] = Counter()
     example: dict[str, Any] = {}
-    for request, now in zip(requests, offline, strict=True):
-        seen = json.loads(request["features"])
-        for feature in sorted(seen.keys() & (looked_up | _computed(request, request_time))):
-            if hidden and feature in hidden.columns and seen[feature] is None:
+    for position, request in enumerate(requests):
+        seen, now = json.loads(request["features"]), {**(looked_up[position] if names else {}), **computed[position]}
+        for feature in sorted(seen.keys() & now.keys()):
+            if of.hidden and feature in of.hidden.columns and seen[feature] is None:
                 continue
-            if not _same(seen[feature], now[feature]):
+            if not _same(seen[feature], now[feature], of.tolerance):
                 differing[feature] += 1
                 example = example or {
                     "request_id": request["request_id"],
@@ -151,10 +158,25 @@ def _answered(log: TableSnapshot) -> str:
     return " AND coalesce(error, '') = '' AND NOT coalesce(shadow, false)"
 
 
-def _computed(request: Mapping[str, Any], request_time: Sequence[RequestTimeFeatures]) -> set[str]:
-    """The features that were computed for a request by the functions as they are declared."""
-    by = json.loads(request["views"]) if request_time else {}
-    return {feature for each in request_time if version_of(each) in by for feature in each.features}
+def _computed(
+    requests: Sequence[Mapping[str, Any]], offline: pl.DataFrame, request_time: Sequence[RequestTimeFeatures]
+) -> list[Mapping[str, Any]]:
+    """For each request, the features that were computed of it by functions as they are declared, computed again."""
+    found: list[Mapping[str, Any]] = [{} for _ in requests]
+    if not request_time:
+        return found
+    functions = {version_of(each): each for each in request_time}
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for position, request in enumerate(requests):
+        by = json.loads(request["views"])
+        groups.setdefault(tuple(name for name in functions if name in by), []).append(position)
+    for names, positions in groups.items():
+        used = [functions[name] for name in names]
+        again = with_request_time(offline[positions], used, _MOMENT)
+        columns = [feature for each in used for feature in each.features]
+        for position, values in zip(positions, again.select(columns).to_dicts() if columns else (), strict=False):
+            found[position] = values
+    return found
 
 
 def _rows(key: str, view: FeatureView, first: datetime, last: datetime, fetch: Fetch) -> pl.DataFrame:
@@ -190,9 +212,12 @@ def _events(requests: Sequence[Mapping[str, Any]], views: Sequence[pl.DataFrame]
     return inputs.with_columns(pl.col(name).cast(kind) for name, kind in kinds.items()).with_columns(at)
 
 
-def _same(seen: Any, offline: Any) -> bool:
+def _same(seen: Any, offline: Any, tolerance: float) -> bool:
     if isinstance(offline, float) and math.isnan(offline):
         return seen is None
+    numbers = (int, float)
+    if tolerance and isinstance(seen, numbers) and isinstance(offline, numbers):
+        return math.isclose(seen, offline, rel_tol=tolerance, abs_tol=tolerance)
     return bool(seen == offline)
 
 

@@ -5,6 +5,7 @@ A service's own contract is translated to this one by the `edge` in its folder o
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -20,6 +21,7 @@ from typing import Any
 
 from ml_platform.errors import DeclarationError
 from ml_platform.jobs import openmp
+from ml_platform.jobs.checkpoint import Checkpoint
 from ml_platform.jobs.messages import Messages
 from ml_platform.jobs.supervisor import ending, said
 from ml_platform.records.table import Location
@@ -41,11 +43,14 @@ class Ended:
 def run_order(order: Path, output: Path, events: Location) -> Ended:
     """The folder `output`, which must not exist before, holding what the order's program wrote, if it succeeded.
 
-    events: where its messages go, as Pipes' writers name them. SIGTERM to this process ends the program.
+    events: where its messages go, as Pipes' writers name them; what a search has tried is kept near by, until it has
+    come to its end. SIGTERM to this process ends the program.
     Raises DeclarationError for an order that cannot be read.
     """
-    with tempfile.TemporaryDirectory() as scratch, Messages(events) as messages:
+    with tempfile.TemporaryDirectory() as scratch, Messages(events) as messages, ExitStack() as opened:
         command, environment = _prepared(order, output, Path(scratch))
+        kept = _checkpoint(order, events, Path(scratch))
+        command += ["--state", str(opened.enter_context(kept).folder)] if kept else []
         errors = Path(scratch) / "stderr.log"
         with (
             errors.open("w", encoding="utf-8") as log,
@@ -61,6 +66,8 @@ def run_order(order: Path, output: Path, events: Location) -> Ended:
         ended = ending(child.returncode, errors)
         done = Ended(ENDED_BY_REQUEST, "the job was told to end") if told else Ended(child.returncode, ended["reason"])
         messages.close(done.reason)
+        if kept and not done.code:
+            kept.forget()
     return done
 
 
@@ -82,6 +89,19 @@ def _prepared(order: Path, output: Path, scratch: Path) -> tuple[list[str], dict
     # Threads that spin while they wait make a fit on shared cores several times as expensive.
     threading = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
     return command, {**os.environ, **threading, **openmp.environment(scratch / "lib")}
+
+
+def _checkpoint(order: Path, events: Location, scratch: Path) -> Checkpoint | None:
+    """Where a search finds what it has tried, whichever attempt at the very same order it is; None where none is made.
+
+    Attempts have their folders side by side, `<attempt>/events`, and what they share beside these.
+    """
+    content = (order / ORDER).read_bytes()
+    arguments = json.loads(content)["arguments"]
+    if not (arguments.get("tune") or arguments.get("automl")):
+        return None
+    place = f"{events.uri.rstrip('/').rsplit('/', 2)[0]}/searches/{hashlib.sha256(content).hexdigest()[:32]}"
+    return Checkpoint(Location("search", place, events.options), scratch / "state")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from ml_platform.engine import model_card, plots, request_time
+from ml_platform.engine import kept_code, model_card, plots, request_time
 from ml_platform.engine.drift import category_statistics, number_statistics
 from ml_platform.engine.estimators import completed
 from ml_platform.engine.evidence import Curve, Evidence
@@ -159,6 +159,7 @@ def _card(given: Mapping[str, Any], lesson: Lesson, found: Found) -> ModelCard:
         versions={"python": platform.python_version(), **libraries},
         context=given["context"],
         classes=lesson.classes,
+        code=kept_code.own_digest(),
     )
 
 

@@ -17,6 +17,11 @@ class JobRunner(Protocol):
         """Whether tables have to be sent along as files, because its jobs cannot reach the lakehouse."""
         ...
 
+    @property
+    def image(self) -> str:
+        """The container image that its jobs run in, `<repository>@<digest>` where it is pinned; empty without one."""
+        ...
+
     def submit(self, spec: JobSpec) -> str:
         """The id of the job that runs the spec; a pending, running or succeeded job of that name is attached to."""
         ...

@@ -24,6 +24,7 @@ class InlineJobRunner:
 
     def __init__(self, *, stages: bool = False) -> None:
         self.stages = stages
+        self.image = ""
         self._home = Path(tempfile.mkdtemp(prefix="jobs-"))
         weakref.finalize(self, shutil.rmtree, self._home, ignore_errors=True)
         self._status: dict[str, JobStatus] = {}

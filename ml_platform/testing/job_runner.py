@@ -47,6 +47,8 @@ class JobRunnerContract:
         assert runner.status(job) == JobStatus(job, "succeeded")
         package = runner.result(job, tmp_path / "package")
         assert [feature.name for feature in Scorer.load(package).features] == list(training_set.FEATURES)
+        # Of whatever code its image has.
+        assert len(Scorer.load(package).card.code) == 64
         metrics = {event.text: event.value for event in events if event.kind == "metric"}
         assert metrics["test/roc_auc"] == 0.5
         assert [event.time for event in events] == sorted(event.time for event in events)

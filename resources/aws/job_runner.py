@@ -59,7 +59,7 @@ class AwsJobRunner:
         poll_seconds: float = 5.0,
         stages: bool = False,
     ) -> None:
-        self._image, self._role, self._prefix, self._region = image, role, prefix, region
+        self.image, self._role, self._prefix, self._region = image, role, prefix, region
         self._bucket = Bucket(bucket, region)
         self._instances, self._volume_gib = instances, volume_gib
         self._max_seconds, self._poll_seconds = max_seconds, poll_seconds
@@ -184,7 +184,7 @@ class AwsJobRunner:
         order = f"{self._prefix}/jobs/orders/{fingerprint}"
         request = JobRequest(
             name=job_id,
-            image=self._image,
+            image=self.image,
             role=self._role,
             order=self._bucket.uri(f"{order}/"),
             events=self._bucket.uri(f"{self._folder(job_id)}/events"),

@@ -62,7 +62,7 @@ class DatabricksJobRunner:
         stages: bool = False,
     ) -> None:
         self.stages = stages
-        self._prefix, self._image, self._identity = prefix, image, identity
+        self._prefix, self.image, self._identity = prefix, image, identity
         self._instances, self._spark_version = instances, spark_version
         self._max_seconds, self._poll_seconds = max_seconds, poll_seconds
         self._workspace = Workspace()
@@ -161,7 +161,7 @@ class DatabricksJobRunner:
         task = SubmitTask(
             task_key=_TASK,
             spark_python_task=SparkPythonTask(f"{folder}/{PROGRAM}", ["job", folder]),
-            new_cluster=cluster(machine, self._spark_version, self._image, environment, tags),
+            new_cluster=cluster(machine, self._spark_version, self.image, environment, tags),
         )
         return self._workspace.ask(
             f"runs/submit of {attempt.name}",

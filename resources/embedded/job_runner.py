@@ -38,6 +38,8 @@ class EmbeddedJobRunner:
 
     def __init__(self, home: str, stages: bool = False) -> None:
         self.stages = stages
+        # Its jobs run in this very environment.
+        self.image = ""
         self._home = Path(home).absolute()
 
     def submit(self, spec: JobSpec) -> str:

@@ -70,7 +70,7 @@ class GcpJobRunner:
         poll_seconds: float = 5.0,
         stages: bool = False,
     ) -> None:
-        self._image, self._service_account, self._prefix = image, service_account, prefix
+        self.image, self._service_account, self._prefix = image, service_account, prefix
         self._bucket, self._vertex = Bucket(bucket, sdk.dagster_storage), sdk.Vertex(project, region, api_endpoint)
         self._instances, self._disk_gib = instances, disk_gib
         self._max_seconds, self._poll_seconds = max_seconds, poll_seconds
@@ -188,7 +188,7 @@ class GcpJobRunner:
             "machine_spec": types.machine(spec.needs, self._instances),
             "replica_count": 1,
             "disk_spec": {"boot_disk_type": "pd-ssd", "boot_disk_size_gb": self._disk_gib},
-            "container_spec": {"image_uri": self._image, "command": _COMMAND, "args": ["job", *arguments]},
+            "container_spec": {"image_uri": self.image, "command": _COMMAND, "args": ["job", *arguments]},
         }
         # An attempt has a folder of its own, in which the service must not begin a second one.
         scheduling = {"timeout": {"seconds": self._max_seconds}, "disable_retries": True}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,9 @@ class PythonEstimator:
     def fit(cls, task: FitTask) -> Self:
         """Fitted by the function; the state is as it will be read again. Raises DeclarationError for one that is none.
 
+        A function that takes `report` calls it after each of its steps: `report(step, {"train": loss, "validate":
+        loss}, share)`, the share of the fit that is done in 0–1 where it is known. The learning curve is of that, and
+        a search may give the fit up by it.
         That the same rows and seed give the same state is the function's own promise.
         """
         question = Question(task.features, task.task, task.classes, task.parameters, task.seed)
@@ -67,7 +71,9 @@ class PythonEstimator:
             Rows(matrix, label, weight)
             for (matrix, label), weight in zip((task.train, task.validate), task.weights, strict=True)
         )
-        state = _function(task.source, "fit")(train, validate, question)
+        fit = _function(task.source, "fit")
+        told = {"report": _reporting(task)} if "report" in inspect.signature(fit).parameters else {}
+        state = fit(train, validate, question, **told)
         return cls(task.source, _read(_written(state, "state")))
 
     @classmethod
@@ -104,6 +110,21 @@ class PythonEstimator:
 
 def _function(source: str, name: str) -> Callable[..., Any]:
     return function_in(source, name, _SOURCE, f"a Python model is {' and '.join(FUNCTIONS)}")
+
+
+def _reporting(task: FitTask) -> Callable[..., None]:
+    def report(step: int, metrics: Mapping[str, float], share: float = 0.0) -> None:
+        if set(metrics) != {"train", "validate"}:
+            raise DeclarationError(
+                f"report was told {', '.join(map(str, metrics)) or 'nothing'} at step {step}, but a step is told by "
+                "the losses on both splits",
+                allowed="They are train and validate",
+            )
+        train, validate = (float(metrics[split]) for split in ("train", "validate"))
+        task.progress(f"step {step}: {train:.5f} on train, {validate:.5f} on validate", min(max(share, 0.0), 1.0))
+        task.learned(step, train, validate)
+
+    return report
 
 
 def _written(value: Any, place: str) -> Any:

@@ -103,7 +103,11 @@ def test_wrong_declaration_is_refused_by_file_and_line(shop: Project, estimator,
         ("regression", ["calibration: sigmoid"], "8: calibration is sigmoid, but a regression has no probabilities"),
         ("regression", ["class_weights: balanced"], "8: class_weights is given, but a regression has no classes"),
         ("regression", ["metrics: [log_loss]"], "8: metrics.0 has log_loss, but no regression task is measured by it"),
-        ("multiclass", ["preprocessing: [{target: {features: [store]}}]"], "8: .*classes have no mean. Take one_hot"),
+        (
+            "multiclass",
+            ["preprocessing: [{target: {features: [store]}}, {scale: {features: [store]}}]"],
+            "8: preprocessing has scale of store, but there is no such feature then",
+        ),
     ],
 )
 def test_what_a_task_does_not_have_is_refused(shop: Project, task, lines, message):
@@ -121,6 +125,18 @@ def test_python_model_needs_its_functions(shop: Project):
     shop.write("models/returns/returns.py", '"""A model."""\n\n\ndef fit(train, validate, question):\n    return {}\n')
     with pytest.raises(DeclarationError, match=r"7: estimator is python, but returns\.py has no function predict"):
         loads(shop, "estimator: python")
+
+
+def test_python_model_that_may_be_given_up_says_how_it_stands(shop: Project):
+    text = "def fit(train, validate, question):\n    return {}\n\n\ndef predict(state, x):\n    return x[:, 0]\n"
+    tune = ["tune:", "  trials: 3", "  pruning: true", "  space: {depth: {low: 1, high: 9}, kind: [a, b]}"]
+    shop.write("models/returns/returns.py", text)
+    with pytest.raises(
+        DeclarationError, match=r"10: tune.pruning is true, but fit in returns\.py does not take report"
+    ):
+        loads(shop, "estimator: python", *tune)
+    shop.write("models/returns/returns.py", text.replace("question)", "question, report)"))
+    assert shop.definitions
 
 
 def test_what_a_model_can_be_told_loads(shop: Project):

@@ -70,6 +70,7 @@ def test_a_request_carries_what_only_it_can_say(tmp_path: Path) -> None:
     """A column of the events that a request brings along, and one that is kept for slices only."""
     project = shops.project(tmp_path)
     project.change(FUNCTION, "amount: float,", "amount: float, store_said: str,")
+    project.change(FUNCTION, '"hour": event_time.hour', '"hour": event_time.hour if store_said == "NORTH" else None')
     project.change("silver/orders/orders.sql", "SELECT", "SELECT upper(store) AS store_said, amount > 20 AS dear,")
     project.change(
         "training_sets/returns/defs.yaml", "label: returned", "label: returned\n  request: [store_said]\n  keep: [dear]"
@@ -78,7 +79,16 @@ def test_a_request_carries_what_only_it_can_say(tmp_path: Path) -> None:
         _ = project.definitions
     project.change("endpoints/returns/defs.yaml", "order_id: string", "order_id: string, store_said: string")
     project.change("models/returns/defs.yaml", "estimator: linear", "estimator: linear\n  slices: [dear]")
-    assert project.definitions
+    ran = project.run('+key:"models/returns"', shops.EVERYTHING)
+    assert ran.success, ran.failures
+    rows = {row["order_id"]: row for row in project.rows("training_sets/returns")}
+    assert [rows[f"2024-01-00{number}"]["hour"] for number in (3, 4)] == [6.0, None]
+    (version,) = project.service("model_registry").versions("returns")
+    package = project.service("model_registry").fetch("returns", version.number, tmp_path / "package")
+    slices = [it for it in json.loads((package / "slices.json").read_text()) if it["column"] == "dear"]
+    # in the test month, amounts of 37 n modulo 100 above 20, as SQL counts them
+    dear = sum(number * 37 % 100 > 20 for number in range(60))
+    assert {it["value"]: it["rows"] for it in slices} == {"True": dear, "False": 60 - dear}
 
 
 @pytest.mark.parametrize(

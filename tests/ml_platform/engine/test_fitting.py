@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from deltalake import write_deltalake
 
+from ml_platform.engine import kept_code
 from ml_platform.engine.fitting import CHALLENGER, Fitted, Fitting, fit, registered_name
 from ml_platform.engine.training import Question
 from ml_platform.errors import NotFoundError, ServiceError
@@ -75,6 +76,21 @@ def test_a_fit_registers_a_challenger_pinned_to_its_training_set(world: World) -
     assert '"version": 0' in fitted.version.tags["training_set"]
     assert set(fitted.plots) >= {"roc", "calibration", "importance", "learning_curve"}
     assert fitted.card.startswith("# models/late\n")
+
+
+def test_a_version_knows_its_code_and_the_image_that_it_was_fitted_in(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "image" not in world.fit().version.tags
+    # given a runner with an image, whose code is not that of whoever asks
+    world.runner.image, said = "registry.example/ml-platform@sha256:ab12", []
+    asked = kept_code.keep(world.lakehouse)
+    monkeypatch.setattr(kept_code, "own_digest", lambda: "0" * 64)
+    again = replace(FITTING, code="d")
+    fitted = fit(again, world.lakehouse, world.runner, world.registry, said.append)
+    assert fitted.version.tags["image"] == "registry.example/ml-platform@sha256:ab12"
+    assert fitted.version.tags["kept_code"] == asked
+    assert f"the job ran the code {'0' * 16}, and not {asked[:16]}, which asks for it and is kept" in said
 
 
 def test_the_same_declaration_on_the_same_rows_is_not_fitted_again(world: World) -> None:

@@ -31,7 +31,10 @@ def test_a_journal_that_is_opened_again_goes_on_as_if_it_had_not_been_closed(tmp
 def test_a_trial_of_a_process_that_was_killed_is_tried_again(tmp_path):
     journal = opened(tmp_path)
     first = attempt(journal)
-    killed = journal.ask(1, None).suggest_float("a.x", 0, 1)
+    trial = journal.ask(1, None)
+    killed = trial.suggest_float("a.x", 0, 1)
+    # told already, but for its end
+    trial.set_user_attr("seconds", 2.0)
     again = opened(tmp_path)
     assert again.finished == 1
     assert attempt(again) == killed != first

@@ -40,6 +40,19 @@ def test_python_runs_a_job_s_program_out_of_it(lakehouse: EmbeddedLakehouse, tmp
     assert done.stdout.strip() == f"{archive}/ml_platform/jobs/fit.py"
 
 
+def test_code_knows_its_digest_in_a_folder_and_in_the_archive(lakehouse: EmbeddedLakehouse, tmp_path: Path) -> None:
+    digest = kept_code.keep(lakehouse)
+    archive = kept_code.fetch(lakehouse, digest, tmp_path)
+    program = "from ml_platform.engine.kept_code import own_digest; print(own_digest())"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(archive)!r}); {program}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == digest == kept_code.own_digest()
+
+
 def test_what_is_not_kept_or_was_altered_is_refused(lakehouse: EmbeddedLakehouse, tmp_path: Path) -> None:
     digest = kept_code.keep(lakehouse)
     with pytest.raises(NotFoundError, match="does not hold it"):

@@ -87,6 +87,25 @@ def test_target_is_the_smoothed_mean_label_and_that_of_all_where_nothing_is_know
     assert same(made, [0.55, 0.55, 2.2 / 3, 0.4, 0.6])
 
 
+def test_target_of_classes_is_scikit_learns_a_share_for_each():
+    draw = np.random.default_rng(3)
+    codes, label = draw.integers(0, 3, 200).astype(float), draw.integers(0, 4, 200).astype(float)
+    names = ["a", "b", "c", "d"]
+    step = Step("target", ("carrier",), {"smoothing": 5.0, "classes": names})
+    outputs, state = FIT["target"](step, CARRIER, codes, label)
+    theirs = sklearn.preprocessing.TargetEncoder(smooth=5.0, target_type="multiclass").fit(codes[:, None], label)
+    assert [output.name for output in outputs] == ["carrier=a", "carrier=b", "carrier=c", "carrier=d"]
+    made = np.column_stack(APPLY["target"](state, codes))
+    assert made == pytest.approx(theirs.transform(codes[:, None]), abs=1e-12)
+    # what is unknown is as likely of each as all rows are; and a fifth is told by the other four
+    unknown = [column[0] for column in APPLY["target"](state, np.array([NAN]))]
+    assert unknown == pytest.approx(np.bincount(label.astype(int)) / 200)
+    crossed = np.column_stack(cross_fitted(step, CARRIER, codes, label))
+    assert crossed.shape == made.shape
+    assert not np.allclose(crossed, made)
+    assert crossed.sum(axis=1) == pytest.approx(np.ones(200))
+
+
 def test_target_of_a_train_row_does_not_hold_its_own_label():
     # given categories of one row each, whose own label would tell everything
     draw = np.random.default_rng(1)

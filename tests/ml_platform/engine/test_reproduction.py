@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ml_platform.engine.package import read_card, write_card
 from ml_platform.engine.reproduction import Reproduced, reproduce
 from ml_platform.errors import NotFoundError, PlatformError
 from ml_platform.testing import shop
@@ -112,6 +114,25 @@ def test_code_that_was_not_kept_is_told_and_that_which_runs_is_taken(project: Pr
 
     assert done.equal
     assert "It was fitted by the code that runs here" in " ".join(done.moved)
+
+
+def test_an_image_with_other_code_than_that_which_was_kept_is_told(made: Project, tmp_path: Path) -> None:
+    # given a version that an image has fitted whose code was older than that of whoever asked
+    genuine: Any = made.service("model_registry")
+    (version,) = genuine.versions("returns")
+    package = genuine.fetch("returns", 1, tmp_path / "package")
+    write_card(package, replace(read_card(package), code="0123456789abcdef" * 4))
+    image = "registry.example/ml-platform@sha256:ab12"
+    registry, said = MemoryModelRegistry(), []
+    forged = registry.register("returns", package, {**version.tags, "image": image})
+
+    done = reproduce(forged, registry, made.lakehouse, made.service("compute"), said.append)
+
+    # then its answers are the same, its files are not, and why is told
+    assert (done.equal, done.same_bytes) == (True, False)
+    (moved,) = done.moved
+    assert moved.startswith(f"The code of the platform was 0123456789abcdef in the image {image} and is ")
+    assert f"it was fitted in the image {image}, and is here by the code that was kept with it" in said
 
 
 def test_code_that_was_altered_is_not_run(project: Project) -> None:

@@ -148,6 +148,30 @@ def test_trials_that_stand_worse_than_most_are_given_up(learning):
     assert found.parameters["learning_rate"] == 0.3
 
 
+WRITTEN = """\
+def fit(train, validate, question, report):
+    level = question.parameters["level"]
+    for step in (1, 2, 3):
+        report(step, {"train": 1.0, "validate": abs(level - 7) + 1 / step})
+    return {"said": validate.y.mean() + 0.01 * abs(level - 7)}
+
+
+def predict(state, x):
+    return x[:, 0] * 0 + state["said"]
+"""
+
+
+def test_a_python_model_is_searched_over_parameters_of_its_own_and_given_up_by_what_it_reports(learning):
+    written = replace(learning, source=WRITTEN)
+    space = {"python": {"level": {"low": 1, "high": 9}}}
+    found = search(written, space, trials=20, pruning=True, fixed={"more": "kept"})
+    assert plain(search(written, space, trials=20, pruning=True, fixed={"more": "kept"})) == plain(found)
+    assert found.parameters == {"more": "kept", "level": 7}
+    assert all(isinstance(trial["parameters"]["level"], int) for trial in found.trials)
+    assert any(trial["value"] is None for trial in found.trials)
+    assert (found.curve.steps, found.curve.validate) == ([1, 2, 3], [1.0, 0.5, pytest.approx(1 / 3)])
+
+
 def test_every_trial_is_told_with_the_share_that_is_spent(learning):
     told = []
     search(learning, C, trials=2, say=lambda *said: told.append(said))

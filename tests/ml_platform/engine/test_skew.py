@@ -14,7 +14,7 @@ from ml_platform.engine.logged import collect
 from ml_platform.engine.publication import publish
 from ml_platform.engine.redaction import Redaction
 from ml_platform.engine.request_time import version_of
-from ml_platform.engine.skew import Skew, audit, objections
+from ml_platform.engine.skew import Audited, Skew, audit, objections
 from ml_platform.engine.staging import stage
 from ml_platform.records.feature import FeatureView, LookUp, RequestTimeFeatures
 from ml_platform.records.prediction import ServedPrediction
@@ -77,10 +77,10 @@ class World:
         )
         self.log.append([self.hidden.record(record) if self.hidden else record])
 
-    def audit(self, *computed: RequestTimeFeatures) -> Skew:
+    def audit(self, *computed: RequestTimeFeatures, tolerance: float = 0.0) -> Skew:
         snapshot = collect("late", self.lakehouse.table("endpoints/late__log"), self.log).snapshot
-        services = (self.lakehouse, EmbeddedCompute())
-        return audit("endpoints/late", "models/late", snapshot, VIEWS, *services, computed, self.hidden)
+        of = Audited("endpoints/late", "models/late", VIEWS, computed, tolerance, self.hidden)
+        return audit(of, snapshot, self.lakehouse, EmbeddedCompute())
 
 
 @pytest.fixture
@@ -118,12 +118,29 @@ def test_what_was_computed_is_asked_again_by_the_function_that_is_declared(world
     world.serve(3.5, views=by, gust=3 / 7 + 3 + 3)
     world.serve(4.5, views=by, gust=4 / 7 + 4 + 3)
     assert world.audit(declared) == Skew(2, 2)
+    # a request of before, which another function would have failed at, is left to that one
+    other = {version_of(replace(declared, source="def gust_v1(event_time, origin, wind):\n    return {}\n")): None}
+    world.serve(-3.0, views=other, gust=0.0)
+    failing = replace(declared, source=text.replace("wind +", "1 / (event_time.hour - 21) +"))
+    world.serve(3.5, views={version_of(failing): None}, gust=1 / -18 + 3 + 3)
+    assert world.audit(failing) == Skew(2, 4)
     # then the difference is found and its feature named; what another function computed is that one's own affair
     world.serve(3.5, views=by, gust=9.0)
     world.serve(3.5, views={version_of(replace(declared, source=text + "\n")): None}, gust=9.0)
     found = world.audit(declared)
     assert (found.requests, found.differing) == (2, {"gust": 1})
-    assert found.example == {"request_id": "r3", "feature": "gust", "seen": 9.0, "offline": 3 / 7 + 3 + 3}
+    assert found.example == {"request_id": "r5", "feature": "gust", "seen": 9.0, "offline": 3 / 7 + 3 + 3}
+
+
+def test_a_number_may_differ_by_the_tolerance_that_is_declared_and_by_no_more(world: World) -> None:
+    # given a wind of 4/7, off by 2e-12, and one of 18/7, off by 1e-9 of it and more
+    world.serve(4.5, wind=4 / 7 + 2e-12)
+    assert world.audit(tolerance=1e-9) == Skew(1, 1)
+    world.serve(18.5, wind=18 / 7 * (1 + 0.9e-9))
+    assert world.audit(tolerance=1e-9) == Skew(1, 2)
+    world.serve(18.5, wind=18 / 7 * (1 + 1.1e-9))
+    world.serve(18.5, sky="overcast")
+    assert world.audit(tolerance=1e-9).differing == {"sky": 1, "wind": 1}
 
 
 def test_a_verdict_stands_until_newer_requests_are_clean(world: World) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from ml_platform.engine.point_in_time import join
@@ -79,8 +80,13 @@ def made() -> Iterator[Callable[..., pl.DataFrame]]:
             for name, frame in (("gold.asked", events() if asked is None else asked), ("features.wind_v1", winds())):
                 connection.register("frame", frame.to_arrow())
                 connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM frame")
-            found = parts(question, lambda query: connection.sql(query).to_arrow_table())
-            return pl.concat(pl.DataFrame(pl.from_arrow(part)) for part in found)
+            make.fetched = []
+
+            def fetch(query: str) -> pa.Table:
+                make.fetched.append(connection.sql(query).to_arrow_table())
+                return make.fetched[-1]
+
+            return pl.concat(pl.DataFrame(pl.from_arrow(part)) for part in parts(question, fetch))
 
         yield make
 
@@ -93,6 +99,14 @@ def test_parts_are_the_join_of_the_whole(made: Callable[..., pl.DataFrame], size
     assert found["wind"].to_list() == whole["wind"].to_list()
     assert found["wind"].null_count() >= 40
     assert found["wind"].n_unique() > 25
+
+
+def test_no_more_is_held_than_some_days_and_the_rows_that_they_can_use(made: Any) -> None:
+    made(replace(QUESTION, at_a_time=30))
+    rows = [len(table) for table in made.fetched]
+    # two days hold 24 events, and they and the thirty hours before them 11 or 12 winds at each of two airports
+    assert sum(rows) > 120
+    assert max(rows) == 24
 
 
 def test_rows_out_are_rows_in_where_key_and_time_repeat(made: Callable[..., pl.DataFrame]) -> None:

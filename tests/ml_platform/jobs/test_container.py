@@ -11,6 +11,7 @@ from subprocess import Popen
 
 import pytest
 
+from ml_platform.engine.package import read_json
 from ml_platform.engine.remote_jobs import events, reason, write_order
 from ml_platform.engine.scorer import Scorer
 from ml_platform.errors import DeclarationError
@@ -82,6 +83,31 @@ def test_events_are_followed_while_the_job_runs(tmp_path: Path, said: Location) 
     time.sleep(0.1)
     with pytest.raises(ProcessLookupError):
         os.killpg(child.pid, 0)
+
+
+def test_a_search_that_was_killed_goes_on_in_another_attempt(tmp_path: Path) -> None:
+    # given an attempt that is killed, machine and all, when three trials are told and kept
+    search = {"trials": 30, "seconds": None, "metric": None, "pruning": False}
+    space = {"C": {"low": 0.001, "high": 10.0, "log": True}}
+    order = ordered(tmp_path / "order", estimator="linear", tune={**search, "space": space})
+    first, second = (Location("events", str(tmp_path / "jobs" / name / "events")) for name in ("late-1", "late-2"))
+    child = Popen([sys.executable, "-c", RUN, first.uri], cwd=order.parent, start_new_session=True)
+    try:
+        next(e for e in events(chunks(first), lambda: False, 0.1) if e.text.startswith("trial 3:"))
+        kept = tmp_path / "jobs" / "searches"
+        while not any(path.read_text().count('"seconds"') >= 3 for path in kept.glob("*/trials.journal")):
+            time.sleep(0.1)
+    finally:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    # when the next one runs
+    assert run_order(order, tmp_path / "again", second).code == 0
+    # then it tries what is left, and nothing is left behind
+    trials = [e.text for e in events(chunks(second), lambda: True) if e.text.startswith("trial ")]
+    assert 0 < len(trials) < 30
+    assert trials[-1].startswith("trial 30:")
+    assert len(read_json(tmp_path / "again" / "trials.json")) == 30
+    assert not list((tmp_path / "jobs" / "searches").glob("*/*"))
 
 
 def test_an_order_that_cannot_be_read_is_refused(tmp_path: Path, said: Location) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
@@ -116,6 +117,12 @@ def test_reader_in_another_thread_sees_old_rows_until_the_new_ones_stand(store: 
     read()
     # then a reader saw one or the other
     assert seen == ["old", "new"]
+
+
+def test_the_store_writes_ahead(store: EmbeddedFeatureStore, tmp_path: Path) -> None:
+    store.publish(WEATHER, rows_of(WEATHER, ("JFK", at(0), at(0), 1.0, "a")), START, "a")
+    with closing(sqlite3.connect(tmp_path / "features.sqlite")) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_look_up_needs_no_scan(store: EmbeddedFeatureStore, tmp_path: Path) -> None:

@@ -60,6 +60,36 @@ def test_answer_of_another_shape_is_an_error(given):
         fitted.score(np.zeros((5, 3)))
 
 
+STEPS = """\
+def fit(train, validate, question, report):
+    for step in (1, 2):
+        report(step, {"train": 0.5 / step, "validate": 0.75 / step}, share=step / 2)
+    return {}
+
+
+def predict(state, x):
+    return x[:, 0]
+"""
+
+
+def test_a_function_that_reports_tells_its_curve_and_how_far_it_is(given):
+    learned, told = [], []
+    task = dataclasses.replace(
+        given(STEPS), learned=lambda *step: learned.append(step), progress=lambda *said: told.append(said)
+    )
+    PythonEstimator.fit(task)
+    assert learned == [(1, 0.5, 0.75), (2, 0.25, 0.375)]
+    assert told == [
+        ("step 1: 0.50000 on train, 0.75000 on validate", 0.5),
+        ("step 2: 0.25000 on train, 0.37500 on validate", 1.0),
+    ]
+
+
+def test_a_step_that_is_not_told_by_both_losses_is_refused(given):
+    with pytest.raises(DeclarationError, match=r"report was told loss at step 1, but .* They are train and validate"):
+        PythonEstimator.fit(given(STEPS.replace('{"train": 0.5 / step, "validate": 0.75 / step}', '{"loss": 1.0}')))
+
+
 def test_text_without_a_function_is_refused(given):
     with pytest.raises(
         DeclarationError, match=r"model.py has no function predict, but a Python model is fit and predict"
