@@ -39,7 +39,7 @@ def place(context: dg.ComponentLoadContext) -> str:
 
 def _folder(context: dg.ComponentLoadContext) -> str:
     """Relative to the folder of all declarations."""
-    return context.component_path.file_path_posix.removeprefix(f"{context.defs_module_path.as_posix()}/")
+    return str(context.path).removeprefix(f"{context.defs_module_path}/")
 
 
 def digest(*parts: object) -> str:
