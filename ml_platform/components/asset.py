@@ -1,11 +1,10 @@
 """What every component gives its assets alike: key, group, owners, partitions, policy and code version."""
 
-from __future__ import annotations
-
+# Dagster reads the annotations of an asset's function as they stand, so this module does not postpone them.
 import hashlib
-import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,15 @@ from ml_platform.components.domain import domain_of, partitions
 from ml_platform.errors import DeclarationError
 from ml_platform.upkeep import UPKEEP
 
+_CONTEXT = "context"
+_RESULT = "result"
+_READ, _MADE, _CHECKED = dg.In(dg.Nothing), dg.Out(dg.Any), dg.Out(None)
+_SINGLE_RUN = dg.BackfillPolicy.single_run()
+
 
 def key_of(context: dg.ComponentLoadContext) -> str:
     """The asset key that a component's folder stands for, for instance `silver/flights`."""
-    key = context.path.relative_to(context.defs_module_path).as_posix()
+    key = _folder(context)
     if key.count("/") != 1:
         raise DeclarationError(
             f"{place(context)}: the folder {key} is not <layer>/<name>, but an asset's key is its folder",
@@ -30,7 +34,12 @@ def key_of(context: dg.ComponentLoadContext) -> str:
 
 def place(context: dg.ComponentLoadContext) -> str:
     """The file that a component is declared in, for errors."""
-    return str((context.path / "defs.yaml").relative_to(context.defs_module_path.parent))
+    return f"{context.defs_module_path.name}/{_folder(context)}/defs.yaml"
+
+
+def _folder(context: dg.ComponentLoadContext) -> str:
+    """Relative to the folder of all declarations."""
+    return str(context.path).removeprefix(f"{context.defs_module_path}/")
 
 
 def digest(*parts: object) -> str:
@@ -73,11 +82,11 @@ def asset(
     """
     domain = domain_of(context.path)
     group, _, name = key_of(context).partition("/")
-    key = [group, f"{name}{suffix}"]
+    key = dg.AssetKey([group, f"{name}{suffix}"])
     days = domain.retention_days if retention_days is None else retention_days
     kept = {UPKEEP: {"retention_days": days, "cluster_by": list(cluster_by)}} if "deltalake" in kinds else {}
-    made = dg.asset(
-        key=key,
+    spec = dg.AssetSpec(
+        key,
         deps=[asset_key(dep) if isinstance(dep, str) else dep for dep in deps],
         group_name=group,
         description=description,
@@ -86,17 +95,51 @@ def asset(
         code_version=code,
         metadata={**(metadata or {}), **kept},
         partitions_def=partitions(context.path) if partitioned else None,
-        backfill_policy=dg.BackfillPolicy.single_run(),
         automation_condition=following() if follows else None,
-        check_specs=[dg.AssetCheckSpec(check, asset=key) for check in checks],
+    )
+    checked = [dg.AssetCheckSpec(check, asset=spec.key) for check in checks]
+    return lambda function: _made_by(function, spec, checked)
+
+
+def _made_by(
+    function: Callable[..., Any], spec: dg.AssetSpec, checks: Sequence[dg.AssetCheckSpec]
+) -> dg.AssetsDefinition:
+    """The asset that a function makes, which takes `context`, resources by their names, or neither.
+
+    `dg.asset` comes to the same, and inspects the function a dozen times on its way: for a thousand tables that takes
+    as long as everything else about them. Of the context it is told by its name, of the rest that it is a resource.
+    """
+    takes = function.__code__.co_varnames[: function.__code__.co_argcount]
+    resources = [name for name in takes if name != _CONTEXT]
+
+    def compute(context: dg.AssetExecutionContext, inputs: Mapping[str, Any]) -> Iterator[Any]:
+        given = {name: getattr(context.resources, name) for name in resources}
+        done = function(**{**({_CONTEXT: context} if _CONTEXT in takes else {}), **given})
+        yield from done if isinstance(done, Iterator) else [done]
+
+    inputs = {_identifier(dep.asset_key): dep.asset_key for dep in spec.deps}
+    of_checks = {check.get_python_identifier(): check for check in checks}
+    return dg.AssetsDefinition(
+        keys_by_input_name=inputs,
+        keys_by_output_name={_RESULT: spec.key},
+        node_def=dg.OpDefinition(
+            compute,
+            _identifier(spec.key),
+            ins=dict.fromkeys(inputs, _READ),
+            outs={_RESULT: _MADE, **dict.fromkeys(of_checks, _CHECKED)},
+            required_resource_keys=set(resources),
+            description=spec.description,
+            code_version=spec.code_version,
+        ),
+        specs=[spec],
+        check_specs_by_output_name=of_checks,
+        backfill_policy=_SINGLE_RUN,
     )
 
-    def with_signature(function: Callable[..., Any]) -> dg.AssetsDefinition:
-        # Dagster asks for it a dozen times; it is worked out once.
-        function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
-        return made(function)
 
-    return with_signature
+@lru_cache(maxsize=4096)
+def _identifier(key: dg.AssetKey) -> str:
+    return key.to_python_identifier()
 
 
 def selected(context: dg.AssetExecutionContext, *, partitioned: bool) -> list[str]:

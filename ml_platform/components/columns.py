@@ -70,7 +70,7 @@ def in_query(context: dg.ComponentLoadContext, key: str, compiled: Callable[[str
     path = context.defs_module_path / key / f"{key.rpartition('/')[2]}.sql"
     if not path.exists():
         return None
-    text, at = compiled(read(path)), str(path.relative_to(context.defs_module_path.parent))
+    text, at = compiled(read(path)), f"{context.defs_module_path.name}/{key}/{path.name}"
     files = sql_files(context)
     return Derivation(files.tables_read(text, at), lambda known: files.columns(text, known, at))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Sequence
@@ -83,9 +84,12 @@ def domain_of(path: Path) -> Domain:
 
     Raises DeclarationError where there is none, or where what it says cannot be.
     """
-    for folder in (path, *path.parents):
-        with suppress(FileNotFoundError, NotADirectoryError):
-            return _read(folder / FILE, (folder / FILE).read_text())
+    # As texts: a load asks thousands of times, and most of what that takes would be to make paths.
+    folder, above = "", str(path)
+    while folder != above:
+        folder, above = above, os.path.dirname(above)
+        with suppress(FileNotFoundError, NotADirectoryError), open(os.path.join(folder, FILE)) as file:
+            return _read(file.name, file.read())
     raise DeclarationError(
         f"{path} is in no domain, but its assets need one's time zone and partitions",
         remedy=f"Write a {FILE} into the folder that holds the domain's assets",
@@ -93,7 +97,7 @@ def domain_of(path: Path) -> Domain:
 
 
 @lru_cache
-def _read(path: Path, text: str) -> Domain:
+def _read(path: str, text: str) -> Domain:
     try:
         return Domain.model_validate(yaml.safe_load(text))
     except yaml.MarkedYAMLError as error:

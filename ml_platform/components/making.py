@@ -49,16 +49,21 @@ def recipe_beside(
     Raises DeclarationError, naming the file, where there is not exactly one of the two, and where it reads a table or a
     column, or the declaration names a column, that is not there.
     """
-    own = key_of(context)
-    sql, python = (context.path / f"{context.path.name}.{kind}" for kind in ("sql", "py"))
-    _require_one(context, sql, python)
-    _require_inputs(context, sql, inputs)
-    _require_columns_of_function(context, sql, columns)
-    text = read(sql) if sql.exists() else python.read_text()
-    at = str(sql.relative_to(context.defs_module_path.parent))
-    reads = sql_files(context).tables_read(text, at) if sql.exists() else tuple(inputs)
+    own, folder = key_of(context), context.path
+    sql, python = folder / f"{folder.name}.sql", folder / f"{folder.name}.py"
+    by_query = sql.exists()
+    _require_one(context, sql, python, by_query=by_query)
+    _require_inputs(context, sql, inputs, by_query=by_query)
+    if by_query and columns:
+        raise DeclarationError(
+            f"{place(context)}: columns are declared, but {sql.name} says by itself which it makes",
+            remedy="Remove columns",
+        )
+    text = read(sql) if by_query else python.read_text()
+    at = f"{context.defs_module_path.name}/{own}/{sql.name}"
+    reads = sql_files(context).tables_read(text, at) if by_query else tuple(inputs)
     for key in reads:
-        line = f"{at}:{_line(text, relation(key))}" if sql.exists() else place(context)
+        line = f"{at}:{_line(text, relation(key))}" if by_query else place(context)
         if key == own:
             raise DeclarationError(f"{line}: it reads {key}, but a table is not made from itself")
         require_declared(context, key, line)
@@ -68,9 +73,9 @@ def recipe_beside(
         key=own,
         inputs=reads,
         shape=shape,
-        code=digest(compiled(text) if sql.exists() else text, declared),
-        query=compiled(text) if sql.exists() else None,
-        transform=None if sql.exists() else typed(function_in(python, context.path.name), columns or {}, own),
+        code=digest(compiled(text) if by_query else text, declared),
+        query=compiled(text) if by_query else None,
+        transform=None if by_query else typed(function_in(python, folder.name), columns or {}, own),
         reads=(window.before, window.after),
         lineage=found.origins,
     )
@@ -141,33 +146,25 @@ def function_in(path: Path, name: str) -> Callable[[Mapping[str, pa.Table]], pa.
     return transform
 
 
-def _require_one(context: dg.ComponentLoadContext, sql: Path, python: Path) -> None:
-    if sql.exists() == python.exists():
-        found = f"both {sql.name} and {python.name}" if sql.exists() else f"neither {sql.name} nor {python.name}"
+def _require_one(context: dg.ComponentLoadContext, sql: Path, python: Path, *, by_query: bool) -> None:
+    if by_query == python.exists():
+        found = f"both {sql.name} and {python.name}" if by_query else f"neither {sql.name} nor {python.name}"
         raise DeclarationError(
             f"{place(context)}: there is {found}, but a table is made by one of them",
-            remedy="Keep the one that makes the table" if sql.exists() else "Write the one that makes the table",
+            remedy="Keep the one that makes the table" if by_query else "Write the one that makes the table",
         )
 
 
-def _require_inputs(context: dg.ComponentLoadContext, sql: Path, inputs: Sequence[str]) -> None:
-    if sql.exists() and inputs:
+def _require_inputs(context: dg.ComponentLoadContext, sql: Path, inputs: Sequence[str], *, by_query: bool) -> None:
+    if by_query and inputs:
         raise DeclarationError(
             f"{place(context)}: inputs are declared, but {sql.name} says by itself what it reads",
             remedy="Remove inputs",
         )
-    if not sql.exists() and not inputs:
+    if not by_query and not inputs:
         raise DeclarationError(
             f"{place(context)}: inputs are not declared, but a Python function reads something",
             remedy="List the asset keys that it reads under inputs",
-        )
-
-
-def _require_columns_of_function(context: dg.ComponentLoadContext, sql: Path, columns: Made | None) -> None:
-    if sql.exists() and columns:
-        raise DeclarationError(
-            f"{place(context)}: columns are declared, but {sql.name} says by itself which it makes",
-            remedy="Remove columns",
         )
 
 

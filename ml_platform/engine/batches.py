@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 _AHEAD = 2
+_T = TypeVar("_T")
+_Made = TypeVar("_Made")
 
 
 def evenly(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
@@ -43,6 +46,12 @@ def behind(write: Callable[[pa.Table], None], batches: Iterable[pa.Table]) -> No
                 waiting.popleft().result()
         for written in waiting:
             written.result()
+
+
+def beside(make: Callable[[_T], _Made], things: Collection[_T]) -> list[_Made]:
+    """What is made of each thing, in their order, as many at a time as there are cores."""
+    with ThreadPoolExecutor(max_workers=max(1, min(len(things), os.cpu_count() or 1))) as making:
+        return list(making.map(make, things))
 
 
 def by_partition(batch: pa.Table, by: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], pa.Table]]:

@@ -208,9 +208,11 @@ def _snapshot(location: Location, table: DeltaTable) -> TableSnapshot:
             rows=_count(location, delta_log.spelled(row["path"])) if row["num_records"] is None else row["num_records"],
             partition={column: str(row[f"partition.{column}"]) for column in partition_by},
         )
-        for row in sorted(actions, key=lambda row: str(row["path"]))
+        for row in actions
     )
-    return TableSnapshot(location, pa.schema(table.schema().to_arrow()), partition_by, files, table.version())
+    # A log gives them in the order of its entries, which a checkpoint changes: rows are to come in one order for ever.
+    ordered = tuple(sorted(files, key=lambda file: file.path))
+    return TableSnapshot(location, pa.schema(table.schema().to_arrow()), partition_by, ordered, table.version())
 
 
 def _count(location: Location, path: str) -> int:

@@ -21,6 +21,7 @@ from ml_platform.errors import SourceError
 
 _BLOCK_BYTES = 4 * 2**20
 _LONGEST_LINE_BYTES = 64 * 2**20
+_PIECE_LINES = 64
 _TEXTS = ("date", "timestamp")
 
 
@@ -85,16 +86,20 @@ def lines(stream: Any, path: str) -> Iterator[list[bytes]]:
 def _divided(
     lines: Sequence[bytes], columns: Mapping[str, str]
 ) -> tuple[list[pa.RecordBatch], list[tuple[int, Exception]]]:
-    """The lines that fit, and the places of those that do not."""
+    """The lines that fit, and the places of those that do not; none is read more than three times."""
     try:
         return [_read(lines, columns)], []
     except pa.ArrowInvalid as error:
         if len(lines) == 1:
             return [], [(0, error)]
-    half = len(lines) // 2
-    left, bad_left = _divided(lines[:half], columns)
-    right, bad_right = _divided(lines[half:], columns)
-    return [*left, *right], [*bad_left, *((half + at, why) for at, why in bad_right)]
+    step = _PIECE_LINES if len(lines) > _PIECE_LINES else 1
+    good: list[pa.RecordBatch] = []
+    bad: list[tuple[int, Exception]] = []
+    for first in range(0, len(lines), step):
+        fit, misfits = _divided(lines[first : first + step], columns)
+        good += fit
+        bad += [(first + at, why) for at, why in misfits]
+    return good, bad
 
 
 def _read(lines: Sequence[bytes], columns: Mapping[str, str]) -> pa.RecordBatch:

@@ -29,13 +29,20 @@ def marked(shape: Shape) -> str:
     return f"coalesce(({shape.delete_when}\n), false)" if shape.delete_when else "false"
 
 
-def counted(shape: Shape) -> str:
-    """How many incoming rows and keys there are, and whether any key is incomplete."""
-    columns = ", ".join(quoted(column) for column in _grouping(shape))
+def counted(shape: Shape, leading: str | None) -> str:
+    """For each partition: how many incoming rows there are, whether any key is incomplete, and the range of the keys.
+
+    Beside it stands, the same in every row, how many keys there are by their hashes: if as many as rows, no two rows
+    have one key.
+    leading: the column of which the lowest and the highest value are told; None where no column's are.
+    """
+    columns = _listed(_grouping(shape))
     partial = " OR ".join(f"{quoted(column)} IS NULL" for column in shape.key)
+    partition = quoted(shape.partition) if shape.partition else "''"
+    key = quoted(leading) if leading else "NULL"
     return (
-        "SELECT coalesce(sum(n), 0) AS rows, count(*) AS keys, coalesce(bool_or(partial), false) AS partial FROM "
-        f"(SELECT count(*) AS n, bool_or({partial}) AS partial FROM {INCOMING} GROUP BY {columns}) AS keyed"
+        f"SELECT {partition} AS p, count(*) AS rows, bool_or({partial}) AS partial, min({key}) AS low, max({key}) "
+        f"AS high, (SELECT count(DISTINCT hash({columns})) FROM {INCOMING}) AS keys FROM {INCOMING} GROUP BY p"
     )
 
 
@@ -124,27 +131,38 @@ def fresh(shape: Shape, columns: Sequence[str]) -> str:
     return f"SELECT * FROM {INCOMING} AS i WHERE NOT EXISTS (SELECT 1 FROM {STANDING} AS s WHERE {joined})"
 
 
-def layer(shape: Shape, columns: Sequence[str], standing: str, within: str, *, contested: bool) -> str:
-    """What becomes of some files and of the incoming rows that belong with them: rows that stay, then rows that come.
+def staying(shape: Shape, columns: Sequence[str], standing: str, near: str, *, contested: bool) -> str:
+    """The rows of some standing files that no incoming row takes the place of.
 
-    standing: the files' relation. within: predicate that an incoming row belongs with them.
+    standing: the files' relation. near: predicate that an incoming row can have a key that they hold.
     contested: whether any standing row is newer than the incoming one of its key.
     """
-    at = quoted(shape.newest) if shape.newest else None
-    beats = f" AND ({_beats(at)})" if at and contested else ""
-    listed = ", ".join(quoted(column) for column in columns)
-    order = ", ".join(quoted(column) for column in _grouping(shape))
+    beats = f" AND ({_beats(quoted(shape.newest))})" if shape.newest and contested else ""
+    return (
+        f"SELECT {_listed(columns)} FROM {standing} AS s WHERE NOT EXISTS (SELECT 1 FROM {INCOMING} AS i "
+        f"WHERE ({near}) AND {same_key(shape, 'i', 's')}{beats})"
+    )
+
+
+def coming(shape: Shape, columns: Sequence[str], within: str, *, contested: bool) -> str:
+    """The incoming rows that the table gets, in the order of their keys.
+
+    within: predicate that an incoming row belongs here. contested: whether a row of STANDING is newer than any.
+    """
     lost = (
-        f" AND NOT EXISTS (SELECT 1 FROM {STANDING} AS s WHERE {same_key(shape, 'i', 's')} AND NOT ({_beats(at)}))"
-        if at and contested
+        f" AND NOT EXISTS (SELECT 1 FROM {STANDING} AS s WHERE {same_key(shape, 'i', 's')} "
+        f"AND NOT ({_beats(quoted(shape.newest))}))"
+        if shape.newest and contested
         else ""
     )
     return (
-        f"SELECT {listed} FROM {standing} AS s WHERE NOT EXISTS (SELECT 1 FROM {INCOMING} AS i "
-        f"WHERE ({within}) AND {same_key(shape, 'i', 's')}{beats}) UNION ALL "
-        f"SELECT {listed} FROM (SELECT * FROM {INCOMING} AS i WHERE ({within}) AND NOT {marked(shape)}{lost} "
-        f"ORDER BY {order}) AS winners"
+        f"SELECT {_listed(columns)} FROM (SELECT * FROM {INCOMING} AS i WHERE ({within}) AND NOT {marked(shape)}{lost} "
+        f"ORDER BY {_listed(_grouping(shape))}) AS winners"
     )
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return ", ".join(quoted(column) for column in columns)
 
 
 def _beats(at: str | None) -> str:

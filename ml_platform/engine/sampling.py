@@ -57,7 +57,7 @@ def sample(files: FileSystem, paths: Sequence[str], declared: str | None = None)
     different columns, for one that is damaged or empty, for values that no column holds, and where there is no row to
     tell types from.
     """
-    formats = {format_of(path, declared): path for path in reversed(paths)}
+    formats = {format_of(path, declared, "Say --format"): path for path in reversed(paths)}
     if len(formats) > 1:
         told = ", ".join(f"{path} is {kind}" for kind, path in sorted(formats.items()))
         raise SourceError(f"{told}, but a source is declared from files of one format", remedy="Declare one for each")

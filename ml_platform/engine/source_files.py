@@ -83,8 +83,10 @@ def kinds(files: Opens, path: str, declared: str | None = None) -> dict[str, str
         return dict.fromkeys(csv_rows.Text(path, stream).header(), "string")
 
 
-def format_of(path: str, declared: str | None = None) -> str:
+def format_of(path: str, declared: str | None = None, remedy: str = "Declare format in the source's defs.yaml") -> str:
     """The format of a file: csv, jsonl or parquet. Raises SourceError for a name that says none.
+
+    remedy: how whoever asks can say it.
 
     >>> format_of("orders/2024-01.jsonl.gz")
     'jsonl'
@@ -98,7 +100,7 @@ def format_of(path: str, declared: str | None = None) -> str:
     raise SourceError(
         f"{path} has a name that says no format, but it has to be read in one",
         allowed=f"Names end in {', '.join(FORMATS)}, and in {', '.join(COMPRESSIONS)} where they are compressed",
-        remedy="Declare format in the source's defs.yaml",
+        remedy=remedy,
     )
 
 

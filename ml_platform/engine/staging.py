@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from ml_platform.engine import delta
-from ml_platform.engine.batches import behind, by_partition, evenly
+from ml_platform.engine.batches import behind, beside, by_partition, evenly
 from ml_platform.engine.file_statistics import statistics
 from ml_platform.engine.files import filesystem, put
 from ml_platform.engine.parquet_writer import writer
@@ -57,7 +58,7 @@ def stage(
 
     try:
         behind(write, evenly((_cast(batch, schema, target.key) for batch in batches), _GROUP_ROWS))
-        done = tuple(file for writer in writers.values() for file in writer.finish())
+        done = tuple(chain.from_iterable(beside(_PartitionWriter.finish, writers.values())))
     except BaseException:
         for writer in writers.values():
             writer.undo()

@@ -220,10 +220,10 @@ def _kept(
         observed = observations(incoming, shape, compute, aside)
         return lengthened(merge(incoming), incoming, observed)
     again = passed.query == recipe.query and alone(passed.query, passed.relations)
-    sound = distinct((aside.view if again else aside.query)(query, passed.relations), shape, compute, aside)
+    sound, ranges = distinct((aside.view if again else aside.query)(query, passed.relations), shape, compute, aside)
     into = merge(sound)
     if standing is None or passed.standing in (None, standing):
-        return merged(into, sound)
+        return merged(into, sound, ranges)
     # Rules that came later have recalled standing rows: what is left of the partitions is written anew.
     left = aside.query(joined(shape, sound.schema.names), {INCOMING: sound, STANDING: passed.standing})
     nothing = StagedFiles(into.standing.location, sound.schema, partition_by, ())

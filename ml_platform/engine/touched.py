@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ml_platform.engine import merge_plan
 from ml_platform.engine.aside import Aside
 from ml_platform.engine.key_ranges import Cluster, clusters, leading, overlapping, place
-from ml_platform.engine.plan import INCOMING, STANDING, Shape, quoted
+from ml_platform.engine.plan import INCOMING, STANDING, Shape
 from ml_platform.records.table import DataFile, StagedFiles, TableSnapshot, View
 from ml_platform.roles.compute import Compute
 
 _PROBES = 64
+
+Ranges = Mapping[str, tuple[Any, Any]]
+"""Partition → the lowest and the highest leading key of its rows."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +37,22 @@ class Merge:
     aside: Aside
 
 
-def candidates(merge: Merge, incoming: StagedFiles | View) -> tuple[Cluster, ...]:
-    """The standing files that can hold an incoming key, by what the log says of them."""
+def candidates(merge: Merge, incoming: StagedFiles | View, ranges: Ranges | None = None) -> tuple[Cluster, ...]:
+    """The standing files that can hold an incoming key, by what the log says of them.
+
+    ranges: of the incoming keys, where they are known.
+    """
     if not merge.standing.files or not incoming.rows or not isinstance(merge.standing, TableSnapshot):
         return ()
-    shape, column = merge.shape, leading(merge.shape)
-    partition, grouped = (quoted(shape.partition), " GROUP BY 1") if shape.partition else ("''", "")
-    key = quoted(column) if column else "NULL"
-    query = f"SELECT {partition} AS p, min({key}) AS low, max({key}) AS high FROM {INCOMING}{grouped}"
-    rows = merge.compute.fetch(query, {INCOMING: incoming}).to_pylist()
-    return overlapping(clusters(merge.standing, shape), {row["p"]: (row["low"], row["high"]) for row in rows})
+    if ranges is None:
+        counted = merge_plan.counted(merge.shape, leading(merge.shape))
+        ranges = ranges_of(merge.compute.fetch(counted, {INCOMING: incoming}).to_pylist())
+    return overlapping(clusters(merge.standing, merge.shape), ranges)
+
+
+def ranges_of(counted: Sequence[Mapping[str, Any]]) -> Ranges:
+    """The ranges of incoming keys, from the rows of `merge_plan.counted`."""
+    return {row["p"]: (row["low"], row["high"]) for row in counted}
 
 
 def collisions(merge: Merge, incoming: StagedFiles | View, found: Sequence[Cluster]) -> list[dict[str, Any]]:
@@ -59,15 +68,23 @@ def collisions(merge: Merge, incoming: StagedFiles | View, found: Sequence[Clust
 def hit_clusters(found: Sequence[Cluster], hits: Sequence[Mapping[str, Any]]) -> tuple[Cluster, ...]:
     """The clusters in which rows were found that have an incoming key."""
     wanted = {(hit["partition"], hit["place"]) for hit in hits if hit["matched"]}
-    partitions: dict[str, list[Cluster]] = {}
+    return tuple(cluster for at, cluster in _placed(found) if at in wanted)
+
+
+def superseded(found: Sequence[Cluster], hits: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """The paths of files of which no row stays: each of their rows has an incoming key, and is not newer."""
+    replaced = {(hit["partition"], hit["place"]): hit["matched"] - hit["newer"] for hit in hits}
+    whole = [c for at, c in _placed(found) if replaced.get(at) == sum(file.rows for file in c.files)]
+    return frozenset(file.path for file in files_of(whole))
+
+
+def _placed(found: Sequence[Cluster]) -> Iterator[tuple[tuple[str, int], Cluster]]:
+    """The clusters, beside the partition and place under which collisions are told."""
+    partitions: dict[str, int] = {}
     for cluster in found:
-        partitions.setdefault(cluster.partition, []).append(cluster)
-    return tuple(
-        cluster
-        for partition, those in partitions.items()
-        for number, cluster in enumerate(those)
-        if (partition, number) in wanted
-    )
+        number = partitions.get(cluster.partition, 0)
+        partitions[cluster.partition] = number + 1
+        yield (cluster.partition, number), cluster
 
 
 def holding(merge: Merge, incoming: StagedFiles | View, hit: Sequence[Cluster]) -> tuple[Cluster, ...]:

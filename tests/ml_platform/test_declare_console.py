@@ -178,7 +178,7 @@ def test_wrong_input_is_one_error_and_exits_with_1(tmp_path: Path) -> None:
     for arguments, said in (
         ([tmp_path / "b.csv"], "b.csv is to be sampled, but there is no such file"),
         ([tmp_path], f"{tmp_path} is to be sampled, but there is no such file"),
-        ([tmp_path / "a.xlsx"], "a.xlsx has a name that says no format"),
+        ([tmp_path / "a.xlsx"], "compressed. Say --format."),
         ([tmp_path / "a.xlsx", "--folder", tmp_path / "b"], f"a.xlsx is to be sampled, but it is not in {tmp_path}/b"),
     ):
         result = declare(*arguments)

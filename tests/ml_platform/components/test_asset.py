@@ -1,9 +1,11 @@
-from __future__ import annotations
-
+# Dagster reads the annotations of an asset's function as they stand, so this module does not postpone them.
+from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from ml_platform.components import asset as asset_module
 from ml_platform.components.asset import digest, source_digest
 from ml_platform.errors import DeclarationError
 from ml_platform.testing.project import Project
@@ -62,3 +64,46 @@ def test_digest_is_of_names_and_contents(tmp_path: Path) -> None:
     assert source_digest(one) != source_digest(other)
     assert source_digest(one, other) == source_digest(other, one)
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+
+
+def test_asset_is_what_dagsters_decorator_would_make_of_the_function() -> None:
+    # given a function as components write it
+    def table(
+        context: dg.AssetExecutionContext, lakehouse: dg.ResourceParam[object], compute: dg.ResourceParam[object]
+    ) -> Iterator[object]:
+        yield dg.MaterializeResult(metadata={"by": str(lakehouse), "of": context.asset_key.to_user_string()})
+        yield dg.AssetCheckResult(check_name="sound", passed=compute == "duckdb")
+
+    key, read = dg.AssetKey(["silver", "x"]), dg.AssetKey(["bronze", "a-b"])
+    window = dg.TimeWindowPartitionMapping(start_offset=-1)
+    about = {
+        "deps": [dg.AssetDep(read, partition_mapping=window)],
+        "group_name": "silver",
+        "description": "One row a thing.",
+        "owners": ["team:shop"],
+        "kinds": {"sql"},
+        "code_version": "1",
+        "metadata": {"upkeep": {"retention_days": 1}},
+        "partitions_def": dg.MonthlyPartitionsDefinition("2024-01-01"),
+    }
+    check = dg.AssetCheckSpec("sound", asset=key)
+    # when it is made by both
+    ours = asset_module._made_by(table, dg.AssetSpec(key, **about), [check])
+    single = dg.BackfillPolicy.single_run()
+    theirs = dg.asset(key=key, check_specs=[check], backfill_policy=single, **about)(table)
+    # then they are one to whoever asks
+    assert list(ours.specs) == list(theirs.specs)
+    assert list(ours.check_specs) == list(theirs.check_specs)
+    assert ours.backfill_policy == theirs.backfill_policy
+    assert ours.required_resource_keys == theirs.required_resource_keys
+    assert ours.get_partition_mapping(read) == theirs.get_partition_mapping(read) == window
+    assert ours.op.name == theirs.op.name
+    # and when they run
+    resources = {"lakehouse": "a folder", "compute": "duckdb"}
+    runs = [dg.materialize([made], partition_key="2024-01-01", resources=resources) for made in (ours, theirs)]
+    told = [[(e.event_type_value, e.step_key) for e in run.all_events if "ASSET" in e.event_type_value] for run in runs]
+    assert told[0] == told[1]
+    said = [run.asset_materializations_for_node("silver__x")[0].metadata for run in runs]
+    assert {name: said[0][name].value for name in ("by", "of")} == {"by": "a folder", "of": "silver/x"}
+    assert said[0] == said[1]
+    assert runs[0].get_asset_check_evaluations()[0].passed

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pytest
 
-from ml_platform.engine.batches import behind, by_partition, evenly
+from ml_platform.engine.batches import behind, beside, by_partition, evenly
 
 
 def batches(*sizes: int) -> Iterator[pa.RecordBatch]:
@@ -73,3 +73,16 @@ def test_a_fault_of_the_writer_is_that_of_whoever_waits_for_it() -> None:
 
     with pytest.raises(OSError, match="no space left"):
         behind(full, batches(*[1] * 50))
+
+
+def test_what_is_made_beside_each_other_comes_in_order() -> None:
+    assert beside(lambda number: number * 2, range(20)) == [number * 2 for number in range(20)]
+    assert beside(str, []) == []
+
+
+def test_runs_of_one_partition_go_on_over_the_parts_of_a_batch() -> None:
+    parts = [pa.table({"n": [0, 1], "month": ["a", "b"]}), pa.table({"n": [2, 3, 4], "month": ["b", "b", "c"]})]
+
+    divided = [(names, part["n"].to_pylist()) for names, part in by_partition(pa.concat_tables(parts), ("month",))]
+
+    assert divided == [(("a",), [0]), (("b",), [1, 2, 3]), (("c",), [4])]

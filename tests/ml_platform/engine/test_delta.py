@@ -428,3 +428,18 @@ def test_deltalake_cleans_up_no_log_by_itself(location: Location) -> None:
     assert list((Path(location.uri) / "_delta_log").glob("*.checkpoint.parquet"))
     # then the first version can still be opened
     assert delta.snapshot(location, 0) is not None
+
+
+def test_files_of_a_version_come_in_one_order_before_and_after_a_checkpoint(location: Location) -> None:
+    for month in ("z y", "b", "ä", "a"):
+        commit(rows(location, n=[1, 2], month=[month] * 2))
+    before = delta.existing(location)
+    DeltaTable(location.uri).create_checkpoint()
+    for entry in (Path(location.uri) / "_delta_log").glob("*.json"):
+        if int(entry.stem) < before.version:
+            entry.unlink()
+
+    after = delta.existing(location)
+
+    assert [file.path for file in after.files] == sorted(file.path for file in before.files)
+    assert delta.read_rows(after) == delta.read_rows(before)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ml_platform.engine import json_rows
 from ml_platform.engine.json_rows import kinds, rows
 from ml_platform.engine.source_rows import Misfit
 from ml_platform.errors import SourceError
@@ -102,3 +103,19 @@ def test_a_line_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ml_platform.engine.json_rows._LONGEST_LINE_BYTES", 100)
     with pytest.raises(SourceError, match=r"day\.jsonl has a line of more than 100 bytes"):
         read("x" * 101)
+
+
+@pytest.mark.parametrize("every", [1, 3, 100])
+def test_no_line_is_read_more_than_three_times_however_many_do_not_fit(
+    monkeypatch: pytest.MonkeyPatch, every: int
+) -> None:
+    read_lines, original = [], json_rows._read
+    monkeypatch.setattr(json_rows, "_read", lambda lines, columns: read_lines.extend(lines) or original(lines, columns))
+    text = "".join('{"n": %s}\n' % ("true" if at % every == 0 else at) for at in range(1_000))
+
+    taken, misfits = read(text)
+
+    assert [misfit.offset for misfit in misfits] == list(range(0, 1_000, every))
+    assert list(taken) == [at for at in range(1_000) if at % every]
+    # and once more each that does not fit, to say what is wrong with it
+    assert len(read_lines) <= 3 * 1_000 + len(misfits)

@@ -44,10 +44,19 @@ def test_newest_row_of_a_key_is_what_comes(rows: list[tuple[Any, ...]], stand: s
     assert set(run(merge_plan.newest(SHAPE, NAMES), incoming=table(*rows))) == stand
 
 
-def test_rows_and_keys_are_counted_and_incomplete_keys_told() -> None:
-    query = merge_plan.counted(SHAPE)
-    assert run(query, incoming=table(("a", 1, "x"), ("a", 2, "x"), ("b", 1, "x"))) == [(3, 2, False)]
-    assert run(query, incoming=table((None, 1, "x"))) == [(1, 1, True)]
+def test_rows_and_keys_are_counted_their_range_and_incomplete_keys_told() -> None:
+    query = merge_plan.counted(SHAPE, "id")
+    assert run(query, incoming=table(("a", 1, "x"), ("a", 2, "x"), ("b", 1, "x"))) == [("", 3, False, "a", "b", 2)]
+    assert run(query, incoming=table((None, 1, "x"))) == [("", 1, True, None, None, 1)]
+    assert run(query, incoming=table()) == []
+
+
+def test_keys_are_counted_over_partitions_and_ranges_told_of_each() -> None:
+    shape = Shape(key=("moment", "id"), partition="id", write="merge")
+    rows = table(("a", 1, "x"), ("a", 1, "y"), ("b", 1, "x"), ("b", 3, "x"))
+    assert sorted(run(merge_plan.counted(shape, "moment"), incoming=rows)) == [
+        ("a", 2, False, 1, 1, 3), ("b", 2, False, 1, 3, 3)
+    ]  # fmt: skip
 
 
 def test_row_that_is_older_than_its_deletion_does_not_come() -> None:
@@ -65,9 +74,17 @@ def test_collisions_tell_newer_and_tied_standing_rows() -> None:
 
 
 @pytest.mark.parametrize("contested", [True, False])
-def test_layer_is_what_stays_and_then_what_comes(contested: bool) -> None:
+def test_rows_stay_that_nothing_replaces_and_rows_come_that_belong_there(contested: bool) -> None:
     standing = table(("a", 1, "x"), ("b", 1, "x"), ("c", 9 if contested else 1, "x"), ("d", 1, "x"))
     incoming = table(("a", 2, "y"), ("b", 2, "gone"), ("c", 2, "y"), ("n", 1, "y"), ("z", 1, "elsewhere"))
-    query = merge_plan.layer(SHAPE, NAMES, "standing.rows", "i.id < 'y'", contested=contested)
-    stays = ("c", 9, "x") if contested else ("c", 2, "y")
-    assert set(run(query, standing=standing, incoming=incoming)) == {("a", 2, "y"), stays, ("d", 1, "x"), ("n", 1, "y")}
+    stays = merge_plan.staying(SHAPE, NAMES, "standing.rows", "i.id < 'y'", contested=contested)
+    comes = merge_plan.coming(SHAPE, NAMES, "i.id < 'y'", contested=contested)
+    kept = {("c", 9, "x"), ("d", 1, "x")} if contested else {("d", 1, "x")}
+    new = [("a", 2, "y"), ("n", 1, "y")] if contested else [("a", 2, "y"), ("c", 2, "y"), ("n", 1, "y")]
+    assert set(run(stays, standing=standing, incoming=incoming)) == kept
+    assert run(comes, standing=standing, incoming=incoming) == new
+
+
+def test_row_that_nothing_near_can_replace_stays() -> None:
+    query = merge_plan.staying(SHAPE, NAMES, "standing.rows", "i.id > 'y'", contested=False)
+    assert run(query, standing=table(("a", 1, "x")), incoming=table(("a", 2, "y"))) == [("a", 1, "x")]

@@ -10,7 +10,7 @@ from ml_platform.engine import delta, touched
 from ml_platform.engine.aside import set_aside
 from ml_platform.engine.plan import Shape
 from ml_platform.engine.staging import stage
-from ml_platform.engine.touched import Merge, candidates, collisions, files_of, hit_clusters, holding
+from ml_platform.engine.touched import Merge, candidates, collisions, files_of, hit_clusters, holding, superseded
 from resources.embedded.compute import EmbeddedCompute
 from resources.embedded.lakehouse import EmbeddedLakehouse
 
@@ -53,3 +53,21 @@ def test_many_overlapping_files_are_probed_in_groups(merge: Any, monkeypatch: py
     table = merge((1, 10), (2, 11, 12), (3, 13, 14, 15))
     assert rows_touched(table, 13) == [4]
     assert rows_touched(table, 1) == [2, 3]
+
+
+def test_a_file_of_which_every_row_is_replaced_is_superseded(merge: Any) -> None:
+    # given files of ranges of their own, the last two of one range
+    table = merge((1, 2), (11, 12), (21, 23), (22, 24))
+
+    def whole(*keys: int, moment: int = 5) -> list[int]:
+        incoming = table.aside.frame(pa.table({"id": list(keys), "moment": [moment] * len(keys)}))
+        near = candidates(table, incoming)
+        gone = superseded(near, collisions(table, incoming, near))
+        return [file.rows for file in table.standing.files if file.path in gone]
+
+    # when all keys of one come, and of the next only some
+    assert whole(1, 2, 11) == [2]
+    # then neither is one with a newer row, nor one beside another that is not replaced
+    assert whole(1, 2, moment=4) == []
+    assert whole(21, 23) == []
+    assert whole(21, 22, 23, 24) == [2, 2]
