@@ -14,6 +14,8 @@ from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.upkeep import upkeep
 
 SOURCE = "source"
+# The tag of what only a person makes, by naming it: a promotion that is declared to be by hand.
+BY_HAND = {"ml_platform/promote": "manual"}
 _EVERY_MINUTE = 60
 
 
@@ -41,15 +43,16 @@ def following() -> dg.AutomationCondition[Any]:
 def automation(specs: Sequence[dg.AssetSpec], services: Mapping[str, Binding]) -> dg.Definitions:
     """The jobs, the schedule and the sensors of everything that is declared.
 
-    everything: the job that makes all of it. refresh: the same from bronze on, daily for the month that the clock is
-    in. ingest: the bronze tables, asked for by the sensor `landed_files` when files land. `following` is the sensor
-    that makes what follows. Without sources, only the first and the last of these. `ml_platform.upkeep` adds what keeps
-    tables in shape.
+    everything: the job that makes all of it, but what is made by hand. refresh: the same from bronze on, daily for the
+    month that the clock is in. ingest: the bronze tables, asked for by the sensor `landed_files` when files land.
+    `following` is the sensor that makes what follows. Without sources, only the first and the last of these.
+    `ml_platform.upkeep` adds what keeps tables in shape.
     """
     sources = [spec for spec in specs if SOURCE in spec.metadata]
     landing = {dep.asset_key for spec in sources for dep in spec.deps}
-    everything = dg.define_asset_job("everything", dg.AssetSelection.all())
-    refresh = dg.define_asset_job("refresh", dg.AssetSelection.all() - dg.AssetSelection.assets(*landing))
+    every = dg.AssetSelection.all() - dg.AssetSelection.assets(*(spec.key for spec in specs if by_hand(spec.tags)))
+    everything = dg.define_asset_job("everything", every)
+    refresh = dg.define_asset_job("refresh", every - dg.AssetSelection.assets(*landing))
     ingest = dg.define_asset_job("ingest", dg.AssetSelection.assets(*(spec.key for spec in sources)))
     follow = dg.AutomationConditionSensorDefinition("following", target=dg.AssetSelection.all())
     kept = upkeep(specs)
@@ -61,6 +64,11 @@ def automation(specs: Sequence[dg.AssetSpec], services: Mapping[str, Binding]) -
         sensors=[_landed_files(sources, ingest, services), follow],
     )
     return dg.Definitions.merge(moved, kept)
+
+
+def by_hand(tags: Mapping[str, str]) -> bool:
+    """Whether an asset of these tags is made only by who names it."""
+    return BY_HAND.items() <= tags.items()
 
 
 def _daily(sources: Sequence[dg.AssetSpec], job: Any, services: Mapping[str, Binding]) -> dg.ScheduleDefinition:

@@ -1,4 +1,4 @@
-"""The command line: `ml-platform run`, `declare`, `invoke`, `ui`, `maintain`, `audit`, `reproduce` and their like."""
+"""The command line: `ml-platform run`, `declare`, `invoke`, `ui`, `maintain`, `audit`, `promote` and their like."""
 
 from __future__ import annotations
 
@@ -198,6 +198,24 @@ def reproduce(model: str) -> None:
     for line in done.told():
         click.echo(line)
     sys.exit(0 if done.equal else 1)
+
+
+@main.command()
+@click.argument("model")
+@click.option("--why", required=True, help="The reason, kept with the version.")
+def promote(model: str, why: str) -> None:
+    """Make MODEL@VERSION, for instance arrival_delay@3, champion past its gate; what serves follows with the next run.
+
+    Who did so, past what and why stands with the version, and in its gate's check.
+    """
+    from ml_platform.binding import service
+    from ml_platform.engine.alias_log import promoted_by_command
+
+    if "@" not in model:
+        raise click.UsageError(f"{model} is no model and version, which are written as arrival_delay@3")
+    version, move = promoted_by_command(model, why, service("model_registry"))
+    click.echo(move.told())
+    click.echo(f"materialize models/{version.name}__champion, and what is downstream follows")
 
 
 def _upkeep(job: str, select: str, module: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 import dagster as dg
 
-from ml_platform.automation import range_tags
+from ml_platform.automation import by_hand, range_tags
 from ml_platform.errors import DeclarationError, PlatformError, nearest
 from ml_platform.metadata import ASK, OUTCOME
 
@@ -27,7 +27,7 @@ def run_graph(definitions: dg.Definitions, select: str, partitions: str | None) 
     Raises DeclarationError for a selection that matches nothing and for partitions that do not exist.
     """
     graph = definitions.resolve_asset_graph()
-    keys = selected(select, graph)
+    keys = named(select, selected(select, graph), graph)
     tags = _range(partitions, keys, graph)
     progress = Progress(keys)
     run_id = str(uuid.uuid4())
@@ -67,6 +67,22 @@ def selected(select: str, graph: Any) -> set[dg.AssetKey]:
         known = (key.to_user_string() for key in graph.get_all_asset_keys())
         raise DeclarationError(f"the selection is {select!r}, but it matches no asset", allowed=nearest(select, known))
     return keys
+
+
+def named(select: str, keys: set[dg.AssetKey], graph: Any) -> set[dg.AssetKey]:
+    """Those of the assets that may be made without being named, or are; which are left out is said.
+
+    Raises DeclarationError where none is left.
+    """
+    left_out = {key for key in keys if by_hand(graph.get(key).tags) and key.to_user_string() not in select}
+    for key in sorted(left_out):
+        name = key.to_user_string()
+        click.echo(f'{name} is left out: it is promoted by hand, by who selects key:"{name}"')
+    if keys == left_out:
+        raise DeclarationError(
+            f"the selection is {select!r}, but all that it matches is promoted by hand", remedy="Select it by its key"
+        )
+    return keys - left_out
 
 
 def _range(partitions: str | None, keys: set[dg.AssetKey], graph: Any) -> dict[str, str]:

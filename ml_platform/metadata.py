@@ -6,6 +6,7 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -13,6 +14,7 @@ import dagster as dg
 from ml_platform.records.table import Commit, StagedFiles, TableSnapshot, TableVersion
 
 if TYPE_CHECKING:
+    from ml_platform.engine.alias_log import Move
     from ml_platform.engine.fitting import Fitted
     from ml_platform.engine.ingest import Ingested
     from ml_platform.engine.kept_card import Card
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from ml_platform.engine.tables import Made
     from ml_platform.records.endpoint import Revision
     from ml_platform.records.feature import PublishedView
-    from ml_platform.records.model import GateDecision
+    from ml_platform.records.gate import GateDecision
 
 Lineage = Mapping[str, Sequence[tuple[str, str]]]
 
@@ -207,18 +209,38 @@ def of_model(fitted: Fitted) -> dict[str, Any]:
     }
 
 
-def of_promotion(done: Promoted) -> dict[str, Any]:
-    """What a champion's materialization says: who serves, who was examined, on what."""
-    moved = done.evaluated and done.champion.number == done.candidate.number
-    refused = f"version {done.candidate.number} refused, version {done.champion.number} stays"
+def of_taken(taken: Fitted, environment: str) -> dict[str, Any]:
+    """What a candidate's materialization says that is another environment's champion: as of a model, and its origin."""
+    told = of_model(taken)
+    examined_on = told.pop("read")
+    became = f"taken from {environment} as version {taken.version.number}" if taken.refitted else UNCHANGED
     return {
-        OUTCOME: f"version {done.champion.number} promoted" if moved else refused if done.evaluated else UNCHANGED,
+        **told,
+        OUTCOME: became,
+        "evaluated_on": examined_on,
+        "taken": as_json(json.loads(taken.version.tags["taken"])),
+    }
+
+
+def of_promotion(done: Promoted) -> dict[str, Any]:
+    """What a champion's materialization says: who serves, who was examined against whom, on what, and who moved it."""
+    refused = f"version {done.candidate.number} refused, version {done.champion.number} stays"
+    stays = refused if done.told_anew and done.champion.number != done.candidate.number else UNCHANGED
+    return {
+        OUTCOME: f"version {done.champion.number} promoted" if done.moved else stays,
         SECONDS: round(done.seconds, 3),
         "champion": done.champion.number,
         "candidate": done.candidate.number,
         "model_digest": done.champion.digest,
         "evaluated_on": versions([done.snapshot]),
+        "moves": moves(done.moves),
     }
+
+
+def moves(known: Sequence[Move]) -> dg.MetadataValue:
+    """Who moved the alias, the latest first, as a table."""
+    rows = [asdict(move) for move in reversed(known)]
+    return _table(("sequence", "number", "was", "by", "at", "why"), rows)
 
 
 def of_quarantine(told: Told) -> dict[str, Any]:
@@ -228,17 +250,38 @@ def of_quarantine(told: Told) -> dict[str, Any]:
     return {"by_rule": _table(("rule", "rows"), by_rule), "sample": _table(shown, told.sample)}
 
 
+def of_examination(done: Promoted) -> dict[str, Any]:
+    """What the gate's check says: the decision, who was compared on what, and who moved the alias."""
+    return {
+        **of_decision(done.decision),
+        "candidate": done.candidate.number,
+        "compared_with": "no champion" if done.opponent is None else str(done.opponent),
+        "evaluated_on": versions([done.snapshot]),
+        "moves": moves(done.moves),
+    }
+
+
 def of_decision(decision: GateDecision) -> dict[str, Any]:
-    """What the gate's check says: every rule in a sentence, and the numbers of both sides."""
-    measures = sorted({*decision.candidate, *decision.champion})
+    """What the gate's check says: every rule in a sentence, the numbers of both sides, intervals and slices."""
+    found = decision.measured
+    champion = found.champion or {}
+    measures = sorted({*found.candidate, *champion})
     rows = [
-        {"metric": name, "candidate": decision.candidate.get(name), "champion": decision.champion.get(name)}
-        for name in measures
+        {"metric": name, "candidate": found.candidate.get(name), "champion": champion.get(name)} for name in measures
     ]
+    improvement = [asdict(found.improvement)] if found.improvement else []
+    slices = [asdict(it) for it in found.slices.slices] if found.slices else []
     return {
         "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in decision.reasons)),
-        "metrics": _table(("metric", "candidate", "champion"), rows),
+        "metrics": _table(("metric", "candidate", "champion"), _known(rows)),
+        "improvement": _table(("estimate", "low", "high", "confidence"), _known(improvement)),
+        "slices": _table(("column", "value", "rows", "estimate", "bound"), _known(slices)),
     }
+
+
+def _known(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows, where a number that is not known is none: JSON has no other way to say so."""
+    return [{name: None if value != value else value for name, value in row.items()} for row in rows]
 
 
 def of_revision(

@@ -68,6 +68,7 @@ def asset(
     suffix: str = "",
     follows: bool = True,
     metadata: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
     checks: Sequence[str] = (),
     retention_days: float | None = None,
     cluster_by: Sequence[str] = (),
@@ -77,6 +78,7 @@ def asset(
     deps: asset keys, or dependencies with a partition mapping.
     code: digest of what makes it; a new one shows in the UI as a new code version.
     follows: whether it is made by itself when what it reads is updated.
+    tags: of the asset, by which selections find it.
     checks: names of the checks whose results it returns.
     retention_days, cluster_by: how its table is kept in shape; the domain's retention where it does not say.
     """
@@ -94,6 +96,7 @@ def asset(
         kinds=kinds,
         code_version=code,
         metadata={**(metadata or {}), **kept},
+        tags=tags,
         partitions_def=partitions(context.path) if partitioned else None,
         automation_condition=following() if follows else None,
     )

@@ -2,30 +2,33 @@
 
 # Dagster reads the annotations of an asset's function as they stand, so this module does not postpone them.
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 from pydantic import Field
 
 from ml_platform import metadata
-from ml_platform.binding import home
+from ml_platform.automation import BY_HAND
+from ml_platform.binding import environment, home, in_force, service
 from ml_platform.components.asset import asset, digest, key_of
 from ml_platform.components.declaration import Declaration
 from ml_platform.components.gate import Gate
 from ml_platform.components.making import declared
 from ml_platform.components.model_rules import ModelRules
 from ml_platform.components.preprocessing import Written as Steps
+from ml_platform.components.promotion import Promotion as Style
 from ml_platform.components.training_set import TrainingSet
 from ml_platform.components.tuning import Budget, EarlyStopping, Tune
 from ml_platform.engine import program
 from ml_platform.records.job import Needs
 from ml_platform.records.metric import Metric, Task
-from ml_platform.records.model import GateDecision
 from ml_platform.roles.job_runner import JobRunner
 from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.roles.model_registry import ModelRegistry
 
-CHALLENGER = "challenger"
+if TYPE_CHECKING:
+    from ml_platform.engine.promotion import Promoted
+
 CHAMPION = "champion"
 
 
@@ -82,6 +85,7 @@ class Model(Declaration):
     seed: int = Field(default=0, ge=0, description="Makes the fit repeatable.")
     needs: DeclaredNeeds = Field(default=DeclaredNeeds(), description="What the fit asks of its machine.")
     gate: Gate = Field(description="What a version has to pass to become champion.")
+    promotion: Style = Field(default=Style(), description="What goes from one environment to the next.")
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The candidate and its champion."""
@@ -99,7 +103,7 @@ class Model(Declaration):
         rules = ModelRules(self, context, features, list(dict.fromkeys([*training.of_events, *features])))
         rules.require()
         settings = self._settings(rules)
-        code = digest(self.model_dump(exclude={"description", "gate"}), features, settings, fits)
+        code = digest(self.model_dump(exclude={"description", "gate", "promotion"}), features, settings, fits)
         views = training.views(context, self.training_set)
         computed = training.request_time(context, self.training_set)
 
@@ -119,6 +123,8 @@ class Model(Declaration):
         ) -> dg.MaterializeResult[Any]:
             from ml_platform.engine.fitting import Fitting, fit
 
+            if (source := self.promotion.source()) is not None:
+                return self._taken(context, key, source, lakehouse, model_registry)
             fitting = Fitting(
                 model=key,
                 training_set=self.training_set,
@@ -141,6 +147,25 @@ class Model(Declaration):
             )
 
         return model
+
+    def _taken(
+        self,
+        context: dg.AssetExecutionContext,
+        key: str,
+        source: str,
+        lakehouse: Lakehouse,
+        registry: ModelRegistry,
+    ) -> dg.MaterializeResult[Any]:
+        """The candidate where it is the champion of another environment."""
+        from ml_platform.engine.taking import Taking, take
+
+        with in_force(source):
+            there: ModelRegistry = service("model_registry")
+        taking = Taking(key, self.training_set, source, environment())
+        taken = take(taking, there, lakehouse, registry, context.log.info)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(taken.version.digest), metadata=metadata.of_taken(taken, source)
+        )
 
     def _settings(self, rules: ModelRules) -> dict[str, Any]:
         """What the fit is told beside its data, estimator and parameters."""
@@ -168,7 +193,7 @@ class Model(Declaration):
     def _champion(self, context: dg.ComponentLoadContext) -> dg.AssetsDefinition:
         key = key_of(context)
         label = self.training(context, key).label
-        code = digest(self.gate.model_dump())
+        code = digest(self.gate.model_dump(exclude={"promote"}))
 
         @asset(
             context,
@@ -177,6 +202,8 @@ class Model(Declaration):
             code=code,
             kinds={"model", "gate"},
             suffix=f"__{CHAMPION}",
+            follows=self.gate.promote == "automatic",
+            tags=BY_HAND if self.gate.promote == "manual" else {},
             checks=["gate"],
         )
         def champion(
@@ -185,31 +212,32 @@ class Model(Declaration):
             job_runner: dg.ResourceParam[JobRunner],
             model_registry: dg.ResourceParam[ModelRegistry],
         ) -> dg.MaterializeResult:  # type: ignore[type-arg] # beside a check, dagster knows only the bare type
-            from ml_platform.engine.promotion import Promotion, promote
+            from ml_platform.engine.examination import Promotion
+            from ml_platform.engine.promotion import promote
 
             promotion = Promotion(
                 model=key,
                 label=label,
                 split=self.gate.split,
-                rules=self.gate.rules(self.task),
+                rules=self.gate.rules(self.task, self.slices, self.seed),
                 needs=self.needs.record,
             )
             done = promote(promotion, lakehouse, job_runner, model_registry, context.log.info)
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(done.champion.digest),
                 metadata=metadata.of_promotion(done),
-                check_results=[_check(done.decision)],
+                check_results=[_check(done)],
             )
 
         return champion
 
 
-def _check(decision: GateDecision) -> dg.AssetCheckResult:
+def _check(done: "Promoted") -> dg.AssetCheckResult:
     """Failed where the candidate was refused; it blocks nothing, for the champion goes on."""
     return dg.AssetCheckResult(
-        passed=decision.promoted,
+        passed=done.decision.promoted,
         check_name="gate",
-        description=" ".join(decision.reasons),
+        description=" ".join(done.decision.reasons),
         severity=dg.AssetCheckSeverity.WARN,
-        metadata=metadata.of_decision(decision),
+        metadata=metadata.of_examination(done),
     )

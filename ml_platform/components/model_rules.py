@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import ValidationError
 
+from ml_platform.components.gate_rules import gate_faults
 from ml_platform.components.lines import line_of
 from ml_platform.components.preprocessing import PreprocessingStep
 from ml_platform.components.tuning import SearchRange, Tune
@@ -46,6 +47,8 @@ class ModelRules:
         self._require_metrics()
         self._require_of_task()
         self._require_search()
+        for path, fault, allowed in gate_faults(self.model, self.columns):
+            self._fail(path, fault, allowed)
         for position, column in enumerate(self.model.slices):
             if column not in self.columns:
                 self._fail(

@@ -20,6 +20,9 @@ _EVALUATE: Mapping[Task, Callable[[Numbers, Numbers], dict[str, float]]] = {
     "regression": value_metrics.evaluate,
 }
 
+# Metrics of taking a row for one class or another, that are worked out together.
+_BY_THRESHOLD = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "macro_f1")
+
 
 def evaluate(task: Task, label: Numbers, score: Numbers, names: Sequence[Metric] = ()) -> dict[str, float]:
     """Metric → value; all of the task's, unless some are named.
@@ -30,6 +33,18 @@ def evaluate(task: Task, label: Numbers, score: Numbers, names: Sequence[Metric]
     known = not np.isnan(score).any()
     measured = _EVALUATE[task](label, score) if known else dict.fromkeys(METRICS[task], float("nan"))
     return {name: value for name, value in measured.items() if not names or name in names}
+
+
+def measure(task: Task, metric: str, label: Numbers, score: Numbers) -> float:
+    """One metric, as `evaluate` gives it, and no other worked out; NaN where a score is NaN or no row is there."""
+    if not len(label) or np.isnan(score).any():
+        return float("nan")
+    module = class_metrics if task == "multiclass" else metrics
+    if task == "regression":
+        return value_metrics.evaluate(label, score)[metric]
+    if metric in _BY_THRESHOLD:
+        return float(module.decisions(label, score)[metric])
+    return float(getattr(module, metric)(label, score))
 
 
 def loss_per_row(task: Task, label: Numbers, score: Numbers) -> Numbers:

@@ -121,10 +121,15 @@ def fit(
             version = stands
         if CHALLENGER not in version.aliases:
             registry.move_alias(name, CHALLENGER, version.number)
-        plots = {path.stem: path.read_bytes() for path in sorted((package / PLOTS).glob("*.png"))}
-        metrics: Mapping[str, Any] = read_json(package / METRICS)
-        slices, card = read_json(package / SLICES), (package / model_card.FILE).read_text(encoding="utf-8")
-    return Fitted(version, stands is None, pin, metrics, plots, time.monotonic() - started, slices, card)
+        return fitted(package, version, pin, refitted=stands is None, started=started)
+
+
+def fitted(package: Path, version: ModelVersion, pin: TableVersion, *, refitted: bool, started: float) -> Fitted:
+    """What a version's package says of it. pin: what it learned from, or is examined on. started: by `monotonic`."""
+    plots = {path.stem: path.read_bytes() for path in sorted((package / PLOTS).glob("*.png"))}
+    metrics: Mapping[str, Any] = read_json(package / METRICS)
+    slices, card = read_json(package / SLICES), (package / model_card.FILE).read_text(encoding="utf-8")
+    return Fitted(version, refitted, pin, metrics, plots, time.monotonic() - started, slices, card)
 
 
 def _spec(fitting: Fitting, table: Mapping[str, Any], pin: TableVersion, fingerprint: str) -> JobSpec:

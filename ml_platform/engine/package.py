@@ -127,3 +127,8 @@ def digest(package: Path) -> str:
         content = hashlib.sha256(files[name].read_bytes()).hexdigest()
         total.update(f"{name}\0{content}\n".encode())
     return total.hexdigest()
+
+
+def size_bytes(package: Path) -> int:
+    """Of all files of the package together."""
+    return sum(path.stat().st_size for path in package.rglob("*") if path.is_file())

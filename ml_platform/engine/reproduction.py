@@ -20,6 +20,7 @@ from ml_platform.engine.package import ORDER, digest, read_json
 from ml_platform.engine.refit import code_moved, difference, libraries_moved, refitted
 from ml_platform.engine.sql import relation
 from ml_platform.engine.staging import stage
+from ml_platform.engine.taking import TAKEN
 from ml_platform.engine.training import Question, parts
 from ml_platform.engine.written_question import read
 from ml_platform.errors import NotFoundError, PlatformError
@@ -102,9 +103,11 @@ def _order(package: Path, version: ModelVersion) -> Mapping[str, Any]:
     known = (package / ORDER).is_file() and "training_set" in version.tags and INPUTS in version.tags
     order: Mapping[str, Any] = read_json(package / ORDER) if known else {}
     if "question" not in order.get("context", {}):
+        taken = json.loads(version.tags.get(TAKEN, "null"))
+        there = f"It was taken from {taken['environment']}: reproduce it there" if taken else ""
         raise NotFoundError(
             f"{version.name} version {version.number} does not say what it was made from, but it is to be made again",
-            remedy="Fit it anew: versions that are fitted now do",
+            remedy=there or "Fit it anew: versions that are fitted now do",
         )
     return order
 

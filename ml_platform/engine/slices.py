@@ -37,7 +37,7 @@ def slice_table(
     return [
         {"column": name, "value": value, "rows": int(rows.sum()), **_measured(task, label[rows], score[rows])}
         for name, column in columns.items()
-        for value, rows in _parts(column, learned[name])
+        for value, rows in parts(column, learned[name])
     ]
 
 
@@ -49,7 +49,11 @@ def _measured(task: Task, label: NDArray[np.float64], score: NDArray[np.float64]
     return {name: value if np.isfinite(value) else None for name, value in measured.items()}
 
 
-def _parts(column: pa.ChunkedArray, learned: pa.ChunkedArray) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+def parts(column: pa.ChunkedArray, learned: pa.ChunkedArray) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """The name of each slice of a column, largest first, and which rows are in it; every row is in one.
+
+    learned: the column's values by whose quarters numbers are cut.
+    """
     if pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_decimal(column.type):
         names = _binned(_numbers(column), _numbers(learned))
     else:

@@ -24,18 +24,3 @@ class ModelVersion:
     digest: str
     tags: Mapping[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class GateDecision:
-    """What a gate found.
-
-    promoted: whether the candidate may become champion.
-    reasons: one sentence for each rule, kept or broken.
-    candidate, champion: metric → value on the same pinned snapshot; champion is empty where none stands.
-    """
-
-    promoted: bool
-    reasons: tuple[str, ...]
-    candidate: Mapping[str, float]
-    champion: Mapping[str, float] = field(default_factory=dict)

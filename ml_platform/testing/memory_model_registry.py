@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ml_platform.engine.package import digest
-from ml_platform.errors import DeclarationError, NotFoundError, TransientServiceError
+from ml_platform.errors import DeclarationError, NotFoundError, ServiceError, TransientServiceError
 from ml_platform.records.model import ModelVersion
 
 
@@ -59,6 +59,10 @@ class MemoryModelRegistry:
         self._standing(name, number)
         self._aliases[name, alias] = number
 
+    def remove_alias(self, name: str, alias: str) -> None:
+        """The alias names no version, as somebody's hand may leave it."""
+        self._aliases.pop((name, alias))
+
     def record(self, name: str, number: int, tags: Mapping[str, str]) -> None:
         self._called("record")
         _refuse_digest(tags)
@@ -67,8 +71,15 @@ class MemoryModelRegistry:
 
     def fetch(self, name: str, number: int, into: Path) -> Path:
         self._called("fetch")
-        self._standing(name, number)
-        return Path(shutil.copytree(self._home / name / str(number), into))
+        version = self._standing(name, number)
+        package = self._home / name / str(number)
+        if digest(package) != version.digest:
+            raise ServiceError(f"version {number} of model {name} was altered, but a version never changes")
+        return Path(shutil.copytree(package, into))
+
+    def alter(self, name: str, number: int) -> None:
+        """The version's files are not those that were registered, as damage may leave them."""
+        (self._home / name / str(number) / "altered").write_text("altered")
 
     def _called(self, method: str) -> None:
         self.calls.append(method)

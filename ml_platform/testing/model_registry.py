@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,11 @@ class ModelRegistryContract:
     @pytest.fixture
     def registry(self, tmp_path: Path) -> ModelRegistry:
         """The service under test, without any model."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def another(self, registry: ModelRegistry, tmp_path: Path) -> ModelRegistry:
+        """The same service of another environment, without any model."""
         raise NotImplementedError
 
     @pytest.fixture(scope="class")
@@ -78,6 +84,40 @@ class ModelRegistryContract:
         registry.register("late", package, {"a": "1", "b": "2"})
         registry.record("late", 1, {"b": "3", "c": "4"})
         assert _found(registry, "1").tags == {"a": "1", "b": "3", "c": "4"}
+
+    def test_an_alias_goes_back_to_a_version_that_it_named_before(self, registry: ModelRegistry, package: Path) -> None:
+        for _ in range(2):
+            registry.register("late", package, {})
+        for number in (1, 2, 1):
+            registry.move_alias("late", "champion", number)
+        assert [version.aliases for version in registry.versions("late")] == [("champion",), ()]
+
+    def test_evidence_of_a_gate_is_kept_and_replaced_as_it_was_written(
+        self, registry: ModelRegistry, package: Path
+    ) -> None:
+        registry.register("late", package, {"asset": "models/late"})
+        for rounds in (1000, 700):
+            evidence = {"gate": json.dumps({"reasons": [f"kept: ≥ {at}" for at in range(rounds)]})}
+            registry.record("late", 1, evidence)
+            assert _found(registry, "1").tags == {"asset": "models/late", **evidence}
+
+    def test_environments_do_not_see_each_other(
+        self, registry: ModelRegistry, another: ModelRegistry, package: Path
+    ) -> None:
+        registry.register("late", package, {})
+        registry.move_alias("late", "champion", 1)
+        assert another.versions("late") == []
+        assert another.version("late", "champion") is None
+        another.register("early", package, {})
+        assert (registry.names(), another.names()) == (["late"], ["early"])
+
+    def test_what_is_fetched_from_one_environment_is_the_same_version_by_digest_in_another(
+        self, registry: ModelRegistry, another: ModelRegistry, package: Path, tmp_path: Path
+    ) -> None:
+        there = registry.register("late", package, {"fingerprint": "a", "pin": "gold/late@3"})
+        here = another.register("late", registry.fetch("late", 1, tmp_path / "there"), {"fingerprint": "b"})
+        assert here.digest == there.digest == digest(another.fetch("late", here.number, tmp_path / "here"))
+        assert here.tags == {"fingerprint": "b"}
 
     def test_digest_is_not_for_the_caller_to_set(self, registry: ModelRegistry, package: Path) -> None:
         with pytest.raises(DeclarationError, match="tag digest is given"):

@@ -14,6 +14,7 @@ from ml_platform.binding import resolved, service
 from ml_platform.cli import main
 from ml_platform.testing import shop as shops
 from ml_platform.testing.endpoint_host import endpoint_spec, publish_views, write_package
+from ml_platform.testing.memory_model_registry import MemoryModelRegistry
 from ml_platform.testing.project import Project
 from ml_platform.testing.shop import LANDING
 
@@ -147,3 +148,23 @@ def test_stop_ends_every_endpoint_of_the_environment(tmp_path: Path) -> None:
         assert CliRunner().invoke(main, ["stop"]).output == "no endpoint is running on this machine\n"
     finally:
         host.retire(spec.name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["late"], "Missing option '--why'"),
+        (["late", "--why", "better"], "late is no model and version, which are written as arrival_delay@3"),
+    ],
+)
+def test_promote_asks_for_a_version_and_a_reason(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(main, ["promote", *arguments])
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_promote_of_a_version_that_is_not_there_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ml_platform.binding.service", lambda role: MemoryModelRegistry())
+    result = CliRunner().invoke(main, ["promote", "late@3", "--why", "better"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: late@3 is asked for, but no version goes by it")

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ml_platform.console import Progress, run_graph
+from ml_platform.console import Progress, named, run_graph, selected
 from ml_platform.errors import DeclarationError
 from ml_platform.testing.project import Project
 from ml_platform.testing.shop import EVERYTHING, FILES, LANDING, declaration, orders
@@ -136,6 +136,33 @@ def test_partitions_that_do_not_exist_are_an_error_and_run_nothing(
 def test_one_partition_is_a_range_of_one(shop: Project) -> None:
     assert run_graph(shop.definitions, "group:bronze or group:silver", "2024-02")
     assert {row["month"] for row in shop.rows("silver/orders")} == {"2024-02"}
+
+
+@pytest.mark.parametrize(
+    ("select", "kept", "said"),
+    [
+        ("*", set(), "models/returns__champion is left out: it is promoted by hand"),
+        ('key:"models/returns__champion"', {"models/returns__champion"}, ""),
+        ('key:"models/returns"+', set(), "by who selects key:"),
+    ],
+)
+def test_what_is_promoted_by_hand_is_made_only_by_its_name(
+    shop: Project, capsys: pytest.CaptureFixture[str], select: str, kept: set[str], said: str
+) -> None:
+    shop.change("models/returns/defs.yaml", "metric: log_loss", "metric: log_loss\n    promote: manual")
+    graph = shop.definitions.resolve_asset_graph()
+    every = selected(select, graph)
+    left = {key.to_user_string() for key in named(select, every, graph)}
+    assert left & {"models/returns__champion"} == kept
+    assert len(left) == len(every) - (1 if said else 0)
+    assert said in capsys.readouterr().out
+
+
+def test_a_selection_of_nothing_but_what_is_promoted_by_hand_is_an_error(shop: Project) -> None:
+    shop.change("models/returns/defs.yaml", "metric: log_loss", "metric: log_loss\n    promote: manual")
+    with pytest.raises(DeclarationError, match=r"all that it matches is promoted by hand. Select it by its key"):
+        run_graph(shop.definitions, "kind:gate", None)
+    assert runs() == 0
 
 
 def test_selection_without_partitions_needs_none(shop: Project, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,28 +43,38 @@ def _columns(x):
     return np.column_stack([x[:, 0], x[:, 1] == 0, x[:, 1] == 1, np.ones(len(x))])
 '''
 FLOORS = "{roc_auc: 0.5, log_loss: 0.75}"
+METRIC = "metric: log_loss"
+MANUAL = f"{METRIC}\n    promote: manual"
 
 
 @dataclass(frozen=True)
 class Story:
-    """What happened to one model, step by step; `command` is the first gate on the command line."""
+    """What happened to one model, step by step; `commands` are what was done on the command line."""
 
     ran: Mapping[str, Ran]
     numbers: Mapping[str, int | None]
-    command: Result
+    commands: Mapping[str, Result]
 
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    """A baseline under floors that it misses, then under ones that it keeps; a better model; a worse one."""
+    """A baseline that nobody promotes, then under floors that it misses, then under ones that it keeps; a better model;
+    a worse one; a hand that moves the alias, a command that does; and a model that would pass, promoted by hand."""
     folder = tmp_path_factory.mktemp("story")
     shop = shops.project(folder)
     ran: dict[str, Ran] = {}
     numbers: dict[str, int | None] = {}
+    commands: dict[str, Result] = {}
+    registry = shop.service("model_registry")
+
+    def ask(name: str, *arguments: str) -> None:
+        commands[name] = on_the_command_line(shop, folder, *arguments)
+        champion = registry.version("returns", "champion")
+        numbers[name] = champion and champion.number
 
     def step(name: str, select: str = 'key:"models/returns"+') -> None:
         ran[name] = shop.run(select)
-        champion = shop.service("model_registry").version("returns", "champion")
+        champion = registry.version("returns", "champion")
         numbers[name] = champion and champion.number
 
     try:
@@ -72,8 +82,11 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         shop.change(DECLARED, "estimator: linear", f"estimator: linear\n  {LACKING}")
         step("broken", 'key:"models/returns"')
         shop.change(DECLARED, f"estimator: linear\n  {LACKING}", "estimator: baseline")
+        shop.change(DECLARED, METRIC, MANUAL)
+        ask("nobody promotes", "run", "--select", 'key:"models/returns"+')
+        shop.change(DECLARED, MANUAL, METRIC)
         shop.change(DECLARED, FLOORS, "{roc_auc: 0.7}")
-        command = on_the_command_line(shop, folder)
+        ask("floors missed", "run", "--select", 'key:"models/returns"+')
         step("floors missed")
         shop.change(DECLARED, "{roc_auc: 0.7}", FLOORS)
         step("promoted by hand", f'key:"{CHAMPION}"')
@@ -83,18 +96,30 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         shop.change(DECLARED, "estimator: linear", "estimator: baseline\n  seed: 1")
         step("worse")
         step("worse again")
-        yield Story(ran, numbers, command)
+        registry.move_alias("returns", "champion", 1)
+        step("moved by a hand", f'key:"{CHAMPION}"')
+        ask("told to", "promote", "returns@2", "--why", "the new one forgets")
+        step("after the command", f'key:"{CHAMPION}" or key:"endpoints/returns"')
+        registry.move_alias("returns", "champion", 1)
+        shop.change(DECLARED, "estimator: baseline\n  seed: 1", "estimator: linear\n  seed: 1")
+        shop.change(DECLARED, METRIC, MANUAL)
+        ask("would pass", "run", "--select", 'key:"models/returns"+')
+        step("named", f'key:"{CHAMPION}"')
+        yield Story(ran, numbers, commands)
     finally:
         shop.service("endpoint_host").retire("returns")
 
 
-def on_the_command_line(shop: Project, home: Path) -> Result:
-    """What `ml-platform run` says of the model and what follows it."""
+def on_the_command_line(shop: Project, folder: Path, *arguments: str) -> Result:
+    """What `ml-platform` says of the shop."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DAGSTER_HOME", str(home))
+        patch.setenv("DAGSTER_HOME", str(folder))
+        patch.setenv("ML_PLATFORM_HOME", str(folder / "home"))
+        patch.setenv("ML_PLATFORM_ENV", "test")
         patch.setitem(sys.modules, "shop_definitions", SimpleNamespace(defs=lambda: shop.definitions))
-        (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
-        return CliRunner().invoke(main, ["run", "-m", "shop_definitions", "--select", 'key:"models/returns"+'])
+        (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+        module = ["-m", "shop_definitions"] if arguments[0] == "run" else []
+        return CliRunner().invoke(main, [*arguments, *module])
 
 
 def gate(ran: Ran) -> dg.AssetCheckEvaluation:
@@ -198,6 +223,67 @@ def test_refused_candidate_is_not_examined_again(story: Story) -> None:
     assert story.ran["worse again"].said[CHAMPION]["outcome"] == "unchanged"
 
 
+def test_first_run_with_promotion_by_hand_makes_a_candidate_and_says_what_is_left_to_do(story: Story) -> None:
+    command = story.commands["nobody promotes"]
+    assert command.exit_code == 1
+    assert 'models/returns__champion is left out: it is promoted by hand, by who selects key:"' in command.stdout
+    assert "fitted as version 1" in command.stdout
+    assert "models/returns has no champion, but something serves or scores with it" in command.stderr
+    assert story.numbers["nobody promotes"] is None
+
+
+def test_a_run_of_more_promotes_nothing_by_itself_where_promotion_is_by_hand(story: Story) -> None:
+    command = story.commands["would pass"]
+    assert command.exit_code == 0, command.output
+    assert "fitted as version 4" in command.stdout
+    assert story.numbers["would pass"] == 1
+    assert story.ran["named"].said[CHAMPION]["outcome"] == "version 4 promoted"
+    assert story.numbers["named"] == 4
+
+
+def test_champion_that_is_promoted_by_hand_is_in_no_job_and_follows_nothing(shop: Project) -> None:
+    assert shop.node(CHAMPION).automation_condition is not None
+    shop.change(DECLARED, METRIC, MANUAL)
+    champion = shop.node(CHAMPION)
+    assert champion.automation_condition is None
+    assert champion.tags["ml_platform/promote"] == "manual"
+    for name in ("everything", "refresh"):
+        made = shop.definitions.resolve_job_def(name).asset_layer.executable_asset_keys
+        assert champion.key not in made
+        assert dg.AssetKey(["endpoints", "returns"]) in made
+
+
+def test_an_alias_moved_by_a_hand_is_told_in_the_check_and_not_undone(story: Story) -> None:
+    ran = story.ran["moved by a hand"]
+    assert ran.success
+    assert ran.said[CHAMPION]["outcome"] == "version 3 refused, version 1 stays"
+    latest = gate(ran).metadata["moves"].value.records[0].data
+    assert (latest["number"], latest["was"], latest["by"]) == (1, 2, "hand")
+    assert story.numbers["moved by a hand"] == 1
+
+
+def test_promotion_by_command_keeps_its_reason_and_downstream_follows(story: Story) -> None:
+    command = story.commands["told to"]
+    assert command.exit_code == 0, command.output
+    assert "from version 1 to version 2 by ml-platform promote, for: the new one forgets" in command.stdout
+    ran = story.ran["after the command"]
+    latest = gate(ran).metadata["moves"].value.records[0].data
+    assert (latest["number"], latest["by"], latest["why"]) == (2, "command", "the new one forgets")
+    assert ran.data_versions[CHAMPION] == story.ran["better"].data_versions[CHAMPION]
+    assert story.numbers["after the command"] == 2
+
+
+def test_check_shows_the_interval_and_what_was_compared_on_what(story: Story) -> None:
+    told = gate(story.ran["better"]).metadata
+    (interval,) = told["improvement"].value.records
+    assert 0 < interval.data["low"] < interval.data["estimate"] < interval.data["high"]
+    assert (told["candidate"].value, told["compared_with"].value) == (2, "1")
+    assert told["evaluated_on"].value.records[0].data["table"] == "training_sets/returns"
+    measured = {record.data["metric"]: record.data for record in told["metrics"].value.records}
+    assert measured["latency_p99_ms"]["candidate"] > 0
+    assert measured["size_mib"]["champion"] > 0
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -226,12 +312,13 @@ def test_fit_that_fails_fails_the_run_with_the_jobs_reason(story: Story) -> None
 
 
 def test_gate_that_refuses_with_no_champion_exits_with_1(story: Story) -> None:
-    assert story.command.exit_code == 1
-    error = story.command.stderr
+    command = story.commands["floors missed"]
+    assert command.exit_code == 1
+    error = command.stderr
     assert error.startswith("error: models/returns__champion: models/returns version 1 did not pass its gate")
     assert "Broken: roc_auc of the candidate" in error
     assert "skipped: endpoints/returns, endpoints/returns__log, monitors/returns, predictions/returns" in (
-        story.command.stdout
+        command.stdout
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from candidates import Packages, World
 
 from ml_platform.engine import delta
 from ml_platform.engine.staging import stage
@@ -46,3 +47,15 @@ def put(lakehouse: EmbeddedLakehouse) -> Put:
         return delta.existing(location)
 
     return put
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
+    """Small models, each fitted when it is first asked for."""
+    return Packages(tmp_path_factory.mktemp("packages"))
+
+
+@pytest.fixture
+def world(tmp_path: Path, packages: Packages) -> World:
+    """A lakehouse with a training set, and a registry without any version."""
+    return World(tmp_path, packages)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ml_platform.engine import evaluation
-from ml_platform.engine.evaluation import aligned, evaluate, loss_per_row, places_in
+from ml_platform.engine.evaluation import aligned, evaluate, loss_per_row, measure, places_in
 from ml_platform.records.metric import HIGHER_IS_BETTER, METRICS
 
 LABEL = {"binary": [0, 1, 1], "multiclass": [0, 2, 1], "regression": [1.0, 3.0, 2.0]}
@@ -23,6 +23,13 @@ def test_every_metric_of_a_task_is_measured_and_has_a_direction(task):
     measured = evaluate(task, np.array(LABEL[task], dtype=float), np.array(SCORE[task]))
     assert measured.keys() == {*METRICS[task]}
     assert measured.keys() <= HIGHER_IS_BETTER.keys()
+
+
+@pytest.mark.parametrize("task", METRICS)
+def test_a_metric_alone_is_what_it_is_among_all(task):
+    label, score = np.array(LABEL[task], dtype=float), np.array(SCORE[task])
+    assert {name: measure(task, name, label, score) for name in METRICS[task]} == evaluate(task, label, score)
+    assert math.isnan(measure(task, METRICS[task][0], label[:0], score[:0]))
 
 
 def test_only_what_is_named_is_told():

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from ml_platform.engine.package import Feature, ModelCard, digest, read_card, write_card
+from ml_platform.engine.package import Feature, ModelCard, digest, read_card, size_bytes, write_card
 from ml_platform.errors import PlatformError
 
 CARD = ModelCard(
@@ -54,3 +54,10 @@ def test_digest_follows_contents_and_relative_paths_only(tmp_path):
     (one / "plots" / "roc.png").write_bytes(b"cor")
     assert digest(one) != digest(tmp_path / "two")
     assert len(digest(one)) == 64
+
+
+def test_the_size_is_that_of_all_files(tmp_path):
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "model.json").write_text("12345")
+    (tmp_path / "plots" / "roc.png").write_bytes(b"123")
+    assert size_bytes(tmp_path) == 8

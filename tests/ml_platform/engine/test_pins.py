@@ -43,3 +43,9 @@ def test_a_registry_that_does_not_answer_is_not_one_without_pins(registry: Memor
     registry.down = True
     with pytest.raises(TransientServiceError):
         pins(registry)
+
+
+def test_a_version_from_elsewhere_pins_what_it_is_examined_on(registry: MemoryModelRegistry, tmp_path: Path) -> None:
+    pin = json.dumps({"key": "training_sets/late", "version": 5, "fingerprint": "f"})
+    digest = registry.register("late", tmp_path / "package", {"examined_on": pin}).digest
+    assert pins(registry) == (Pin("late", 1, digest, "training_sets/late", 5),)

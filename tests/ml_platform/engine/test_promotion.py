@@ -1,71 +1,17 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
+from candidates import World
 
+from ml_platform.engine.alias_log import moves
+from ml_platform.engine.champion import CHAMPION
 from ml_platform.engine.files import filesystem, put
-from ml_platform.engine.fitting import CHALLENGER
-from ml_platform.engine.gate import GateRules
-from ml_platform.engine.promotion import CHAMPION, Promoted, Promotion, promote
+from ml_platform.engine.gate import GateRules, SliceRule
 from ml_platform.errors import GateRefusedError, NotFoundError, ServiceError
-from ml_platform.jobs.contract import JobOrder
-from ml_platform.jobs.fit import fit
-from ml_platform.records.job import Needs
 from ml_platform.records.metric import METRICS, Task
 from ml_platform.testing import training_set
-from ml_platform.testing.inline_job_runner import InlineJobRunner
-from ml_platform.testing.memory_model_registry import MemoryModelRegistry
-from resources.embedded.lakehouse import EmbeddedLakehouse
-
-RULES = GateRules("log_loss", {"roc_auc": 0.6})
-
-
-class World:
-    """A lakehouse with one training set, and a registry to which versions can be fitted."""
-
-    def __init__(self, folder: Path) -> None:
-        self.lakehouse = EmbeddedLakehouse(str(folder / "lakehouse"))
-        self.registry = MemoryModelRegistry()
-        self.runner = InlineJobRunner()
-        self.folder = folder
-        self.table = Path(self.lakehouse.table("training_sets/late").uri)
-        self.table.mkdir(parents=True)
-        self.pin = training_set.write(self.table)
-
-    def candidate(self, estimator: str, **changes: Any) -> int:
-        package = self.folder / f"{estimator}-{len(self.registry.versions('late'))}"
-        package.mkdir()
-        label = training_set.LABELS[changes.get("task", "binary")]
-        fit(JobOrder(training_set.fit_arguments(self.pin, estimator=estimator, label=label, **changes), {}), package)
-        tags = {
-            "training_set": json.dumps(
-                {"key": "training_sets/late", "version": self.pin["version"], "fingerprint": "f"}
-            )
-        }
-        version = self.registry.register("late", package, tags)
-        self.registry.move_alias("late", CHALLENGER, version.number)
-        return version.number
-
-    def promote(self, rules: GateRules = RULES, task: Task = "binary") -> Promoted:
-        promotion = Promotion("models/late", training_set.LABELS[task], "test", rules, Needs())
-        return promote(promotion, self.lakehouse, self.runner, self.registry, lambda _: None)
-
-    def champion(self) -> int | None:
-        version = self.registry.version("late", CHAMPION)
-        return version.number if version else None
-
-    def evidence(self, number: int) -> Any:
-        version = self.registry.version("late", str(number))
-        assert version is not None
-        return json.loads(version.tags["gate"])["decision"]
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
 
 
 def test_the_first_version_that_keeps_the_floors_becomes_champion(world: World) -> None:
@@ -75,7 +21,7 @@ def test_the_first_version_that_keeps_the_floors_becomes_champion(world: World) 
 
     assert done.decision.promoted
     assert world.champion() == number
-    assert world.evidence(number)["candidate"]["roc_auc"] > 0.6
+    assert world.evidence(number)["decision"]["candidate"]["roc_auc"] > 0.6
 
 
 def test_a_first_version_below_a_floor_is_an_error_and_no_champion_stands(world: World) -> None:
@@ -85,7 +31,7 @@ def test_a_first_version_below_a_floor_is_an_error_and_no_champion_stands(world:
         world.promote()
 
     assert world.champion() is None
-    assert world.evidence(number)["promoted"] is False
+    assert world.evidence(number)["decision"]["promoted"] is False
 
 
 def test_a_worse_candidate_is_refused_and_the_champion_stays(world: World) -> None:
@@ -97,7 +43,9 @@ def test_a_worse_candidate_is_refused_and_the_champion_stays(world: World) -> No
 
     assert not done.decision.promoted
     assert done.champion.number == world.champion() == champion
-    assert world.evidence(worse)["champion"]["log_loss"] < world.evidence(worse)["candidate"]["log_loss"]
+    told = world.evidence(worse)["decision"]
+    assert told["champion"]["log_loss"] < told["candidate"]["log_loss"]
+    assert told["improvement"]["high"] < 0
 
 
 def test_a_better_candidate_takes_over(world: World) -> None:
@@ -122,7 +70,7 @@ def test_other_tasks_pass_the_same_gate(world: World, task: Task, rules: GateRul
 
     assert done.decision.promoted
     assert world.champion() == better
-    assert done.decision.candidate.keys() == {*METRICS[task]}
+    assert done.decision.measured.candidate.keys() >= {*METRICS[task]}
 
 
 def test_a_candidate_of_another_question_has_no_common_ground(world: World) -> None:
@@ -137,13 +85,82 @@ def test_a_candidate_of_another_question_has_no_common_ground(world: World) -> N
     assert "version 2 a regression one and version 1 a binary one" in reason
 
 
-def test_an_equal_model_under_another_number_is_not_better(world: World) -> None:
+def test_a_model_that_is_compared_with_itself_is_refused(world: World) -> None:
+    # given the very bytes of the champion under another number
     champion = world.candidate("linear")
+    world.promote()
+    same = world.candidate("linear")
+    assert world.version(same).digest == world.version(champion).digest
+
+    done = world.promote()
+
+    assert not done.decision.promoted
+    assert "better by 0 to 0 in an interval of 95 %, and must be better strictly" in done.decision.reasons[-1]
+    assert world.champion() == champion
+
+
+def test_a_candidate_that_wins_on_average_and_fails_a_slice_is_refused(world: World) -> None:
+    # given one that has learned of AA's flights from a coin, and a champion that knows nothing of any
+    champion = world.candidate("baseline")
+    world.promote(GateRules("log_loss", {"roc_auc": 0.5}))
+    on_average = world.candidate("linear", coin_for="AA")
+    by_carrier = SliceRule(("carrier",), "log_loss", 0.65, 100)
+
+    done = world.promote(GateRules("log_loss", {"roc_auc": 0.6}, slices=by_carrier))
+
+    assert world.champion() == champion
+    broken = [reason for reason in done.decision.reasons if reason.startswith("Broken: ")]
+    assert len(broken) == 1
+    assert "rows where carrier is AA" in broken[0]
+    assert "Kept: log_loss is" in done.decision.reasons[-1]
+    # Without the rule, it would have been promoted.
+    assert world.promote(GateRules("log_loss", {"roc_auc": 0.6})).champion.number == on_average
+
+
+@pytest.mark.parametrize(
+    ("name", "bounds"),
+    [
+        ("expected_calibration_error", (None, 1e-6)),
+        ("calibration_slope", (5.0, None)),
+        ("calibration_intercept", (2.0, None)),
+        ("latency_median_ms", (None, 1e-9)),
+        ("latency_p99_ms", (None, 1e-9)),
+        ("size_mib", (None, 1e-6)),
+    ],
+)
+def test_each_limit_refuses_what_was_really_measured(world: World, name: str, bounds: tuple[float, float]) -> None:
+    world.candidate("linear")
+
+    with pytest.raises(GateRefusedError, match=rf"Broken: {name} of the candidate is [\d.e-]+, and must be"):
+        world.promote(GateRules("log_loss", {"roc_auc": 0.6}, limits={name: bounds}))
+
+    assert world.champion() is None
+
+
+def test_evidence_that_is_missing_refuses(world: World) -> None:
+    # given a split that no row is in
+    world.candidate("linear")
+    world.pin = training_set.write(world.table, training_set.rows().slice(0, 4000))
+    champion = world.candidate("linear")
+
+    with pytest.raises(GateRefusedError, match="roc_auc of the candidate is not known"):
+        world.promote()
+
+    assert world.evidence(champion)["decision"]["candidate"] == {}
+
+
+def test_a_better_candidate_is_refused_while_chance_can_explain_it(world: World) -> None:
+    # given a hundred rows, on which it is better by little
+    world.pin = training_set.write(world.table, training_set.rows().slice(4900, 100))
+    world.candidate("gradient_boosting", parameters={"rounds": 40})
     world.promote()
     world.candidate("linear")
 
-    assert not world.promote().decision.promoted
-    assert world.champion() == champion
+    done = world.promote()
+
+    assert world.champion() == 1
+    improvement = done.decision.measured.improvement
+    assert improvement.low < 0 < improvement.estimate
 
 
 def test_both_are_scored_on_the_rows_that_the_candidate_pins(world: World) -> None:
@@ -188,7 +205,8 @@ def test_the_numbers_that_made_a_champion_stay_with_it(world: World) -> None:
 
     again = world.promote()
 
-    assert again.decision.champion == world.evidence(better)["champion"] != {}
+    assert again.decision.measured.champion == world.evidence(better)["decision"]["champion"] != {}
+    assert not again.evaluated
 
 
 def test_a_champion_that_takes_a_column_of_old_is_no_common_ground(world: World) -> None:
@@ -225,6 +243,22 @@ def test_a_scoring_job_that_fails_moves_nothing(world: World) -> None:
     assert world.champion() is None
 
 
+def test_the_evidence_names_the_snapshot_and_both_versions(world: World) -> None:
+    world.candidate("baseline")
+    world.promote(GateRules("log_loss", {"roc_auc": 0.5}))
+    better = world.candidate("linear")
+
+    done = world.promote()
+
+    told = world.evidence(better)
+    assert told["snapshot"] == {"key": "training_sets/late", "version": 0, "fingerprint": "f"}
+    assert told["candidate"] == {"number": 2, "digest": world.version(2).digest}
+    assert told["champion"] == {"number": 1, "digest": world.version(1).digest}
+    assert told["decision"]["improvement"]["low"] > 0
+    assert told["decision"]["reasons"] == list(done.decision.reasons)
+    assert (done.opponent, done.moved) == (1, True)
+
+
 def test_the_evidence_stands_before_the_alias_moves(world: World) -> None:
     world.candidate("linear")
     world.registry.calls.clear()
@@ -254,3 +288,78 @@ def test_nothing_is_promoted_while_served_features_differ_and_it_is_once_they_do
     put(verdicts, "endpoints.late.json", json.dumps({"requests": 5, "through": 14, "differing": {}}).encode())
     assert world.promote().decision.promoted
     assert world.champion() == second
+
+
+def test_the_gate_tells_of_its_moves(world: World) -> None:
+    world.candidate("baseline")
+    world.promote(GateRules("log_loss", {"roc_auc": 0.5}))
+    world.candidate("linear")
+
+    done = world.promote()
+
+    assert [(move.number, move.was, move.by) for move in done.moves] == [(1, None, "gate"), (2, 1, "gate")]
+    assert world.promote().moves == done.moves == moves(world.registry.versions("late"))
+
+
+def test_an_alias_that_was_moved_by_hand_is_recorded_and_stays_where_it_was_put(world: World) -> None:
+    # given a champion that somebody takes off, putting the one before in its place
+    world.candidate("baseline")
+    world.promote(GateRules("log_loss", {"roc_auc": 0.5}))
+    world.candidate("linear")
+    world.promote()
+    world.registry.move_alias("late", CHAMPION, 1)
+    # when the gate runs again
+    done = world.promote()
+    # then that is told with the version that it is found on, and is not undone
+    assert (done.moves[-1].number, done.moves[-1].was, done.moves[-1].by) == (1, 2, "hand")
+    assert done.champion.number == world.champion() == 1
+    assert not done.decision.promoted
+    assert "version 2 was taken off by somebody, and does not come back by itself" in done.decision.reasons[0]
+    assert world.promote().moves == done.moves
+    # and another candidate has its chance
+    world.candidate("gradient_boosting", parameters={"rounds": 30})
+    assert world.promote().moves[-1].by == "gate"
+    assert world.champion() == 3
+
+
+def test_a_removed_alias_leaves_the_next_candidate_to_the_floors(world: World) -> None:
+    world.candidate("linear")
+    world.promote()
+    world.registry.remove_alias("late", CHAMPION)
+    with pytest.raises(GateRefusedError, match="version 1 was taken off by somebody"):
+        world.promote()
+    world.candidate("linear", seed=2)
+    done = world.promote()
+    assert [(move.number, move.was, move.by) for move in done.moves[1:]] == [(None, 1, "hand"), (2, None, "gate")]
+    assert "no champion stands" in done.decision.reasons[-1]
+
+
+def test_a_gate_that_was_killed_before_it_told_of_its_move_tells_of_it_then(world: World) -> None:
+    world.candidate("linear")
+    record = world.registry.record
+
+    def killed(name: str, number: int, tags: dict[str, str]) -> None:
+        if "promotions" in tags:
+            raise KeyboardInterrupt
+        record(name, number, tags)
+
+    world.registry.record = killed  # type: ignore[method-assign, assignment]
+    with pytest.raises(KeyboardInterrupt):
+        world.promote()
+    world.registry.record = record  # type: ignore[method-assign]
+    assert [move.by for move in world.promote().moves] == ["gate"]
+
+
+def test_a_standing_champion_is_scored_again_where_rules_ask_for_more(world: World) -> None:
+    world.candidate("baseline")
+    world.promote(GateRules("log_loss", {"roc_auc": 0.5}))
+    better = world.candidate("linear")
+    world.promote()
+    # when slices are asked for, it is held against what it was compared with then
+    rules = GateRules("log_loss", {"roc_auc": 0.6}, slices=SliceRule(("carrier",), "log_loss", 0.7, 100))
+    done = world.promote(rules)
+    assert done.evaluated
+    assert done.decision.promoted
+    assert (done.opponent, done.champion.number, done.moved) == (1, better, False)
+    assert set(world.runner.submitted[-1].arguments["models"]) == {"1", "2"}
+    assert not world.promote(rules).evaluated

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -143,6 +144,15 @@ def test_code_that_was_altered_is_not_run(project: Project) -> None:
         again(project)
 
 
+def test_a_version_that_was_taken_from_another_environment_is_reproduced_there(made: Project, tmp_path: Path) -> None:
+    registry = MemoryModelRegistry()
+    made.service("model_registry").fetch("returns", 1, tmp_path / "package")
+    version = registry.register("returns", tmp_path / "package", {"taken": json.dumps({"environment": "staging"})})
+
+    with pytest.raises(NotFoundError, match="It was taken from staging: reproduce it there"):
+        reproduce(version, registry, made.lakehouse, made.service("compute"), lambda _: None)
+
+
 def test_another_registry_s_version_does_not_say_what_it_was_made_from(made: Project, tmp_path: Path) -> None:
     registry = MemoryModelRegistry()
     made.service("model_registry").fetch("returns", 1, tmp_path / "package")
@@ -155,8 +165,6 @@ def test_another_registry_s_version_does_not_say_what_it_was_made_from(made: Pro
 
 def test_other_parameters_than_those_of_then_give_other_answers(made: Project, tmp_path: Path) -> None:
     """The comparison can fail: a package that another seed or parameter made is not taken for the same."""
-    import json
-
     registry = MemoryModelRegistry()
     genuine: Any = made.service("model_registry")
     (version,) = genuine.versions("returns")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -64,6 +66,21 @@ def test_parquet_files_are_scored_in_the_order_of_their_names(scored, tmp_path):
 def test_no_rows_are_no_scores(scored, home):
     found = scored({"uri": str(home / "table"), "version": 0, "where": [["id", "<", 0]]})
     assert (found.num_rows, found.schema.field("score_1").type) == (0, pa.float64())
+
+
+@pytest.mark.parametrize(("below", "models"), [(5000, {"score_1", "score_2"}), (0, set())], ids=["rows", "no rows"])
+def test_what_a_single_row_takes_is_measured_for_each_model_where_it_is_asked(home, tmp_path, below, models):
+    rows = {"uri": str(home / "table"), "version": 0, "where": [["id", "<", below]]}
+    arguments = {"rows": rows, "models": {"1": "linear", "2": "baseline"}, "keep": ["id"], "timed_rows": 20}
+    score(JobOrder(arguments, {name: home / name for name in ("linear", "baseline")}), tmp_path)
+    told = json.loads((tmp_path / "latency.json").read_text())
+    assert told.keys() == models
+    assert all(0 < took["latency_median_ms"] <= took["latency_p99_ms"] for took in told.values())
+
+
+def test_latency_is_not_measured_unasked(scored, home, tmp_path):
+    scored({"uri": str(home / "table"), "version": 0, "where": [["id", "<", 3]]})
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.parquet"]
 
 
 def test_missing_columns_and_folders_are_errors(scored, home):

@@ -27,6 +27,10 @@ class TestEmbeddedModelRegistry(ModelRegistryContract):
         shutil.copy(empty_database, tmp_path / "mlflow.db")
         return EmbeddedModelRegistry(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "artifacts"), "dev-ann")
 
+    @pytest.fixture
+    def another(self, registry: EmbeddedModelRegistry, tmp_path: Path) -> EmbeddedModelRegistry:
+        return EmbeddedModelRegistry(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "artifacts"), "staging")
+
     def test_no_artifact_is_a_pickle(self, registry, package, tmp_path):
         registry.register("late", package, {})
         files = [path for path in (tmp_path / "artifacts").rglob("*") if path.is_file()]
@@ -57,11 +61,6 @@ class TestEmbeddedModelRegistry(ModelRegistryContract):
         plots = [file.path for file in client.list_artifacts(run.info.run_id, "plots")]
         assert set(plots) >= {f"plots/{name}.png" for name in ("calibration", "importance", "learning_curve", "roc")}
         assert {"model_card.md", "slices.json"} <= {file.path for file in client.list_artifacts(run.info.run_id)}
-
-    def test_environments_do_not_see_each_other(self, registry, package, tmp_path):
-        registry.register("late", package, {})
-        other = EmbeddedModelRegistry(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "artifacts"), "staging")
-        assert other.versions("late") == []
 
     @pytest.mark.parametrize("call", ["log_model_artifacts", "finalize_logged_model", "create_model_version"])
     def test_interrupted_registration_leaves_no_version(self, registry, package, monkeypatch, call):

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ml_platform.engine.alias_log import moves, promoted_by_command, reconciled, taken_off, tell
+from ml_platform.errors import NotFoundError
+from ml_platform.testing.memory_model_registry import MemoryModelRegistry
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> MemoryModelRegistry:
+    """Three versions of a model, none of them champion."""
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "model.json").write_text("{}")
+    made = MemoryModelRegistry()
+    for _ in range(3):
+        made.register("late", tmp_path / "package", {})
+    return made
+
+
+def by_gate(registry: MemoryModelRegistry, number: int) -> None:
+    registry.move_alias("late", "champion", number)
+    tell("late", registry, number, "gate")
+
+
+def told(registry: MemoryModelRegistry) -> list[tuple[int | None, int | None, str]]:
+    return [(move.number, move.was, move.by) for move in moves(registry.versions("late"))]
+
+
+def test_moves_stand_in_order_whichever_version_they_are_kept_with(registry: MemoryModelRegistry) -> None:
+    for number in (2, 1, 2, 3):
+        by_gate(registry, number)
+    assert told(registry) == [(2, None, "gate"), (1, 2, "gate"), (2, 1, "gate"), (3, 2, "gate")]
+    assert reconciled("late", registry) == moves(registry.versions("late"))
+
+
+def test_a_model_that_never_had_a_champion_tells_of_nothing(registry: MemoryModelRegistry) -> None:
+    assert reconciled("late", registry) == reconciled("never", registry) == ()
+
+
+def test_a_move_past_the_gate_is_told_once_with_when_it_was_seen(registry: MemoryModelRegistry) -> None:
+    by_gate(registry, 1)
+    registry.move_alias("late", "champion", 3)
+    before = datetime.now(UTC).replace(microsecond=0)
+    assert reconciled("late", registry) == reconciled("late", registry)
+    assert told(registry) == [(1, None, "gate"), (3, 1, "hand")]
+    (entry,) = json.loads(registry.versions("late")[2].tags["promotions"])
+    assert before <= datetime.fromisoformat(entry["at"]) <= datetime.now(UTC)
+
+
+def test_a_removed_alias_is_told_with_the_version_that_lost_it(registry: MemoryModelRegistry) -> None:
+    by_gate(registry, 2)
+    registry.remove_alias("late", "champion")
+    reconciled("late", registry)
+    assert told(registry) == [(2, None, "gate"), (None, 2, "hand")]
+    assert len(json.loads(registry.versions("late")[1].tags["promotions"])) == 2
+
+
+@pytest.mark.parametrize(("promoted", "by"), [(True, "gate"), (False, "hand")])
+def test_a_champion_with_passed_evidence_was_moved_to_by_a_gate(
+    registry: MemoryModelRegistry, promoted: bool, by: str
+) -> None:
+    registry.record("late", 1, {"gate": json.dumps({"decision": {"promoted": promoted}})})
+    registry.move_alias("late", "champion", 1)
+    reconciled("late", registry)
+    assert told(registry) == [(1, None, by)]
+
+
+def test_promotion_by_command_keeps_the_reason(registry: MemoryModelRegistry) -> None:
+    by_gate(registry, 1)
+    version, move = promoted_by_command("late@2", "it knows the new carrier", registry)
+    assert (version.number, told(registry)[-1]) == (2, (2, 1, "command"))
+    assert "from version 1 to version 2 by ml-platform promote, for: it knows the new carrier, at 20" in move.told()
+    assert registry.version("late", "champion").number == 2
+    # Who is champion already is told of, and nothing is recorded.
+    assert promoted_by_command("late@2", "again", registry)[1] == move
+    assert reconciled("late", registry)[-1] == move
+
+
+def test_promotion_by_command_tells_first_of_what_a_hand_has_done(registry: MemoryModelRegistry) -> None:
+    by_gate(registry, 1)
+    registry.move_alias("late", "champion", 3)
+    promoted_by_command("late@2", "better", registry)
+    assert told(registry) == [(1, None, "gate"), (3, 1, "hand"), (2, 3, "command")]
+
+
+def test_promotion_of_a_version_that_is_not_there_moves_nothing(registry: MemoryModelRegistry) -> None:
+    with pytest.raises(NotFoundError, match="late@9 is asked for"):
+        promoted_by_command("late@9", "better", registry)
+    assert told(registry) == []
+
+
+def test_only_what_somebody_took_off_does_not_come_back(registry: MemoryModelRegistry) -> None:
+    by_gate(registry, 1)
+    by_gate(registry, 2)
+    assert taken_off(moves(registry.versions("late")), 1) == ()
+    promoted_by_command("late@1", "rolled back", registry)
+    known = moves(registry.versions("late"))
+    (why,) = taken_off(known, 2)
+    assert why.startswith("Broken: version 2 was taken off by somebody, and does not come back by itself.")
+    assert "rolled back" in why
+    assert taken_off(known, 3) == ()
