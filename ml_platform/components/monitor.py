@@ -56,6 +56,9 @@ class Monitor(Declaration):
         default=0.5, gt=0, le=1, description="Rise of the share of missing values that is no drift, but broken input."
     )
     volume: Volume = Field(default=Volume(), description="How many rows a window has to have.")
+    failed_share: float = Field(
+        default=0.05, ge=0, le=1, description="Share of a window's requests without an answer that is allowed."
+    )
     freshness_hours: Limit | None = Field(
         default=None, description="Age of the newest event from which on nothing is fresh; not asked without it."
     )
@@ -126,6 +129,7 @@ class Monitor(Declaration):
             windows=self.windows,
             null_flood=self.null_flood,
             volume=(self.volume.least, self.volume.most),
+            failed_share=self.failed_share,
             freshness_hours=self.freshness_hours,
             quality=self.quality.record if self.quality else None,
         )

@@ -52,6 +52,7 @@ def assess(rules: MonitorRules, known: Known, windows: Sequence[Window]) -> list
         found += _inputs(rules, known, window)
         found += _drifts(rules, known, window, before)
         found += _volume(rules, known, window, before, last=place == len(whole) - 1)
+        found += _failed(rules, window)
         found += _quality(rules, known, window)
     found += _silent(rules, known) if not whole else ()
     found += _freshness(rules, known, whole)
@@ -178,6 +179,20 @@ def _volume(
     yield Finding(
         window.name, "volume", "", "rows", float(window.rows), state if ended and usual else NOT_ENOUGH, window.rows,
         least if window.rows <= usual else most, least, most, "the median of the windows before", why,
+    )  # fmt: skip
+
+
+def _failed(rules: MonitorRules, window: Window) -> Iterator[Finding]:
+    """How many requests got no answer; of a batch, none is ever left without."""
+    if not window.rows:
+        return
+    share = window.failed / window.rows
+    state: State = "broken" if share > rules.failed_share else "steady"
+    few = window.rows < rules.minimum_rows
+    why = f"{window.failed:,} requests got no answer" if window.failed else ""
+    yield Finding(
+        window.name, "volume", "", "failed_share", share, NOT_ENOUGH if few else state, window.rows, rules.failed_share,
+        detail=why,
     )  # fmt: skip
 
 

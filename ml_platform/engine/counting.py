@@ -15,7 +15,7 @@ from ml_platform.engine.encoding import spelled
 from ml_platform.engine.plan import literal, quoted
 from ml_platform.engine.quality import PROBABILITY_BINS, Labelled
 from ml_platform.engine.recipe import Fetch
-from ml_platform.engine.watched import AT, MINE, SCORE, WINDOW, Watched
+from ml_platform.engine.watched import AT, FAILED, MINE, SCORE, WINDOW, Watched
 from ml_platform.records.metric import Task
 
 _MOST_VALUES = 10_000
@@ -24,7 +24,10 @@ _ROWS = "watched_rows"
 
 @dataclass(frozen=True)
 class Window:
-    """One window in counts. rows: of every version; mine: of the champion. newest: the last event's moment."""
+    """One window in counts. rows: of every version; mine: of the champion; failed: that were not answered.
+
+    newest: the last event's moment.
+    """
 
     name: str
     rows: int
@@ -32,12 +35,14 @@ class Window:
     newest: datetime | None
     counts: Mapping[str, Counts] = field(default_factory=dict)
     labelled: Labelled = field(default_factory=Labelled)
+    failed: int = 0
 
 
 def count(rows: str, features: Mapping[str, Bins], latest: int, fetch: Fetch) -> list[Window]:
     """The latest windows, in order, with what was counted of each feature. rows: the query of the watched rows."""
     told = fetch(
-        f"SELECT {WINDOW} AS w, count(*) AS n, count(*) FILTER ({MINE}) AS mine, max({AT}) AS newest "
+        f"SELECT {WINDOW} AS w, count(*) AS n, count(*) FILTER ({MINE}) AS mine, "
+        f"count(*) FILTER ({FAILED}) AS failed, max({AT}) AS newest "
         f"FROM ({rows}) AS {_ROWS} WHERE {WINDOW} IS NOT NULL GROUP BY 1 ORDER BY 1 DESC LIMIT {latest}"
     ).to_pylist()[::-1]
     if not told:
@@ -54,7 +59,14 @@ def count(rows: str, features: Mapping[str, Bins], latest: int, fetch: Fetch) ->
             value = MISSING if row["v"] is None or row["v"] != row["v"] else spelled(row["v"])
             by_value[value] = by_value.get(value, 0) + row["n"]
     return [
-        Window(row["w"], row["n"], row["mine"], row["newest"], {n: Counts(by) for n, by in found[row["w"]].items()})
+        Window(
+            row["w"],
+            row["n"],
+            row["mine"],
+            row["newest"],
+            {name: Counts(by_bin) for name, by_bin in found[row["w"]].items()},
+            failed=row["failed"],
+        )
         for row in told
     ]
 

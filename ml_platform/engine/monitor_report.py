@@ -114,12 +114,15 @@ def _under(last: Finding) -> str:
 
 
 def _volume(findings: Sequence[Finding]) -> Iterator[str]:
-    rows = [one for one in findings if one.family == "volume"]
+    rows = [one for one in findings if one.statistic == "rows"]
+    failed = [one for one in findings if one.statistic == "failed_share"]
     fresh = [one for one in findings if one.family == "freshness"]
     yield '<h2>Volume and freshness</h2><div class="grid">'
     points = [Point(one.window, one.value, one.state) for one in rows]
     drawn = trend(points, None, "rows by window", from_zero=True)
     yield _card("rows", rows[-1].state if rows else NOT_ENOUGH, drawn, rows[-1].detail if rows else "")
+    if any(one.value for one in failed):
+        yield _card("share without an answer", failed[-1].state, _trend(failed, "failed requests"), failed[-1].detail)
     for one in fresh:
         told = "no event yet" if one.value is None else f"{one.value:,.0f} hours old"
         limit = "no limit is declared" if one.threshold is None else f"limit {one.threshold:,.0f} hours"

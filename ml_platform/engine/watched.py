@@ -14,7 +14,7 @@ from ml_platform.records.metric import Task
 from ml_platform.records.model import FeatureType
 from ml_platform.records.monitor import PREDICTION
 
-WINDOW, AT, MINE, SCORE = "__window", "__at", "__mine", "__score"
+WINDOW, AT, MINE, SCORE, FAILED = "__window", "__at", "__mine", "__score", "__failed"
 KNOWN_AT = "known_at"
 
 
@@ -45,17 +45,26 @@ def rows_of(
 ) -> str:
     """The query that gives the watched rows: window, moment, whether the champion answered, entity, features, answer.
 
-    An event that was scored again in batch counts once, as it was scored last; each request of a log counts.
+    An event that was scored again in batch counts once, as it was scored last. Each request of a log counts that is
+    traffic: neither what a shadow answered nor what named its version; one that failed was answered by nobody.
     version: the champion's number. columns: the table's, lower-case name → type. known: features that are there.
     """
     named = [f"{value} AS {quoted(name)}" for name, value in _features(watched, columns, features, known).items()]
+    failed = "coalesce(error, '') <> ''" if watched.logged and "error" in columns else "FALSE"
     mine = f"model_version = {version}"
-    selected = [f"{_window(watched, columns)} AS {WINDOW}", f"{_moment(watched)} AS {AT}", f"{mine} AS {MINE}"]
+    selected = [
+        f"{_window(watched, columns)} AS {WINDOW}",
+        f"{_moment(watched)} AS {AT}",
+        f"{mine} AND NOT {failed} AS {MINE}",
+    ]
+    selected.append(f"{failed} AS {FAILED}")
     selected += [f"{_entity(watched, name)} AS {quoted(f'__{name}')}" for name in watched.entity]
     selected += [*named, *_answer(watched)]
     table = relation(watched.table)
     if watched.logged:
-        return f"SELECT {', '.join(selected)} FROM {table}"
+        aside = [f"NOT coalesce({name}, FALSE)" for name in ("shadow", "named") if name in columns]
+        traffic = f" WHERE {' AND '.join(aside)}" if aside else ""
+        return f"SELECT {', '.join(selected)} FROM {table}{traffic}"
     of_event = ", ".join(quoted(name) for name in watched.entity)
     last = f"row_number() OVER (PARTITION BY {of_event} ORDER BY processed_at DESC)"
     ranked = f"SELECT *, {last} AS __last FROM {table} WHERE {mine}"

@@ -77,6 +77,7 @@ class MonitorRules:
     baseline: the champion's training set, the `baseline_windows` windows before, or the one window that many before.
     of_features: feature → its own thresholds. null_flood: rise of the share of missing values, in 0–1, that is no drift
     but broken input. volume: least and most rows of a window, as shares of the median of those before.
+    failed_share: share of the requests of a window without an answer, in 0–1, beyond which it is broken.
     freshness_hours: age of the newest event from which on nothing is fresh; None where it is not asked.
     """
 
@@ -88,5 +89,6 @@ class MonitorRules:
     windows: int = 60
     null_flood: float = 0.5
     volume: tuple[float, float] = (0.5, 2.0)
+    failed_share: float = 0.05
     freshness_hours: float | None = None
     quality: QualityRules | None = None

@@ -13,7 +13,7 @@ from ml_platform.engine.distributions import MISSING, UNREADABLE, Bins
 from ml_platform.engine.recipe import Fetch
 from resources.embedded.compute import EmbeddedCompute
 
-ROWS = "SELECT w AS __window, NULL AS __at, TRUE AS __mine, * FROM made.rows"
+ROWS = "SELECT w AS __window, NULL AS __at, TRUE AS __mine, FALSE AS __failed, * FROM made.rows"
 
 
 @pytest.fixture

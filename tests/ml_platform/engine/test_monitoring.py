@@ -224,7 +224,7 @@ def test_nothing_of_the_champion_is_not_enough_data(
     assert {window for window, *_ in found} == {"none yet"}
 
 
-def logged(lakehouse: EmbeddedLakehouse, days: dict[str, int], version: int = 1, first: int = 0) -> None:
+def logged(lakehouse: EmbeddedLakehouse, days: dict[str, int], version: int = 1, first: int = 0, **said: Any) -> None:
     """Requests on some days, each of the log's own form; the log stands, empty too."""
     rows, place = training_set.rows(seed=12).to_pylist(), first
     told: dict[str, list[Any]] = {name: [] for name in ("event_time", "model_version", "inputs", "features", "output")}
@@ -237,7 +237,14 @@ def logged(lakehouse: EmbeddedLakehouse, days: dict[str, int], version: int = 1,
             told["output"].append(row["chance"])
         place += count
     types = [pa.timestamp("us", tz="UTC"), pa.int64(), pa.string(), pa.string(), pa.float64()]
-    table = pa.table({name: pa.array(of, kind) for (name, of), kind in zip(told.items(), types, strict=True)})
+    columns = {name: pa.array(of, kind) for (name, of), kind in zip(told.items(), types, strict=True)}
+    beside = {"error": "", "shadow": False, "named": False, **said}
+    count = len(told["output"])
+    columns |= {
+        name: pa.array([value] * count, pa.string() if name == "error" else pa.bool_())
+        for name, value in beside.items()
+    }
+    table = pa.table(columns)
     write_deltalake(lakehouse.table("endpoints/late__log").uri, table, mode="append")
 
 
@@ -273,9 +280,22 @@ def test_during_a_rollout_drift_is_of_the_champion_and_volume_of_both(
 ) -> None:
     logged(lakehouse, {"2013-12-30": 1200, "2013-12-31": 600})
     logged(lakehouse, {"2013-12-31": 600}, version=2, first=2000)
+    for first, beside in enumerate(({"shadow": True}, {"named": True})):
+        logged(lakehouse, {"2013-12-31": 500}, first=3000 + 500 * first, **beside)  # what is no traffic
     found = look(lakehouse, registry, LOG)
     assert found["2013-12-31", "wind", "psi"].rows == 600
     assert (found["2013-12-31", "", "rows"].value, found["2013-12-31", "", "rows"].state) == (1200, "steady")
+
+
+def test_requests_without_an_answer_break_the_volume_and_are_no_drift(
+    lakehouse: EmbeddedLakehouse, registry: MemoryModelRegistry
+) -> None:
+    logged(lakehouse, {"2013-12-31": 900})
+    logged(lakehouse, {"2013-12-31": 100}, first=900, error="the online store is down")
+    found = look(lakehouse, registry, LOG)
+    failed = found["2013-12-31", "", "failed_share"]
+    assert (failed.value, failed.state, failed.detail) == (0.1, "broken", "100 requests got no answer")
+    assert (found["2013-12-31", "wind", "psi"].rows, found["2013-12-31", "", "rows"].value) == (900, 1000)
 
 
 def test_watching_again_is_unchanged_until_the_hour_or_an_audit_changes(
