@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 from ml_platform.engine.assessing import Known, baseline_of
+from ml_platform.engine.bars import bars
 from ml_platform.engine.counting import Window
-from ml_platform.engine.distributions import Bins, Counts, Distribution, counted
+from ml_platform.engine.distributions import Counts, counted
 from ml_platform.engine.drawings import COLOURS, Point, histogram, trend
 from ml_platform.engine.monitoring import Measured
 from ml_platform.engine.standing import Standing, standing
 from ml_platform.records.monitor import FAMILIES, NOT_ENOUGH, PREDICTION, Family, Finding, MonitorRules
 
-_MOST_BARS = 20
 _WORDS: Mapping[str, str] = {
     "drift": "Data drift",
     "prediction_drift": "Prediction drift",
@@ -176,7 +176,7 @@ def _feature(rules: MonitorRules, known: Known, windows: Sequence[Window], featu
         bins, counts = known.bins[feature], windows[place].counts.get(feature, Counts())
         _, baseline = baseline_of(rules, known, feature, windows[:place], last)
         after = counted(bins, counts)
-        names, before, shares = _bars(bins, baseline, after)
+        names, before, shares = bars(bins, baseline, after)
         drawn = histogram(before, shares, names, f"{feature} in {last}")
     psi = [one for one in of if one.statistic == "psi"]
     told = ", ".join(_statistic(one) for one in now if one.value is not None)
@@ -195,53 +195,6 @@ def _statistic(one: Finding) -> str:
     return f"{words.get(one.statistic, one.statistic)} {one.value:.1%}{named}" if share else (
         f"{words.get(one.statistic, one.statistic)} {one.value:.3f}"
     )  # fmt: skip
-
-
-def _bars(
-    bins: Bins, before: Distribution | None, after: Distribution
-) -> tuple[list[str], list[float] | None, list[float]]:
-    """The names of the bars, and the shares of the baseline and of the window; what is missing comes last."""
-    if bins.kind == "category":
-        known = dict(before.bins) if before else {}
-        values = sorted({*known, *after.bins}, key=lambda value: (-known.get(value, 0.0), -after.bins.get(value, 0.0)))
-        shown, rest = values[:_MOST_BARS], values[_MOST_BARS:]
-        names = [*map(str, shown), *(["others"] if rest else [])]
-
-        def shares(of: Mapping[object, float]) -> list[float]:
-            return [of.get(value, 0.0) for value in shown] + ([sum(of.get(v, 0.0) for v in rest)] if rest else [])
-
-        first, second = shares(known) if before else None, shares(after.bins)
-    else:
-        names, first, second = _even(bins, before, after)
-    if after.null_share or (before and before.null_share):
-        names, second = [*names, "missing"], [*second, after.null_share]
-        first = [*first, before.null_share] if first is not None and before else first
-    return names, first, second
-
-
-def _even(
-    bins: Bins, before: Distribution | None, after: Distribution
-) -> tuple[list[str], list[float] | None, list[float]]:
-    """A number's shares in bars of one width, from the first to the last point; those of a few values as they are."""
-    points = bins.points
-    if not points:
-        return ["any value"], [1.0 - before.null_share] if before else None, [1.0 - after.null_share]
-    if len(points) <= _MOST_BARS:
-        names, cut = [*(f"≤ {point:.4g}" for point in points), f"> {points[-1]:.4g}"], list(points)
-    else:
-        width = (points[-1] - points[0]) / _MOST_BARS
-        cut = [points[0] + width * place for place in range(1, _MOST_BARS)]
-        names = [f"{points[0]:.4g}", *(f"to {edge:.4g}" for edge in cut[1:]), f"{points[-1]:.4g}"]
-    return names, _shares(points, before, cut) if before else None, _shares(points, after, cut)
-
-
-def _shares(points: Sequence[float], of: Distribution, cut: Sequence[float]) -> list[float]:
-    """The shares between cuts, the distribution function drawn straight between points."""
-    import numpy as np
-
-    up_to = np.interp(cut, points, of.below) * (1.0 - of.null_share)
-    filled = np.diff([0.0, *up_to, 1.0 - of.null_share])
-    return [max(float(share), 0.0) for share in filled]
 
 
 def _trend(of: Sequence[Finding], told: str, *, from_zero: bool = False) -> str:
