@@ -31,8 +31,10 @@ def result(context: dg.AssetExecutionContext, monitored: Monitored, report: str)
 
     found = monitored.findings
     families = standing(found)
-    made = metadata.result(context, monitored.made, column=None, extra=of_findings(found, report))
-    return made._replace(check_results=[check(family, families.get(family)) for family in FAMILIES])
+    made = metadata.result(context, monitored.made, column=None)
+    # What a person looks for comes first.
+    said = {**of_findings(found, report), **(made.metadata or {})}
+    return made._replace(metadata=said, check_results=[check(family, families.get(family)) for family in FAMILIES])
 
 
 def check(family: str, of: Standing | None) -> dg.AssetCheckResult:
@@ -52,8 +54,9 @@ def check(family: str, of: Standing | None) -> dg.AssetCheckResult:
 
 
 def of_findings(found: Sequence[Finding], report: str) -> dict[str, Any]:
-    """The report, drift as a picture and as a table, and quality, volume and the like as another."""
+    """How each family stands, the report, drift as a picture and as a table, and quality, volume and the like."""
     from ml_platform.engine.drawings import heatmap
+    from ml_platform.engine.standing import standing
 
     windows = sorted({one.window for one in found if one.family in ("drift", "prediction_drift")})
     rows = list(_by_feature(found).values())
@@ -69,6 +72,7 @@ def of_findings(found: Sequence[Finding], report: str) -> dict[str, Any]:
     broken = [{name: getattr(one, name) for name in _SHOWN} for one in found if one.family == "input" and _fails(one)]
     link = dg.MetadataValue.url(report) if "://" in report else dg.MetadataValue.path(report)
     return {
+        "standing": dg.MetadataValue.md("\n".join(f"- **{f}** {of.sentence}" for f, of in standing(found).items())),
         "report": link,
         "drift": dg.MetadataValue.md(_picture(heatmap(windows[-_SHOWN_WINDOWS:], last, "population stability index"))),
         "windows": metadata.table(("window", "feature", "state", *_STATISTICS, "rows"), rows),
@@ -133,12 +137,12 @@ def of_decision(
     return dg.MaterializeResult(
         data_version=dg.DataVersion(delta.fingerprint(snapshot)),
         metadata={
-            **metadata.of_table(snapshot, commit, seconds),
-            "read": metadata.versions([read]),
             "decision": last.outcome,
             "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in last.reasons)),
             "decisions": metadata.table(("number", "at", "outcome", "champion", "new_labels", "reasons"), told),
             **telling,
+            **metadata.of_table(snapshot, commit, seconds),
+            "read": metadata.versions([read]),
         },
         check_results=[
             dg.AssetCheckResult(

@@ -66,7 +66,9 @@ class Retrain(dg.Resolvable, dg.Model):
         default=["drift", "quality"], min_length=1, description="What asks for it."
     )
     minimum_new_labels: int = Field(
-        default=1000, ge=1, description="Labels that came since the champion learned, below which nothing is asked for."
+        default=1000,
+        ge=1,
+        description="Labels that came and no version learned from, below which nothing is asked for.",
     )
     cooldown_hours: float = Field(default=168, ge=0, description="Hours between one request and the next.")
     per_month: int = Field(default=2, ge=0, description="Requests in one calendar month, UTC, at most.")

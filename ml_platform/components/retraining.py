@@ -65,6 +65,7 @@ def asset_of(
 
         started, now = time.monotonic(), clock.now(lakehouse, mode)
         champion = champion_of(of.model, model_registry)
+        newest = model_registry.versions(champion.name)[-1]
         found, read = standing_findings(key, lakehouse)
         running = retrain_is_running(context.instance, of.model)
 
@@ -73,7 +74,8 @@ def asset_of(
                 of.policy,
                 found,
                 so_far,
-                champion,
+                champion.number,
+                newest,
                 monitoring().watched,
                 now,
                 lakehouse,

@@ -1,5 +1,4 @@
-"""What asks for a retrain, and what forbids it: the findings of a monitor, and the labels that came since the champion
-learned."""
+"""What asks for a retrain and what forbids it: a monitor's findings, and the labels that no version learned from."""
 
 from __future__ import annotations
 
@@ -45,7 +44,8 @@ def evidence(
     policy: Policy,
     findings: Sequence[Finding],
     so_far: Sequence[Decision],
-    champion: ModelVersion,
+    champion: int,
+    newest: ModelVersion,
     watched: Watched,
     now: datetime,
     lakehouse: Lakehouse,
@@ -53,35 +53,38 @@ def evidence(
     *,
     running: bool,
 ) -> Evidence:
-    """What is known when it is decided; labels are counted only where something asks."""
+    """What is known when it is decided; labels are counted only where something asks.
+
+    champion: its version's number. newest: the last version that was fitted, refused or not.
+    """
     asking, broken = said(policy, findings)
     known = Evidence(
         now=now,
         asking=asking,
         broken=broken,
-        champion=champion.number,
+        champion=champion,
         requested=tuple(one.at for one in so_far if one.outcome == "retrain"),
         latest=max((one.at for one in so_far), default=None),
         running=running,
     )
     if not asking or broken or watched.labels is None:
         return known
-    return replace(known, new_labels=new_labels(champion, watched, now, lakehouse, compute))
+    return replace(known, new_labels=new_labels(newest, watched, now, lakehouse, compute))
 
 
-def new_labels(champion: ModelVersion, watched: Watched, now: datetime, lakehouse: Lakehouse, compute: Compute) -> int:
-    """The labelled events as known now, less the rows that the champion learned from; 0 where some were erased."""
+def new_labels(newest: ModelVersion, watched: Watched, now: datetime, lakehouse: Lakehouse, compute: Compute) -> int:
+    """The labelled events as known now, less the rows that the newest version learned from; 0 where that is less."""
     table = delta.existing(lakehouse.table(str(watched.labels)))
     of = {relation(str(watched.labels)): table}
     columns = schema(compute.fetch(f"SELECT * FROM {relation(str(watched.labels))} LIMIT 0", of))
     (row,) = compute.fetch(f"SELECT count(*) AS n FROM ({labels_of(watched, now, columns)}) AS known", of).to_pylist()
-    return max(int(row["n"]) - _learned(champion, lakehouse), 0)
+    return max(int(row["n"]) - _learned(newest, lakehouse), 0)
 
 
-def _learned(champion: ModelVersion, lakehouse: Lakehouse) -> int:
-    if "training_set" not in champion.tags:
+def _learned(version: ModelVersion, lakehouse: Lakehouse) -> int:
+    if "training_set" not in version.tags:
         return 0
-    pin = json.loads(champion.tags["training_set"])
+    pin = json.loads(version.tags["training_set"])
     found = delta.snapshot(lakehouse.table(pin["key"]), pin["version"])
     return found.rows if found else 0
 

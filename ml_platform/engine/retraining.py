@@ -23,7 +23,7 @@ def decide(policy: Policy, known: Evidence, number: int = 1) -> Decision:
     else:
         waits = tuple(_waits(policy, known))
         outcome = "wait" if waits else "retrain"
-        reasons = (*known.asking, *(waits or (f"{known.new_labels:,} labels came since version {known.champion}.",)))
+        reasons = (*known.asking, *(waits or (f"{known.new_labels:,} labels came that no version learned from.",)))
     return Decision(number, known.now, outcome, reasons, known.champion, known.new_labels)
 
 
@@ -35,7 +35,7 @@ def _waits(policy: Policy, known: Evidence) -> Iterator[str]:
         yield "Waits: a retrain is on its way, and they are made one at a time."
     if known.new_labels < policy.minimum_new_labels:
         came, asked = f"{known.new_labels:,} labels came", f"{policy.minimum_new_labels:,}"
-        yield f"Waits: {came} since version {known.champion}, of {asked}."
+        yield f"Waits: {came} that no version learned from, of {asked}."
     last = max(known.requested, default=None)
     until = last + timedelta(hours=policy.cooldown_hours) if last else None
     if until is not None and known.now <= until:

@@ -15,7 +15,7 @@ Outcome = Literal["nothing", "retrain", "wait", "incident"]
 class Policy:
     """When a model is learned anew. when: the families of findings that ask for it.
 
-    minimum_new_labels: labels that came since the champion learned. cooldown_hours: between requests.
+    minimum_new_labels: labels that came and no version learned from. cooldown_hours: between requests.
     per_month: requests in one calendar month, UTC.
     """
 
@@ -30,7 +30,7 @@ class Evidence:
     """What is known when it is decided.
 
     asking: a sentence for each family that asks for a retrain; broken: a sentence for each that says the input is.
-    new_labels: since the champion learned. champion: its version's number. requested: the moments of all requests so
+    new_labels: that no version learned from. champion: its version's number. requested: the moments of all requests so
     far; latest: the moment of the last decision of any kind. running: whether a retrain is on its way.
     """
 

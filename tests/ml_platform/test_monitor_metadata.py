@@ -19,6 +19,7 @@ FOUND = [
 def test_findings_are_a_picture_and_tables_and_counted() -> None:
     said = monitor_metadata.of_findings(FOUND, "/reports/report.html")
     assert said["failing"] == 2
+    assert "- **drift** In 2024-04, amount psi 0.4, limit 0.25 is drifted." in said["standing"].value
     rows = {record.data["feature"]: record.data for record in said["windows"].records}
     assert (rows["amount"]["psi"], rows["amount"]["null_share"], rows["amount"]["state"]) == (0.4, 0.0, "drifted")
     assert rows["rare"]["state"] == "not enough data"

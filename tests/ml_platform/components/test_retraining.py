@@ -46,7 +46,7 @@ def test_drift_without_new_labels_waits_and_the_reasons_are_shown(
     said = run(deciding).said[KEY]
     assert said["decision"] == "wait"
     assert "- Data drift: in 2024-04, " in said["reasons"]
-    assert "- Waits: 0 labels came since version 1, of 1." in said["reasons"]
+    assert "- Waits: 0 labels came that no version learned from, of 1." in said["reasons"]
     assert run(deciding).said[KEY]["outcome"] == "unchanged"
     assert look(deciding).run_requests == []
 

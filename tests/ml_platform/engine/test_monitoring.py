@@ -329,7 +329,7 @@ def test_report_is_drawn_once_for_the_same_findings(
     assert kept(watch(MONITORING, NOW, lakehouse, COMPUTE, registry)).read_text() == text
 
 
-def test_labels_are_new_beyond_those_that_the_champion_learned_from(
+def test_labels_are_new_beyond_those_that_the_newest_version_learned_from(
     lakehouse: EmbeddedLakehouse, registry: MemoryModelRegistry
 ) -> None:
     training_set.write(Path(lakehouse.table("training_sets/late").uri))  # 5,000 rows
@@ -340,7 +340,7 @@ def test_labels_are_new_beyond_those_that_the_champion_learned_from(
     assert new_labels(champion, WATCHED, NOW, lakehouse, COMPUTE) == 5000 + 5000 + 20 - 5000
     found = tuple(look(lakehouse, registry).values())
     steady = [one for one in found if one.window == "2013-11"]
-    known = evidence(Policy(), steady, (), champion, WATCHED, NOW, lakehouse, COMPUTE, running=False)
+    known = evidence(Policy(), steady, (), 1, champion, WATCHED, NOW, lakehouse, COMPUTE, running=False)
     assert known.new_labels == 5020
     assert known.broken == ()
     assert known.asking[0].startswith("Data drift: in 2013-11, wind ")

@@ -23,9 +23,9 @@ def ago(**past: float) -> datetime:
 @pytest.mark.parametrize(
     ("evidence", "outcome", "reason"),
     [
-        (known(), "retrain", "1,000 labels came since version 3."),
+        (known(), "retrain", "1,000 labels came that no version learned from."),
         (known(asking=()), "nothing", "Nothing asks for a retrain."),
-        (known(new_labels=999), "wait", "999 labels came since version 3, of 1,000."),
+        (known(new_labels=999), "wait", "999 labels came that no version learned from, of 1,000."),
         (known(requested=(ago(hours=71),)), "wait", "it cools down until 2024-04-20 13:00 UTC"),
         (known(requested=(ago(hours=72),)), "wait", "it cools down until 2024-04-20 12:00 UTC"),
         (known(requested=(ago(hours=73),)), "retrain", "1,000 labels came"),
