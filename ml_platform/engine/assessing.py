@@ -13,6 +13,7 @@ from ml_platform.engine.distributions import Bins, Counts, Distribution, Moved, 
 from ml_platform.engine.periods import end, later, unbroken
 from ml_platform.engine.quality import DELAYED, Estimate, allowed, decayed, estimate
 from ml_platform.records.metric import Task
+from ml_platform.records.model import ModelVersion
 from ml_platform.records.monitor import NOT_ENOUGH, PREDICTION, Family, Finding, MonitorRules, State, Thresholds
 
 _MOST_NAMED = 20
@@ -38,6 +39,16 @@ class Known:
     own: Mapping[str, float] = field(default_factory=dict)
     skew: Mapping[str, float] | None = None
     skew_requests: int = 0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one look at the windows gave. champion: whose answers they are."""
+
+    known: Known
+    windows: tuple[Window, ...]
+    findings: tuple[Finding, ...]
+    champion: ModelVersion
 
 
 def assess(rules: MonitorRules, known: Known, windows: Sequence[Window]) -> list[Finding]:

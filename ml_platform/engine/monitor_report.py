@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
-from ml_platform.engine.assessing import Known, baseline_of
+from ml_platform.engine.assessing import Known, Measured, baseline_of
 from ml_platform.engine.bars import bars
 from ml_platform.engine.counting import Window
 from ml_platform.engine.distributions import Counts, counted
 from ml_platform.engine.drawings import COLOURS, Point, histogram, trend
-from ml_platform.engine.monitoring import Measured
 from ml_platform.engine.standing import Standing, standing
 from ml_platform.records.monitor import FAMILIES, NOT_ENOUGH, PREDICTION, Family, Finding, MonitorRules
 

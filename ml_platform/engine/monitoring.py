@@ -23,7 +23,7 @@ from typing import Any
 import pyarrow as pa
 
 from ml_platform.engine import delta, skew
-from ml_platform.engine.assessing import Known, assess
+from ml_platform.engine.assessing import Known, Measured, assess
 from ml_platform.engine.champion import champion_of
 from ml_platform.engine.counting import Window, count, label
 from ml_platform.engine.distributions import Bins, bins_of
@@ -71,16 +71,6 @@ class Monitoring:
     watched: Watched
     rules: MonitorRules
     code: str
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What one look at the windows gave. champion: whose answers they are."""
-
-    known: Known
-    windows: tuple[Window, ...]
-    findings: tuple[Finding, ...]
-    champion: ModelVersion
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
-from ml_platform.engine.assessing import Known, assess
+from ml_platform.engine.assessing import Known, Measured, assess
 from ml_platform.engine.counting import Window
 from ml_platform.engine.distributions import MISSING, Counts, bins_of
 from ml_platform.engine.monitor_report import page
-from ml_platform.engine.monitoring import Measured
 from ml_platform.engine.quality import Labelled
 from ml_platform.records.model import ModelVersion
 from ml_platform.records.monitor import MonitorRules, QualityRules
