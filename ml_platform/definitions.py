@@ -25,6 +25,7 @@ from ml_platform.faults import fault_in
 from ml_platform.reachability import require_reachable
 from ml_platform.rollouts import require_hosted, rollouts
 from ml_platform.service_resource import ServiceResource
+from ml_platform.watching import watching
 
 Loaded = TypeVar("Loaded")
 
@@ -89,7 +90,8 @@ def build_definitions(made: ModuleType, services: Mapping[str, Binding]) -> dg.D
     bound: dict[str, Any] = {role: ServiceResource.of(binding) for role, binding in services.items()}
     # A process a step would import everything again for each; delta-rs does not survive a fork.
     own = dg.Definitions(resources=bound, executor=dg.in_process_executor)
-    return dg.Definitions.merge(found, automation(specs, services), rollouts(specs, services), own)
+    moved = (automation(specs, services), rollouts(specs, services), watching(specs, services))
+    return dg.Definitions.merge(found, *moved, own)
 
 
 def _require_no_cycle(specs: Iterable[dg.AssetSpec]) -> None:

@@ -122,12 +122,15 @@ def versions(read: Sequence[TableVersion]) -> dg.MetadataValue:
     return _table(("table", "version", "fingerprint"), rows)
 
 
-def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dg.MetadataValue:
+def table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> dg.MetadataValue:
     """The rows as a table, which may have none."""
     records = [dg.TableRecord(dict(row)) for row in rows]
     # Dagster takes the columns from the rows, and refuses a table without either.
     schema = None if records else dg.TableSchema([dg.TableColumn(name) for name in columns])
     return dg.MetadataValue.table(records, schema)
+
+
+_table = table
 
 
 def record_partitions(
@@ -342,22 +345,6 @@ def of_findings(found: Sequence[Finding]) -> dict[str, Any]:
     verdicts = {True: "kept", False: "broken", None: "waits"}
     rows = [{"guard": each.guard, "verdict": verdicts[each.passed], "said": each.said} for each in found]
     return {"guards": _table(("guard", "verdict", "said"), rows)}
-
-
-def of_drift(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What a monitor's materialization says: the windows as a picture and as a table."""
-    from ml_platform.engine.plots import drift_heatmap
-
-    windows = sorted({row["window"] for row in found})
-    psi = {row["feature"]: [None] * len(windows) for row in found}
-    for row in found:
-        psi[row["feature"]][windows.index(row["window"])] = row["psi"]
-    shown = ("window", "feature", "state", "psi", "null_share", "baseline_null_share", "new_categories", "rows")
-    return {
-        "drift": dg.MetadataValue.md(picture(drift_heatmap(windows, psi), "drift")),
-        "windows": _table(shown, [{name: row[name] for name in shown} for row in found]),
-        "drifted": sum(row["state"] == "drifted" for row in found),
-    }
 
 
 def as_json(value: object) -> dg.MetadataValue:

@@ -48,7 +48,7 @@ def test_a_second_run_changes_nothing(flights: Flights) -> None:
 
     assert again.returncode == 0, again.stderr
     told = {match["asset"]: match["outcome"] for match in LINE.finditer(again.stdout)}
-    assert len(told) == 35
+    assert len(told) == 37
     assert {name: outcome for name, outcome in told.items() if outcome != "unchanged"} == {}
     assert versions() == before
     assert service("model_registry").versions("arrival_delay") == models

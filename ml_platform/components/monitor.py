@@ -1,56 +1,95 @@
-"""A monitor: windows of what was predicted, compared with the statistics of what the champion was trained on."""
+"""A monitor: windows of what was answered, compared with what the champion learned from or with other windows."""
 
 # Dagster reads the annotations of an asset's function as they stand, so this module does not postpone them.
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
 from pydantic import Field
 
-from ml_platform import metadata
-from ml_platform.components.asset import asset, digest, key_of
+from ml_platform import monitor_metadata
+from ml_platform.components import retraining
+from ml_platform.components.asset import asset, digest, key_of, place
 from ml_platform.components.declaration import Declaration
-from ml_platform.components.making import declared
+from ml_platform.components.domain import domain_of
+from ml_platform.components.endpoint import Endpoint
+from ml_platform.components.making import declared, require_declared
 from ml_platform.components.model import CHAMPION, Model
+from ml_platform.components.monitor_rules import Limit, Quality, Retrain, Thresholds, Volume
 from ml_platform.components.predictions import Predictions
+from ml_platform.components.training_set import TrainingSet
+from ml_platform.engine.periods import FORMATS
+from ml_platform.errors import DeclarationError, nearest
+from ml_platform.records.monitor import FAMILIES, MonitorRules
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.roles.model_registry import ModelRegistry
 
-
-class Thresholds(dg.Resolvable, dg.Model):
-    """From where on a feature counts as drifted."""
-
-    psi: float = Field(default=0.25, gt=0, description="Population stability index of a window against its baseline.")
-    null_share: float = Field(default=0.1, gt=0, le=1, description="Rise of the share of missing values, in 0-1.")
+if TYPE_CHECKING:
+    from ml_platform.engine.monitoring import Monitoring
 
 
 class Monitor(Declaration):
-    """Data drift of every feature, and drift of the predictions themselves, a row a window and feature."""
+    """Drift of every feature and of the answers, delayed quality, skew, freshness and volume, window by window."""
 
     description: str = Field(description="What is watched, for people.")
-    predictions: str = Field(description="Asset key of the predictions that are watched.")
+    predictions: str | None = Field(default=None, description="Asset key of the batch predictions that are watched.")
+    log_of: str | None = Field(default=None, description="Or asset key of the endpoint whose log is.")
     champion_of: str = Field(
-        description="Asset key of the model whose champion's training statistics are the baseline."
+        description="Asset key of the model whose champion's answers are watched; its training statistics are at hand."
     )
-    window: str = Field(description="The column whose values are the windows, for instance month.")
+    window: str = Field(
+        description="The column whose values are the windows, or hour, day, week or month, cut from the moment in the "
+        "domain's zone."
+    )
+    baseline: Literal["training_set", "previous", "season"] = Field(
+        default="training_set",
+        description="What a window is held against: the training set, the windows before, or the one a season before.",
+    )
+    baseline_windows: int = Field(
+        default=1, ge=1, description="How many windows before are the baseline; how many windows a season has."
+    )
     thresholds: Thresholds = Field(default=Thresholds(), description="From where on a feature counts as drifted.")
+    features: dict[str, Thresholds] = Field(default={}, description="Feature → thresholds of its own.")
     minimum_rows: int = Field(default=500, ge=1, description="Rows below which a window says nothing.")
+    windows: int = Field(default=60, ge=1, description="How many of the latest windows are compared.")
+    null_flood: float = Field(
+        default=0.5, gt=0, le=1, description="Rise of the share of missing values that is no drift, but broken input."
+    )
+    volume: Volume = Field(default=Volume(), description="How many rows a window has to have.")
+    failed_share: float = Field(
+        default=0.05, ge=0, le=1, description="Share of a window's requests without an answer that is allowed."
+    )
+    freshness_hours: Limit | None = Field(
+        default=None, description="Age of the newest event from which on nothing is fresh; not asked without it."
+    )
+    quality: Quality | None = Field(
+        default=Quality(), description="What the answers are worth once labels have come; null leaves it out."
+    )
+    retrain: Retrain | None = Field(default=None, description="When the model is learned anew; never without it.")
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The monitor's asset, and its check."""
+        """The monitor's asset with a check a family, and what it decides about retraining."""
         key = key_of(context)
-        entity = tuple(declared(context, self.champion_of, Model, by=key).training(context, self.champion_of).entity)
-        declared(context, self.predictions, Predictions, by=key)
-        code = digest(self.model_dump(exclude={"description"}))
+        model = declared(context, self.champion_of, Model, by=key)
+        training = model.training(context, self.champion_of)
+        self._require(context, training)
+        watched = self._watched(context, model, training)
+        made = [self._monitor(context, watched)]
+        if self.retrain is not None:
+            of = retraining.Retrained(self.champion_of, model.training_set, self.retrain.record)
+            made.append(retraining.asset_of(context, of, lambda: self._monitoring(key, watched)))
+        return dg.Definitions(assets=made)
+
+    def _monitor(self, context: dg.ComponentLoadContext, watched: "dict[str, object]") -> dg.AssetsDefinition:
+        key, mode = key_of(context), domain_of(context.path).clock
 
         @asset(
             context,
             description=self.description,
-            deps=[self.predictions, f"{self.champion_of}__{CHAMPION}"],
-            code=code,
+            deps=[str(watched["table"]), f"{self.champion_of}__{CHAMPION}", *self._labels(watched)],
+            code=self._code(watched),
             kinds={"deltalake", "monitor"},
-            checks=["drift"],
+            checks=list(FAMILIES),
         )
         def monitor(
             context: dg.AssetExecutionContext,
@@ -58,29 +97,105 @@ class Monitor(Declaration):
             compute: dg.ResourceParam[Compute],
             model_registry: dg.ResourceParam[ModelRegistry],
         ) -> dg.MaterializeResult:  # type: ignore[type-arg] # beside a check, dagster knows only the bare type
-            from ml_platform.engine import delta
-            from ml_platform.engine.drift import DriftRules
-            from ml_platform.engine.monitoring import Monitoring, watch
+            from ml_platform.engine import clock
+            from ml_platform.engine.kept_report import report_of
+            from ml_platform.engine.monitoring import watch
 
-            rules = DriftRules(self.thresholds.psi, self.thresholds.null_share, self.minimum_rows)
-            monitoring = Monitoring(key, self.predictions, self.champion_of, entity, self.window, rules, code)
-            made = watch(monitoring, lakehouse, compute, model_registry)
-            found = delta.read_rows(made.snapshot).to_pylist()
-            result = metadata.result(context, made, column=None, extra=metadata.of_drift(found))
-            return result._replace(check_results=[_check(found)])
+            monitored = watch(
+                self._monitoring(key, watched), clock.now(lakehouse, mode), lakehouse, compute, model_registry
+            )
+            report = report_of(monitored, self.description, lakehouse)
+            return monitor_metadata.result(context, monitored, report)
 
-        return dg.Definitions(assets=[monitor])
+        return monitor
 
+    def _monitoring(self, key: str, watched: "dict[str, object]") -> "Monitoring":
+        from ml_platform.engine.monitoring import Monitoring
+        from ml_platform.engine.watched import Watched
 
-def _check(found: Sequence[dict[str, Any]]) -> dg.AssetCheckResult:
-    """Passed where nothing drifted; a window with too few rows is named and does not fail it."""
-    drifted = [f"{row['window']} {row['feature']}" for row in found if row["state"] == "drifted"]
-    thin = sorted({row["window"] for row in found if row["state"] == "not enough data"})
-    return dg.AssetCheckResult(
-        passed=not drifted,
-        check_name="drift",
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"{len(drifted)} of {len(found)} windows of a feature drifted"
-        + (f"; not enough data in {', '.join(thin)}" if thin else ""),
-        metadata={"drifted": drifted, "not_enough_data": thin},
-    )
+        return Monitoring(key, self.champion_of, Watched(**watched), self._rules, self._code(watched))  # type: ignore[arg-type]
+
+    def _code(self, watched: "dict[str, object]") -> str:
+        return digest(self.model_dump(exclude={"description", "retrain"}), watched)
+
+    @property
+    def _rules(self) -> MonitorRules:
+        return MonitorRules(
+            thresholds=self.thresholds.record,
+            of_features={name: own.record for name, own in self.features.items()},
+            minimum_rows=self.minimum_rows,
+            baseline=self.baseline,
+            baseline_windows=self.baseline_windows,
+            windows=self.windows,
+            null_flood=self.null_flood,
+            volume=(self.volume.least, self.volume.most),
+            failed_share=self.failed_share,
+            freshness_hours=self.freshness_hours,
+            quality=self.quality.record if self.quality else None,
+        )
+
+    def _watched(self, context: dg.ComponentLoadContext, model: Model, training: TrainingSet) -> "dict[str, object]":
+        """Whose rows are watched, as `engine.watched` takes it, which is not imported before a run."""
+        return {
+            "table": self.predictions or f"{self.log_of}__log",
+            "logged": self.log_of is not None,
+            "entity": tuple(training.entity),
+            "event_time": training.event_time,
+            "window": self.window,
+            "timezone": domain_of(context.path).timezone,
+            "task": model.task,
+            "labels": training.events if self.quality else None,
+            "label": training.label,
+            "where": training.where,
+        }
+
+    @staticmethod
+    def _labels(watched: "dict[str, object]") -> list[str]:
+        return [str(watched["labels"])] if watched["labels"] else []
+
+    def _require(self, context: dg.ComponentLoadContext, training: TrainingSet) -> None:
+        """Returns where what is declared goes together. Raises DeclarationError by file."""
+        key = key_of(context)
+        if (self.predictions is None) == (self.log_of is None):
+            raise DeclarationError(
+                f"{place(context)}: predictions and log_of are both {'set' if self.predictions else 'left out'}, but a "
+                "monitor watches one of the two",
+                remedy="Write predictions for a batch, log_of for an endpoint",
+            )
+        if self.predictions:
+            declared(context, self.predictions, Predictions, by=key)
+        if self.log_of:
+            self._require_log(context, declared(context, self.log_of, Endpoint, by=key), training)
+        if self.quality:
+            require_declared(context, training.events, place(context))
+        if self.baseline == "season" and self.baseline_windows < 2:
+            raise DeclarationError(
+                f"{place(context)}: baseline is season, but baseline_windows is {self.baseline_windows}",
+                allowed="It is how many windows a season has, for instance 12 months, 7 days or 168 hours",
+            )
+        unknown = sorted(set(self.features) - set(training.feature_types(context, key)))
+        if unknown:
+            raise DeclarationError(
+                f"{place(context)}: features has {unknown[0]!r}, but the model learns from no such feature",
+                allowed=nearest(unknown[0], training.feature_types(context, key)),
+            )
+
+    def _require_log(self, context: dg.ComponentLoadContext, endpoint: Endpoint, training: TrainingSet) -> None:
+        if endpoint.champion_of != self.champion_of:
+            raise DeclarationError(
+                f"{place(context)}: {self.log_of} serves {endpoint.champion_of}, but the monitor is of "
+                f"{self.champion_of}",
+                remedy="Name the model that it serves in champion_of",
+            )
+        if self.window not in FORMATS:
+            raise DeclarationError(
+                f"{place(context)}: window is {self.window!r}, but the windows of a log are cut from time",
+                allowed=f"They go by {', '.join(FORMATS)}",
+            )
+        lacking = [name for name in training.entity if name not in endpoint.request]
+        if self.quality and lacking:
+            raise DeclarationError(
+                f"{place(context)}: quality joins labels by {', '.join(training.entity)}, but requests to "
+                f"{self.log_of} carry no {', '.join(lacking)}",
+                remedy="Write quality: null, or let requests carry it",
+            )

@@ -1,4 +1,4 @@
-"""The plots of models and monitors, drawn off screen as PNG."""
+"""The plots of models, drawn off screen as PNG."""
 
 from __future__ import annotations
 
@@ -176,26 +176,6 @@ def importance(shares: Mapping[str, float]) -> bytes:
     axes.bar_label(bars, fmt="{:.1%}", padding=3, fontsize=8)
     axes.set(title="Feature importance", xlabel="share of what the model draws on")
     axes.margins(x=0.12)
-    return _png(figure)
-
-
-def drift_heatmap(windows: Sequence[str], psi: Mapping[str, Sequence[float | None]]) -> bytes:
-    """The population stability index, a row a feature and a column a window; colours saturate at 0.5.
-
-    windows: their names, in order. psi: feature → its index per window, None where there is none.
-    """
-    values = np.array([[np.nan if cell is None else cell for cell in row] for row in psi.values()], dtype=np.float64)
-    values = values.reshape(len(psi), len(windows))
-    figure, axes = _canvas(5.5 + 0.75 * len(windows), 1.6 + 0.3 * len(psi))
-    image = axes.imshow(np.ma.masked_invalid(values), cmap="YlOrRd", vmin=0.0, vmax=0.5, aspect="auto")
-    axes.set_xticks(range(len(windows)), windows, rotation=45, ha="right")
-    axes.set_yticks(range(len(psi)), list(psi))
-    axes.set(title="Drift from the training set", xlabel="window", ylabel="feature")
-    for row, column in np.argwhere(~np.isnan(values)):
-        cell = values[row, column]
-        ink = "white" if cell > 0.3 else "black"
-        axes.text(column, row, f"{cell:.2f}", ha="center", va="center", fontsize=8, color=ink)
-    figure.colorbar(image, ax=axes, label="population stability index", extend="max")
     return _png(figure)
 
 

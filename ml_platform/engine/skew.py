@@ -98,20 +98,26 @@ def audit(of: Audited, log: TableSnapshot, lakehouse: Lakehouse, compute: Comput
     return found
 
 
+def verdicts(model: str, lakehouse: Lakehouse) -> dict[str, Skew]:
+    """Endpoint → what its last audit found, of every endpoint that serves the model; its key with dots for slashes."""
+    files = filesystem(lakehouse.files(f"{_FOLDER}/{_named(model)}"))
+    found = {}
+    for info in sorted(files.get_file_info(FileSelector("", allow_not_found=True)), key=lambda it: it.path):
+        if info.path.endswith(".json"):
+            with files.open_input_stream(info.path) as stream:
+                found[info.path.removesuffix(".json")] = Skew(**json.loads(stream.read()))
+    return found
+
+
 def objections(model: str, lakehouse: Lakehouse) -> tuple[str, ...]:
     """Why no version of a model may be promoted, a sentence for each endpoint whose last audit found skew."""
-    files = filesystem(lakehouse.files(f"{_FOLDER}/{_named(model)}"))
     said = []
-    for info in sorted(files.get_file_info(FileSelector("", allow_not_found=True)), key=lambda it: it.path):
-        if not info.path.endswith(".json"):
-            continue
-        with files.open_input_stream(info.path) as stream:
-            found = Skew(**json.loads(stream.read()))
+    for endpoint, found in verdicts(model, lakehouse).items():
         if found.differing:
             named = ", ".join(f"{feature} in {count}" for feature, count in sorted(found.differing.items()))
             said.append(
-                f"Broken: of the last {found.requests} requests to {info.path.removesuffix('.json')}, served and "
-                f"offline features differ: {named}."
+                f"Broken: of the last {found.requests} requests to {endpoint}, served and offline features differ: "
+                f"{named}."
             )
     return tuple(said)
 

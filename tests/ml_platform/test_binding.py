@@ -35,6 +35,7 @@ def test_roles_are_the_files_of_the_roles_folder() -> None:
         "job_runner",
         "lakehouse",
         "model_registry",
+        "notifier",
         "prediction_log",
     )
 

@@ -45,7 +45,8 @@ def test_definitions_are_what_is_declared_with_a_resource_a_role(shop: Project) 
     assert definitions.executor is dg.in_process_executor
     names = {job.name for job in definitions.jobs}
     assert {"everything", "refresh", "ingest"} <= names
-    assert {sensor.name for sensor in definitions.sensors} == {"landed_files", "following", "rollouts"}
+    sensors = {sensor.name for sensor in definitions.sensors}
+    assert sensors == {"landed_files", "following", "rollouts", "telling"}
     assert [schedule.name for schedule in definitions.schedules] == ["daily", "maintenance", "audit"]
 
 

@@ -74,19 +74,6 @@ def test_endpoint_of_a_cloud_is_asked_through_its_host() -> None:
     assert said["url"].value == "https://there/endpoints/late"
 
 
-def test_drift_is_a_picture_and_a_table_and_counts_what_drifted() -> None:
-    row = {"null_share": 0.0, "baseline_null_share": 0.0, "new_categories": "", "rows": 9, "window": "2024-04"}
-    found = [
-        {**row, "feature": "amount", "state": "drifted", "psi": 0.4},
-        {**row, "feature": "store", "state": "steady", "psi": 0.0},
-        {**row, "feature": "rare", "state": "not enough data", "psi": None},
-    ]
-    said = metadata.of_drift(found)
-    assert said["drifted"] == 1
-    assert [record.data["feature"] for record in said["windows"].records] == ["amount", "store", "rare"]
-    assert said["drift"].value.startswith("![drift](data:image/png;base64,")
-
-
 def test_picture_is_inside_its_markdown() -> None:
     assert metadata.picture(PNG, "roc") == "![roc](data:image/png;base64,iVBORw0KGgo=)"
 

@@ -30,8 +30,6 @@ DRAWINGS = {
     ),
     "search": lambda: plots.search("log_loss", [0.5, None, 0.4, 0.45], higher=False),
     "importance": lambda: plots.importance({"wind": 0.7, "hour": 0.3, "none": 0.0}),
-    "drift": lambda: plots.drift_heatmap(["2013-11", "2013-12"], {"wind": [0.05, 0.6], "hour": [None, 0.1]}),
-    "drift of nothing": lambda: plots.drift_heatmap(["2013-11"], {"wind": [None]}),
 }
 
 

@@ -1,0 +1,90 @@
+"""Periods: windows that are cut from time, by the hour, day, week or month of a zone, and their order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+Period = Literal["hour", "day", "week", "month"]
+
+FORMATS: dict[str, str] = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m"}
+_NAMES: dict[Period, re.Pattern[str]] = {
+    "hour": re.compile(r"\d{4}-\d\d-\d\dT\d\d"),
+    "day": re.compile(r"\d{4}-\d\d-\d\d"),
+    "week": re.compile(r"\d{4}-W\d\d"),
+    "month": re.compile(r"\d{4}-\d\d"),
+}
+_MOST_BETWEEN = 1_000
+
+
+def period_of(name: str) -> Period | None:
+    """Which period a window's name is one of; None where it is none.
+
+    >>> period_of("2013-11"), period_of("2013-W46"), period_of("north")
+    ('month', 'week', None)
+    """
+    return next((period for period, form in _NAMES.items() if form.fullmatch(name)), None)
+
+
+def start(name: str, timezone: str) -> datetime | None:
+    """The first moment of a window, UTC; None for a name that is no period's.
+
+    >>> start("2013-11", "America/New_York").isoformat()
+    '2013-11-01T04:00:00+00:00'
+    """
+    period = period_of(name)
+    if period is None:
+        return None
+    text, form = (f"{name}-1", "%G-W%V-%u") if period == "week" else (name, FORMATS[period])
+    try:
+        local = datetime.strptime(text, form)  # the zone comes next
+    except ValueError:
+        return None
+    return local.replace(tzinfo=ZoneInfo(timezone)).astimezone(UTC)
+
+
+def end(name: str, timezone: str) -> datetime | None:
+    """The first moment behind a window, UTC; None for a name that is no period's."""
+    following = later(name, 1)
+    return None if following is None else start(following, timezone)
+
+
+def later(name: str, by: int) -> str | None:
+    """The name of the window that many periods later, earlier where negative; None for a name that is no period's.
+
+    >>> later("2013-11", 2), later("2013-W52", 1), later("2013-03-01", -1)
+    ('2014-01', '2014-W01', '2013-02-28')
+    """
+    period, first = period_of(name), start(name, "UTC")
+    if period is None or first is None:
+        return None
+    if period == "month":
+        months = first.year * 12 + first.month - 1 + by
+        return f"{months // 12:04d}-{months % 12 + 1:02d}"
+    step = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(weeks=1)}[period]
+    return (first + by * step).strftime(FORMATS[period])
+
+
+def unbroken(names: Sequence[str]) -> list[str]:
+    """The names with those of every window between, in order; as they are where they are not all of one period.
+
+    >>> unbroken(["2013-10", "2014-01"])
+    ['2013-10', '2013-11', '2013-12', '2014-01']
+    """
+    periods = {period_of(name) for name in names}
+    if len(periods) != 1 or None in periods:
+        return list(names)
+    found = list(_from(names[0], names[-1]))
+    return found if found and found[-1] == names[-1] else list(names)
+
+
+def _from(first: str, last: str) -> Iterator[str]:
+    name: str | None = first
+    for _ in range(_MOST_BETWEEN):
+        if name is None or name > last:
+            return
+        yield name
+        name = later(name, 1)

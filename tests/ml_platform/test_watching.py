@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from ml_platform.errors import DeclarationError
+from ml_platform.testing.project import Project, embedded_services
+from ml_platform.watching import RETRAIN_OF, RETRAINS, TELL, retrain_is_running, watching
+
+SAID = {"moved": "failed", "sentence": ""}
+
+
+@dg.asset(key=["monitors", "x"], check_specs=[dg.AssetCheckSpec("drift", asset=["monitors", "x"])])
+def monitor() -> dg.MaterializeResult:
+    check = dg.AssetCheckResult(passed=SAID["moved"] == "", check_name="drift", description=f"amount {SAID['moved']}")
+    return dg.MaterializeResult(metadata={TELL: SAID["sentence"]}, check_results=[check])
+
+
+@dg.asset
+def breaks() -> None:
+    raise ValueError("broken on purpose")
+
+
+class Told:
+    """Two assets, an instance, and the sensor that tells of them."""
+
+    def __init__(self, folder: Path) -> None:
+        services = embedded_services(folder / "home")
+        watched = watching([*monitor.specs, *breaks.specs], services)
+        self.definitions = dg.Definitions.merge(dg.Definitions([monitor, breaks]), watched)
+        self.instance = dg.DagsterInstance.ephemeral()
+        self.cursor: str | None = None
+        self.file = folder / "home" / "test" / "notices" / "notices.jsonl"
+
+    def make(self, *assets: dg.AssetsDefinition) -> None:
+        dg.materialize(list(assets), instance=self.instance, raise_on_error=False)
+
+    def look(self) -> list[str]:
+        """The subjects that were told at this look."""
+        before = self._subjects()
+        repository = self.definitions.get_repository_def()
+        with dg.build_sensor_context(self.instance, self.cursor, repository_def=repository) as context:
+            repository.get_sensor_def("telling").evaluate_tick(context)
+            self.cursor = context.cursor
+        return self._subjects()[len(before) :]
+
+    def _subjects(self) -> list[str]:
+        lines = self.file.read_text().splitlines() if self.file.exists() else []
+        return [json.loads(line)["subject"] for line in lines]
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Iterator[Told]:
+    made = Told(tmp_path)
+    yield made
+    made.instance.dispose()
+
+
+def test_failed_checks_runs_and_sentences_are_told_once_and_mending_too(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert told.look() == []
+    told.make(monitor)
+    assert told.look() == ["drift of monitors/x"]
+    told.make(monitor)
+    assert told.look() == []
+    monkeypatch.setitem(SAID, "moved", "")
+    monkeypatch.setitem(SAID, "sentence", "Learn it anew.")
+    told.make(monitor)
+    assert told.look() == ["Mended: drift of monitors/x", "monitors/x says"]
+    told.make(breaks)
+    assert [subject.partition(":")[0] for subject in told.look()] == ["A run failed"]
+    assert told.look() == []
+
+
+def spec(name: str, model: str) -> dg.AssetSpec:
+    return dg.AssetSpec(["monitors", name], metadata={RETRAINS: {"model": model, "assets": [model]}})
+
+
+def test_two_monitors_that_would_retrain_one_model_are_refused(tmp_path: Path) -> None:
+    services = embedded_services(tmp_path)
+    watching([spec("a__retraining", "models/x"), spec("b__retraining", "models/y")], services)
+    with pytest.raises(DeclarationError, match="monitors/a and monitors/b both declare retrain for models/x"):
+        watching([spec("a__retraining", "models/x"), spec("b__retraining", "models/x")], services)
+
+
+def test_without_a_policy_there_is_no_job_to_retrain(shop: Project) -> None:
+    repository = shop.definitions.get_repository_def()
+    assert "retrain" not in {job.name for job in repository.get_all_jobs()}
+    assert "telling" in {sensor.name for sensor in repository.sensor_defs}
+
+
+@pytest.mark.parametrize(
+    ("status", "running"),
+    [(dg.DagsterRunStatus.STARTING, True), (dg.DagsterRunStatus.STARTED, True), (dg.DagsterRunStatus.SUCCESS, False)],
+)
+def test_retrain_is_running_from_its_request_to_its_end(status: dg.DagsterRunStatus, running: bool) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_run(dg.DagsterRun("retrain", status=status, tags={RETRAIN_OF: "models/x"}))
+        assert retrain_is_running(instance, "models/x") is running
+        assert not retrain_is_running(instance, "models/y")
