@@ -62,13 +62,13 @@ def listen(host: str, port: int) -> socket.socket:
 def _serve(plain: Mapping[str, Any], settings: ServerSettings, listening: socket.socket) -> int:
     import uvicorn
 
-    from ml_platform.jobs.serving.app import create_app
+    from ml_platform.jobs.serving.app import Application
     from ml_platform.jobs.serving.server import Server
 
     serving, failed = Server(plain["name"], plain["token"], settings), list[str]()
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(serving),
+            Application(serving),
             lifespan="off",
             log_level="warning",
             access_log=False,

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -76,13 +76,15 @@ def main() -> None:
         package = packaged(Path(scratch) / "package")
         servers = [stack.enter_context(serve) for serve in started(Path(scratch), package)]
         found = asyncio.run(measured(servers))
-    ours = found["ours"]["p50_ms"]
-    ratios = {
-        "ours_to_bare": round(ours / found["bare_fastapi"]["p50_ms"], 2),
-        "mlflow_to_ours": round(found["mlflow_models_serve"]["p50_ms"] / ours, 1),
-        "looked_up_p50_ms": found["ours_looked_up"]["p50_ms"],
-    }
-    keep("serving", {"goals": GOALS, "views_looked_up": VIEWS, **ratios, **found})
+    compared = {figure: ratios(found, figure) for figure in ("p50_ms", "p10_ms", "cpu_ms")}
+    keep("serving", {"goals": GOALS, "views_looked_up": VIEWS, "ratios": compared, **found})
+
+
+def ratios(found: Mapping[str, Mapping[str, float]], figure: str) -> dict[str, float]:
+    """What the goals are of, by one figure: by the tenth percentile a machine that others use disturbs it least."""
+    ours, bare, mlflow = (found[name][figure] for name in ("ours", "bare_fastapi", "mlflow_models_serve"))
+    looked_up = found["ours_looked_up"][figure]
+    return {"ours_to_bare": round(ours / bare, 2), "mlflow_to_ours": round(mlflow / ours, 1), "looked_up": looked_up}
 
 
 def packaged(folder: Path) -> Path:

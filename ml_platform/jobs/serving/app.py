@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import traceback
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -9,12 +11,13 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from ml_platform.errors import PlatformError
 from ml_platform.jobs.serving.server import Server, as_json, status_of
 
 _VERSION = "1"  # of these routes
+_INFER = re.compile(r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?/infer")
 _TENSOR = {
     "type": "object",
     "required": ["name", "shape", "datatype", "data"],
@@ -37,15 +40,43 @@ _INFER_BODY = {
 _CONTROL_BODY = {"type": "object", "required": ["revision"], "properties": {"revision": {"type": "integer"}}}
 
 
+class Application:
+    """The application as a server runs it; its schema is at `/openapi.json`.
+
+    A prediction takes a short way past FastAPI, whose own costs as much as a model's answer does. What both ways lead
+    to, and how a failure is told, is the same.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server, self._routes = server, create_app(server)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI has it."""
+        asked = _INFER.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if asked is None:
+            await self._routes(scope, receive, send)
+            return
+        response = await self._predicted(asked["name"], asked["version"], Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def _predicted(self, name: str, version: str | None, request: Request) -> Response:
+        try:
+            if version is None:
+                return await self._server.infer(name, request)
+            return await self._server.infer_by(name, version, request)
+        except HTTPException as error:
+            return await _refused(request, error)
+        except PlatformError as error:
+            return await _failed(request, error)
+        except ClientDisconnect as error:
+            return await _gone(request, error)
+        except Exception as error:
+            traceback.print_exc()
+            return await _broken(request, error)
+
+
 def create_app(server: Server) -> FastAPI:
-    """The application; its schema is at `/openapi.json`."""
-
-    async def infer(request: Request) -> Response:
-        return await server.infer(request.path_params["name"], request)
-
-    async def infer_by(request: Request) -> Response:
-        return await server.infer_by(request.path_params["name"], request.path_params["version"], request)
-
+    """The routes."""
     app = FastAPI(title="ml_platform", version=_VERSION, docs_url=None, redoc_url=None)
     app.add_api_route("/v2", server.server)
     app.add_api_route("/v2/health/live", server.live)
@@ -58,9 +89,6 @@ def create_app(server: Server) -> FastAPI:
     app.add_api_route(f"{versions}/ready", server.version_ready)
     for path, handler in (("/v2/models/{name}/infer", server.infer), (f"{versions}/infer", server.infer_by)):
         app.add_api_route(path, handler, methods=["POST"], openapi_extra=_takes(_INFER_BODY))
-    for path, answer in (("/v2/models/{name}/infer", infer), (f"{versions}/infer", infer_by)):
-        # Ahead of the routes that describe them: FastAPI's way to a handler costs as much as the model does.
-        app.router.routes.insert(0, Route(path, answer, methods=["POST"]))
     app.add_api_route("/metrics", server.figures)
     control = "/control/models/{name}"
     app.add_api_route(control, server.revision)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from ml_platform.engine.package import digest
-from ml_platform.jobs.serving.app import create_app
+from ml_platform.jobs.serving.app import Application
 from ml_platform.jobs.serving.served import PROGRAM, Served
 from ml_platform.jobs.serving.server import Server
 from ml_platform.jobs.serving.settings import ServerSettings
@@ -27,7 +27,7 @@ class Client:
     """Calls the application without a server."""
 
     def __init__(self, server: Server) -> None:
-        self._transport = httpx.ASGITransport(create_app(server), raise_app_exceptions=False)
+        self._transport = httpx.ASGITransport(Application(server), raise_app_exceptions=False)
 
     def request(self, method: str, path: str, **more: Any) -> httpx.Response:
         async def send() -> httpx.Response:
@@ -209,3 +209,17 @@ def test_spec_that_cannot_be_served_changes_nothing(
     assert client.get(REVISION, headers=CONTROL).json()["number"] == 3
     assert client.put(REVISION, content=b"{", headers=CONTROL).status_code == 409
     assert client.post(INFER, json=infer_request("UA1")).json()["parameters"]["revision"] == 3
+
+
+def test_failure_that_nobody_foresaw_is_told_without_its_words_and_by_both_ways(
+    client: Client, server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> bytes:
+        raise ZeroDivisionError("its words")
+
+    monkeypatch.setattr(Served, "respond", broken)
+    monkeypatch.setattr(Served, "outputs", property(broken))
+    for response in (client.post(INFER, json=infer_request("UA1")), client.get("/v2/models/arrival_delay")):
+        assert response.status_code == 500
+        assert response.json() == {"error": "ZeroDivisionError in the server; its log says more"}
+    assert "ZeroDivisionError: its words" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from ml_platform.errors import ServiceError
-from ml_platform.jobs.serving.app import create_app
+from ml_platform.jobs.serving.app import Application
 from ml_platform.jobs.serving.served import Served
 from ml_platform.jobs.serving.server import Server
 from ml_platform.jobs.serving.settings import ServerSettings
@@ -31,7 +31,7 @@ def serving(spec: EndpointSpec, **settings: Any) -> Server:
 
 
 def client(server: Server) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(create_app(server), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(Application(server), raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://test")
 
 
