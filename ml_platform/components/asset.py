@@ -107,21 +107,20 @@ def asset(
 def _made_by(
     function: Callable[..., Any], spec: dg.AssetSpec, checks: Sequence[dg.AssetCheckSpec]
 ) -> dg.AssetsDefinition:
-    """The asset that a function makes, which takes `context`, `config`, resources by their names, or none of them.
+    """The asset that a function makes, which takes `context`, `config`, resources by their names, or none of these.
 
     `dg.asset` comes to the same, and inspects the function a dozen times on its way: for a thousand tables that takes
-    as long as everything else about them. Context and config, whose class is its annotation, are told by their names; the rest
-    are resources.
+    as long as everything else about them. Of the context it is told by its name, of the config by its name and its
+    class, of the rest that it is a resource.
     """
     takes = function.__code__.co_varnames[: function.__code__.co_argcount]
-    config = function.__annotations__[_CONFIG] if _CONFIG in takes else None
     resources = [name for name in takes if name not in (_CONTEXT, _CONFIG)]
+    config: type[dg.Config] | None = function.__annotations__[_CONFIG] if _CONFIG in takes else None
 
     def compute(context: dg.AssetExecutionContext, inputs: Mapping[str, Any]) -> Iterator[Any]:
         given = {name: getattr(context.resources, name) for name in resources}
-        given |= {_CONTEXT: context} if _CONTEXT in takes else {}
-        given |= {_CONFIG: config(**context.op_execution_context.op_config)} if config else {}
-        done = function(**given)
+        told = {_CONFIG: config(**context.op_execution_context.op_config)} if config else {}
+        done = function(**{**({_CONTEXT: context} if _CONTEXT in takes else {}), **told, **given})
         yield from done if isinstance(done, Iterator) else [done]
 
     inputs = {_identifier(dep.asset_key): dep.asset_key for dep in spec.deps}
@@ -134,8 +133,8 @@ def _made_by(
             _identifier(spec.key),
             ins=dict.fromkeys(inputs, _READ),
             outs={_RESULT: _MADE, **dict.fromkeys(of_checks, _CHECKED)},
+            config_schema=config.to_config_schema() if config else None,
             required_resource_keys=set(resources),
-            config_schema=config.to_config_schema().as_field() if config else None,
             description=spec.description,
             code_version=spec.code_version,
         ),

@@ -14,14 +14,17 @@ from numpy.typing import NDArray
 
 from ml_platform.engine import delta
 from ml_platform.engine.encoding import Column
+from ml_platform.engine.examination import EXAMINED_ON
 from ml_platform.engine.example import request_of
 from ml_platform.engine.online import enrich
 from ml_platform.engine.publication import online_since
 from ml_platform.engine.rollout import Finding, Guards
 from ml_platform.engine.scorer import Scorer
 from ml_platform.engine.terms import Terms
+from ml_platform.errors import NotFoundError
 from ml_platform.records.model import ModelVersion
 from ml_platform.records.prediction import ServedPrediction
+from ml_platform.records.table import TableSnapshot
 from ml_platform.roles.feature_store import FeatureStore
 from ml_platform.roles.lakehouse import Lakehouse
 
@@ -79,8 +82,7 @@ class Evaluation:
 
         from ml_platform.jobs.tables import as_columns
 
-        pin = json.loads(self.champion.tags.get("training_set", "null"))
-        snapshot = delta.snapshot(self.lakehouse.table(pin["key"]), pin["version"]) if pin else None
+        snapshot = self._snapshot()
         if snapshot is None:
             return Rows((), {}, "no snapshot")
         own = list(dict.fromkeys([*self.terms.request, self.event_time]))
@@ -92,7 +94,23 @@ class Evaluation:
         rows = table.filter(wanted).sort_by([(self.event_time, "descending")]).slice(0, _OFFERED * count)
         rows = rows.filter(self._answerable(rows.select(own).to_pylist(), since)).slice(0, count)
         asked = [{**row, EVENT_TIME: row[self.event_time]} for row in rows.select(own).to_pylist()]
-        return Rows(asked, as_columns(rows, features), f"{pin['key']} version {pin['version']}, split {self.split}")
+        return Rows(
+            asked, as_columns(rows, features), f"{snapshot.location.key} version {snapshot.version}, split {self.split}"
+        )
+
+    def _snapshot(self) -> TableSnapshot | None:
+        """The version's pinned snapshot; the latest of that table where this environment does not have it as it was."""
+        tags = self.champion.tags
+        pin = json.loads(tags.get(EXAMINED_ON) or tags.get("training_set") or "null")
+        if not pin:
+            return None
+        location = self.lakehouse.table(pin["key"])
+        try:
+            found = delta.snapshot(location, pin["version"])
+        except NotFoundError:
+            found = None
+        alike = found is not None and delta.fingerprint(found) == pin["fingerprint"]
+        return found if alike else delta.snapshot(location)
 
     def _since(self) -> dict[str, datetime]:
         """View → from when on the store has its rows."""

@@ -170,7 +170,12 @@ class Roller:
         return found
 
     def _rows(self, entry: Entry, features: Mapping[str, Any], count: int) -> Rows:
-        """Logged requests where there are enough of them with all that the model takes, else of the snapshot."""
+        """Logged requests where there are enough of them with all that the model takes, else of the snapshot.
+
+        What the log has as hashes cannot be asked again.
+        """
+        if self._rolling.redact:
+            return self._rolling.evaluated(features, count)
         latest: deque[ServedPrediction] = deque(maxlen=count)
         for records, _ in pages(self._records, self._rolling.name, entry.opened):
             latest.extend(one for one in records if not (one.named or one.shadow or one.error))

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+from ml_platform.engine import delta
 from ml_platform.engine.parity import EVENT_TIME, Evaluation, Rows, compare, logged_rows
 from ml_platform.engine.rollout import Finding, Guards
 from ml_platform.engine.terms import Terms
@@ -106,7 +107,8 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
         (f"f{number}", moments[number], moments[number], float(number)) for number in range(12) if number not in (8, 9)
     ]
     store.publish(WIND, rows_of(WIND, *kept), since, f"1 aa from {since.isoformat()}")
-    pin = json.dumps({"key": "training_sets/late", "version": 0})
+    fingerprint = delta.fingerprint(delta.existing(location))
+    pin = json.dumps({"key": "training_sets/late", "version": 0, "fingerprint": fingerprint})
     champion = ModelVersion("late", 1, "aa", {"training_set": pin})
     return Evaluation(champion, "test", "at", Terms(1, "aa", REQUEST, (WIND,)), lakehouse, store)
 
@@ -118,6 +120,22 @@ def test_snapshot_gives_the_latest_rows_of_the_split_that_the_store_can_answer(e
     assert list(rows.features["wind"]) == [11.0, 10.0, 9.0, 7.0]
     assert rows.source == "training_sets/late version 0, split test"
     assert len(evaluation.rows({"wind": "number"}, 2).asked) == 2
+
+
+@pytest.mark.parametrize("elsewhere", [{"version": 7}, {"fingerprint": "of another table"}])
+def test_latest_snapshot_here_stands_in_for_one_of_another_environment(
+    evaluation: Evaluation, elsewhere: dict[str, Any]
+) -> None:
+    pin = {**json.loads(evaluation.champion.tags["training_set"]), **elsewhere}
+    taken = replace(evaluation, champion=ModelVersion("late", 1, "aa", {"training_set": json.dumps(pin)}))
+    assert len(taken.rows({"wind": "number"}, 200).asked) == 4
+
+
+def test_version_of_elsewhere_is_compared_on_what_it_was_examined_on_here(evaluation: Evaluation) -> None:
+    here = evaluation.champion.tags["training_set"]
+    tags = {"training_set": json.dumps({"key": "training_sets/none", "version": 3}), "examined_on": here}
+    taken = replace(evaluation, champion=ModelVersion("late", 1, "aa", tags))
+    assert len(taken.rows({"wind": "number"}, 200).asked) == 4
 
 
 def test_version_that_pins_nothing_has_no_rows(evaluation: Evaluation) -> None:
