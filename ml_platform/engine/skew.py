@@ -24,7 +24,7 @@ from ml_platform.engine.plan import quoted
 from ml_platform.engine.point_in_time import join, with_request_time
 from ml_platform.engine.recipe import Fetch
 from ml_platform.engine.redaction import Redaction
-from ml_platform.engine.request_time import taken, version_of
+from ml_platform.engine.request_time import version_of
 from ml_platform.engine.sql import relation
 from ml_platform.records.feature import FeatureView, RequestTimeFeatures
 from ml_platform.records.table import TableSnapshot
@@ -70,9 +70,15 @@ class Audited:
 
     @property
     def computed(self) -> Sequence[RequestTimeFeatures]:
-        """What is computed of what the log has in the clear."""
-        columns = self.hidden.columns if self.hidden else ()
-        return [each for each in self.request_time if not {*columns} & {*taken([each])}]
+        """What the log has in the clear, and is computed of such alone."""
+        hidden = {*self.hidden.columns} if self.hidden else set()
+        clear = []
+        for each in self.request_time:
+            if hidden & {*each.inputs, *each.features}:
+                hidden |= {*each.features}
+            else:
+                clear.append(each)
+        return clear
 
 
 def audit(of: Audited, log: TableSnapshot, lakehouse: Lakehouse, compute: Compute) -> Skew:

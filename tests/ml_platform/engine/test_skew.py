@@ -160,6 +160,18 @@ def test_what_answered_no_caller_is_not_asked_again(world: World) -> None:
     assert world.audit() == Skew(1, 1)
 
 
+def test_what_is_computed_of_hidden_columns_or_hidden_itself_is_not_asked_again() -> None:
+    def computed(name: str, takes: str, gives: str) -> RequestTimeFeatures:
+        return RequestTimeFeatures(name, {takes: "str"}, {gives: "category"}, "")
+
+    of_hidden, after_it = computed("a_v1", "origin", "area"), computed("b_v1", "area", "state")
+    itself, clear = computed("c_v1", "sky", "secret"), computed("d_v1", "sky", "shade")
+    hidden = Redaction(frozenset({"origin", "secret"}), b"a secret of the test")
+    of = Audited("endpoints/late", "models/late", VIEWS, (of_hidden, after_it, itself, clear), hidden=hidden)
+    assert list(of.computed) == [clear]
+    assert list(replace(of, hidden=None).computed) == [of_hidden, after_it, itself, clear]
+
+
 def test_hidden_columns_are_held_against_the_log_as_it_has_them(world: World) -> None:
     world.hidden = Redaction(frozenset({"origin", "sky", "wind"}), b"a secret of the test")
     world.serve(3.5)
