@@ -147,6 +147,9 @@ class Monitor(Declaration):
             "labels": training.events if self.quality else None,
             "label": training.label,
             "where": training.where,
+            "redacted": tuple(declared(context, self.log_of, Endpoint, by=key_of(context)).log.redact)
+            if self.log_of
+            else (),
         }
 
     @staticmethod
@@ -192,10 +195,10 @@ class Monitor(Declaration):
                 f"{place(context)}: window is {self.window!r}, but the windows of a log are cut from time",
                 allowed=f"They go by {', '.join(FORMATS)}",
             )
-        lacking = [name for name in training.entity if name not in endpoint.request]
+        lacking = [name for name in training.entity if name not in endpoint.request or name in endpoint.log.redact]
         if self.quality and lacking:
             raise DeclarationError(
                 f"{place(context)}: quality joins labels by {', '.join(training.entity)}, but requests to "
-                f"{self.log_of} carry no {', '.join(lacking)}",
+                f"{self.log_of} carry no {', '.join(lacking)} in the clear",
                 remedy="Write quality: null, or let requests carry it",
             )

@@ -25,6 +25,7 @@ class Known:
 
     statistics: feature → its training statistics; `prediction` among them. trained_rows: of the training set.
     bins: feature → how it is counted, of those that are there. absent: feature → why it is not there.
+    hidden: features that the log does not hold in the clear, which nobody can compare.
     own: metric → the champion's value on the test split. skew: feature → the share of requests in which it differed;
     None where no request was ever asked again. skew_requests: how many were. now: by the platform's clock, UTC.
     """
@@ -36,6 +37,7 @@ class Known:
     timezone: str
     trained_rows: int | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
     own: Mapping[str, float] = field(default_factory=dict)
     skew: Mapping[str, float] | None = None
     skew_requests: int = 0
@@ -62,6 +64,7 @@ def assess(rules: MonitorRules, known: Known, windows: Sequence[Window]) -> list
         before = whole[:place]
         found += _inputs(rules, known, window)
         found += _drifts(rules, known, window, before)
+        found += _hidden(known, window)
         found += _volume(rules, known, window, before, last=place == len(whole) - 1)
         found += _failed(rules, window)
         found += _quality(rules, known, window)
@@ -154,6 +157,12 @@ def _drifts(rules: MonitorRules, known: Known, window: Window, before: Sequence[
                 baseline=told,
                 detail=_named(found) if statistic == "new_categories" else "",
             )
+
+
+def _hidden(known: Known, window: Window) -> Iterator[Finding]:
+    for feature in known.hidden:
+        why = "the log does not hold it in the clear"
+        yield Finding(window.name, "drift", feature, "psi", None, NOT_ENOUGH, window.mine, detail=why)
 
 
 def _statistics(

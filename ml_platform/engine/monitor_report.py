@@ -170,6 +170,8 @@ def _state(of: Sequence[Finding]) -> str:
 def _feature(rules: MonitorRules, known: Known, windows: Sequence[Window], feature: str, of: Sequence[Finding]) -> str:
     last, state, drawn = _judged(of), _state(of), ""
     now = [one for one in of if one.window == last]
+    if feature in known.hidden:
+        return _card(feature, state, "", now[0].detail)
     place = next((at for at, window in enumerate(windows) if window.name == last), None)
     if place is not None:
         bins, counts = known.bins[feature], windows[place].counts.get(feature, Counts())

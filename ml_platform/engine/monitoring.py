@@ -170,7 +170,8 @@ def _measure(
     bins = {name: bins_of(one) for name, one in statistics.items()}
     columns = schema(fetch(f"SELECT * FROM {relation(watched.table)} LIMIT 0"))
     absent = {} if watched.logged else _absent(bins, columns)
-    there = {name: one for name, one in bins.items() if name not in absent}
+    hidden = [name for name in bins if name in watched.redacted]
+    there = {name: one for name, one in bins.items() if name not in absent and name not in hidden}
     kinds = {name: one.kind for name, one in there.items()}
     rows = rows_of(watched, champion.version.number, columns, kinds, set(there))
     windows = count(rows, there, rules.windows, fetch)
@@ -185,6 +186,7 @@ def _measure(
         timezone=watched.timezone,
         trained_rows=champion.baseline.get("rows"),
         absent=absent,
+        hidden=tuple(hidden),
         own=champion.own,
         skew=shares,
         skew_requests=sum(found.requests for found in audited.values()),

@@ -26,6 +26,7 @@ class Watched:
     entity, event_time: the columns that name an event. window: a column of the predictions, or hour, day, week or
     month, cut from the event's moment in the timezone. labels: asset key of the table with the labels; None without
     quality. label: its column. where: predicate on the labels' rows.
+    redacted: features that a log does not hold in the clear.
     """
 
     table: str
@@ -38,6 +39,7 @@ class Watched:
     labels: str | None
     label: str
     where: str | None = None
+    redacted: tuple[str, ...] = ()
 
 
 def rows_of(

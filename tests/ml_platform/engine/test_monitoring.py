@@ -269,6 +269,18 @@ def test_empty_log_is_not_enough_data(lakehouse: EmbeddedLakehouse, registry: Me
     assert {one.state for one in look(lakehouse, registry, LOG).values()} == {"not enough data"}
 
 
+def test_what_a_log_does_not_hold_in_the_clear_is_not_compared(
+    lakehouse: EmbeddedLakehouse, registry: MemoryModelRegistry
+) -> None:
+    logged(lakehouse, {"2013-12-31": 600})
+    hidden = replace(LOG, watched=replace(LOG.watched, redacted=("carrier",)))
+    found = look(lakehouse, registry, hidden)
+    one = found["2013-12-31", "carrier", "psi"]
+    assert (one.value, one.state, one.detail) == (None, "not enough data", "the log does not hold it in the clear")
+    assert found["2013-12-31", "hour", "psi"].state == "steady"
+    report_of(watch(hidden, NOW, lakehouse, COMPUTE, registry), "…", lakehouse)
+
+
 def test_hole_in_a_log_breaks_its_volume(lakehouse: EmbeddedLakehouse, registry: MemoryModelRegistry) -> None:
     logged(lakehouse, {"2013-12-29": 600, "2013-12-31": 600})
     found = look(lakehouse, registry, LOG)
