@@ -107,3 +107,20 @@ def test_asset_is_what_dagsters_decorator_would_make_of_the_function() -> None:
     assert {name: said[0][name].value for name in ("by", "of")} == {"by": "a folder", "of": "silver/x"}
     assert said[0] == said[1]
     assert runs[0].get_asset_check_evaluations()[0].passed
+
+
+class Attempt(dg.Config):
+    retry: bool = False
+
+
+@pytest.mark.parametrize(("told", "retry"), [({}, False), ({"retry": True}, True)])
+def test_config_of_a_run_is_given_to_whoever_asks_for_it(told: dict[str, bool], retry: bool) -> None:
+    def endpoint(config) -> dg.MaterializeResult:  # type: ignore[no-untyped-def, type-arg] # annotated below
+        return dg.MaterializeResult(metadata={"retry": config.retry})
+
+    # as in a module that does not postpone its annotations
+    endpoint.__annotations__["config"] = Attempt
+    made = asset_module._made_by(endpoint, dg.AssetSpec(["endpoints", "x"]), [])
+    run = dg.materialize([made], run_config={"ops": {"endpoints__x": {"config": told}}})
+    (said,) = run.asset_materializations_for_node("endpoints__x")
+    assert said.metadata["retry"].value is retry
