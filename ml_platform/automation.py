@@ -9,11 +9,11 @@ from typing import Any
 import dagster as dg
 
 from ml_platform.binding import Binding, build
+from ml_platform.declared_specs import SOURCE
 from ml_platform.errors import NotFoundError
 from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.upkeep import upkeep
 
-SOURCE = "source"
 # The tag of what only a person makes, by naming it: a promotion that is declared to be by hand.
 BY_HAND = {"ml_platform/promote": "manual"}
 _EVERY_MINUTE = 60

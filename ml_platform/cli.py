@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from ml_platform.errors import NotFoundError, PlatformError
+from ml_platform.trace_cli import erase, taint, trace
 
 _PATH = click.Path(path_type=Path)
 
@@ -30,6 +31,10 @@ class _Commands(click.Group):
 @click.group(cls=_Commands)
 def main() -> None:
     """From a raw file to a served, watched model."""
+
+
+for _command in (trace, taint, erase):
+    main.add_command(_command)
 
 
 @main.command()
@@ -168,17 +173,25 @@ def audit(select: str, module: str) -> None:
 @main.command()
 @click.argument("table")
 @click.option("--why", required=True, help="The reason, kept in the table's log.")
-def restore(table: str, why: str) -> None:
-    """Put TABLE@VERSION, for instance silver/flights@3, in place of what stands; what came since is open again."""
+@_MODULE
+def restore(table: str, why: str, module: str) -> None:
+    """Put TABLE@VERSION, for instance silver/flights@3, in place of what stands; what came since is open again.
+
+    Models that learned from what this takes back are tainted.
+    """
     from ml_platform.binding import service
     from ml_platform.engine.restore import restore
+    from ml_platform.taint_console import taken_back
     from ml_platform.upkeep_console import report_restored
 
     key, _, version = table.rpartition("@")
     if not key or not version.isdigit():
         raise click.UsageError(f"{table} is no table and version, which are written as silver/flights@3")
     _require_dagster_home()
-    report_restored(restore(key, int(version), why, service("lakehouse")))
+    done = restore(key, int(version), why, service("lakehouse"))
+    report_restored(done)
+    for line in taken_back(done, importlib.import_module(module).defs()):
+        click.echo(line)
 
 
 @main.command()

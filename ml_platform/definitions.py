@@ -25,6 +25,7 @@ from ml_platform.faults import fault_in
 from ml_platform.reachability import require_reachable
 from ml_platform.rollouts import require_hosted, rollouts
 from ml_platform.service_resource import ServiceResource
+from ml_platform.taint_checks import taint_checks
 from ml_platform.watching import watching
 
 Loaded = TypeVar("Loaded")
@@ -90,7 +91,7 @@ def build_definitions(made: ModuleType, services: Mapping[str, Binding]) -> dg.D
     bound: dict[str, Any] = {role: ServiceResource.of(binding) for role, binding in services.items()}
     # A process a step would import everything again for each; delta-rs does not survive a fork.
     own = dg.Definitions(resources=bound, executor=dg.in_process_executor)
-    moved = (automation(specs, services), rollouts(specs, services), watching(specs, services))
+    moved = (automation(specs, services), rollouts(specs, services), watching(specs, services), taint_checks(specs))
     return dg.Definitions.merge(found, *moved, own)
 
 

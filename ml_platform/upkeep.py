@@ -1,12 +1,13 @@
 """The upkeep of tables: the jobs `maintenance` and `audit` over everything that is declared, and their schedules."""
 
 # Dagster reads the annotations of an op's function as they stand, so this module does not postpone them.
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
+from ml_platform import declared_specs
 from ml_platform.errors import ConflictError, PlatformError
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.endpoint_host import EndpointHost
@@ -15,10 +16,12 @@ from ml_platform.roles.model_registry import ModelRegistry
 
 if TYPE_CHECKING:
     from ml_platform.engine.consequences import Consequences
+    from ml_platform.engine.declared import Declared
     from ml_platform.engine.integrity import Audited
+    from ml_platform.engine.table_log import TableLog
     from ml_platform.records.upkeep import Maintained, Pin, Upkeep
 
-UPKEEP = "upkeep"
+UPKEEP = declared_specs.UPKEEP
 INTACT = "intact"
 OUTCOME = "outcome"
 _BESIDE = ("", "__manifest", "__quarantine", "__deleted")
@@ -34,7 +37,7 @@ class Selected(dg.Config):
 def upkeep(specs: Sequence[dg.AssetSpec]) -> dg.Definitions:
     """The jobs that keep every declared table in shape and look for damage, daily and weekly."""
     tables = {spec.key.to_user_string(): spec.metadata[UPKEEP] for spec in specs if UPKEEP in spec.metadata}
-    jobs = [_maintenance(tables, _readers(specs)), _audit(tables, _endpoints(specs))]
+    jobs = [_maintenance(tables, _readers(specs)), _audit(tables, declared_specs.hanging(specs))]
     schedules = [
         dg.ScheduleDefinition(name=job.name, job=job, cron_schedule=at, execution_timezone="UTC")
         for job, at in zip(jobs, (_MAINTENANCE_AT, _AUDIT_AT), strict=True)
@@ -49,10 +52,6 @@ def _readers(specs: Sequence[dg.AssetSpec]) -> dict[str, list[str]]:
         for dep in spec.deps if UPKEEP in spec.metadata else ():
             found.setdefault(dep.asset_key.to_user_string(), []).append(spec.key.to_user_string())
     return found
-
-
-def _endpoints(specs: Sequence[dg.AssetSpec]) -> list[str]:
-    return sorted(spec.key.path[-1] for spec in specs if "endpoint" in spec.kinds)
 
 
 def _maintenance(tables: Mapping[str, Mapping[str, Any]], readers: Mapping[str, Sequence[str]]) -> dg.JobDefinition:
@@ -145,7 +144,7 @@ def of_maintenance(done: "Sequence[Maintained]") -> dict[str, Any]:
     }
 
 
-def _audit(tables: Mapping[str, Mapping[str, Any]], endpoints: Sequence[str]) -> dg.JobDefinition:
+def _audit(tables: Mapping[str, Mapping[str, Any]], declared: "Declared") -> dg.JobDefinition:
     @dg.op(name="examine", out=dg.Out(dg.Nothing))
     def examine(
         context: dg.OpExecutionContext,
@@ -163,8 +162,7 @@ def _audit(tables: Mapping[str, Mapping[str, Any]], endpoints: Sequence[str]) ->
             context.log_event(_evaluation(key, audited))  # type: ignore[arg-type] # dagster takes checks as well
         damaged = [one for audited in found.values() for one in audited if one.findings]
         if damaged:
-            every = [f"{key}{suffix}" for key in tables for suffix in _BESIDE]
-            touched = _touched(damaged, every, held, lakehouse, _serving(endpoints, endpoint_host))
+            touched = _touched(damaged, declared, held, lakehouse, serving(declared.endpoints, endpoint_host))
             raise dg.Failure(
                 f"{sum(len(one.findings) for one in damaged)} findings in {len(damaged)} tables",
                 metadata=of_consequences(damaged, touched),
@@ -208,21 +206,28 @@ def sentence(key: str, finding: Any) -> str:
     return f"{key}: {finding.path or 'the log'} {finding.told}{held}." if finding.path else f"{key}: {finding.told}."
 
 
-def _serving(endpoints: Sequence[str], host: EndpointHost) -> list[Any]:
-    return [revision for name in endpoints if (revision := host.describe(name)) is not None]
+def serving(endpoints: Iterable[str], host: EndpointHost) -> list[Any]:
+    """What really serves of these endpoints."""
+    return [revision for name in sorted(endpoints) if (revision := host.describe(name)) is not None]
+
+
+def logs_of(tables: Iterable[str], lakehouse: Lakehouse) -> "dict[str, TableLog]":
+    """The logs of these tables and of those beside them, as far as they stand."""
+    from ml_platform.engine.table_log import read_log, stands
+
+    locations = [lakehouse.table(f"{key}{suffix}") for key in tables for suffix in _BESIDE]
+    return {location.key: read_log(location) for location in locations if stands(location)}
 
 
 def _touched(
-    damaged: "Sequence[Audited]", every: Sequence[str], held: "Sequence[Pin]", lakehouse: Lakehouse, serving: list[Any]
+    damaged: "Sequence[Audited]", declared: "Declared", held: "Sequence[Pin]", lakehouse: Lakehouse, serves: list[Any]
 ) -> "Consequences":
     from ml_platform.engine.consequences import consequences
-    from ml_platform.engine.table_log import read_log, stands
 
-    locations = [lakehouse.table(key) for key in every]
-    logs = {location.key: read_log(location) for location in locations if stands(location)}
+    logs = logs_of(declared.tables, lakehouse)
     paths = {one.key: [finding.path for finding in one.findings if finding.path] for one in damaged}
     unreadable = {one.key: [v for f in one.findings if not f.path for v in f.versions] for one in damaged}
-    return consequences(paths, unreadable, logs, held, serving)
+    return consequences(paths, unreadable, logs, held, serves, declared.makes)
 
 
 def of_consequences(damaged: "Sequence[Audited]", touched: "Consequences") -> dict[str, Any]:

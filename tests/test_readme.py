@@ -143,6 +143,15 @@ def test_tables_are_kept_in_shape_and_examined_as_shown(copy: Copy) -> None:
     follow(copy, section("## Operate"))
 
 
+def test_a_trace_prints_what_is_shown(copy: Copy) -> None:
+    (shown,) = (text for kind, text in BLOCK.findall(section("## Operate")) if kind == "console")
+    command, *lines = shown.splitlines()
+    printed = copy.type(command.replace("$ ", ".venv/bin/")).stdout.splitlines()
+    for line in lines:
+        pattern = ".*".join(map(re.escape, line.split("…")))
+        assert any(re.fullmatch(pattern, each) for each in printed), (line, printed)
+
+
 @pytest.mark.parametrize(
     "word",
     [

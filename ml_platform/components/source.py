@@ -8,12 +8,12 @@ import dagster as dg
 from pydantic import AfterValidator, Field
 
 from ml_platform import metadata
-from ml_platform.automation import SOURCE
 from ml_platform.components.asset import asset, digest, key_of, place, selected
 from ml_platform.components.columns import Derivation
 from ml_platform.components.declaration import Declaration
 from ml_platform.components.domain import domain_of, partition_keys
 from ml_platform.components.rejected import rejected
+from ml_platform.declared_specs import SOURCE
 from ml_platform.engine.lineage import Columns
 from ml_platform.errors import DeclarationError, nearest
 from ml_platform.roles.lakehouse import Lakehouse

@@ -12,6 +12,7 @@ from pyarrow.fs import FileSystem, FileType, SubTreeFileSystem
 
 from ml_platform.engine.files import filesystem
 from ml_platform.engine.landed import WRITING, paths
+from ml_platform.engine.landed_erasure import originals
 from ml_platform.engine.landed_file import LandedFile, identified
 from ml_platform.errors import SourceError
 from ml_platform.records.table import Location
@@ -49,7 +50,9 @@ def land(key: str, origin: str, pattern: str, lakehouse: Lakehouse) -> Landed:
             remedy="Mend files or the origin in its defs.yaml",
         )
     files = [identified(path, source) for path in offered]
-    written = sum(_brought(file, source, target) for file in files)
+    # Of a file of which rows were erased since, what is left stands, and the whole does not come back.
+    erased = originals(lakehouse)
+    written = sum(_brought(file, source, target) for file in files if file.digest not in erased)
     seen = hashlib.sha256(repr([(file.path, file.digest) for file in files]).encode()).hexdigest()[:32]
     size = sum(file.size_bytes for file in files)
     return Landed(written, len(files) - written, size, seen, time.monotonic() - started)

@@ -62,7 +62,7 @@ def collect(endpoint: str, location: Location, log: PredictionLog, *, classes: b
     added = 0
     while True:
         before = delta.snapshot(location)
-        cursor = delta.transaction(location, _APP_ID) or 0
+        cursor = cursor_of(location)
         records, after = log.since(endpoint, cursor, _LIMIT)
         # The log passes over what expired before it was collected, so that places are counted from its end.
         staged = stage(_rows(records, after - len(records), schema).to_batches(), schema, location)
@@ -72,6 +72,11 @@ def collect(endpoint: str, location: Location, log: PredictionLog, *, classes: b
             break
     commit = Commit(done.version, added, 0, (), unchanged=not added)
     return Collected(commit, delta.existing(location), time.monotonic() - started)
+
+
+def cursor_of(location: Location) -> int:
+    """Up to which record of the log the table has them."""
+    return delta.transaction(location, _APP_ID) or 0
 
 
 def expire(endpoint: str, location: Location, log: PredictionLog, before: datetime) -> int:

@@ -101,6 +101,11 @@ class Manifest:
         kept, lost = _borne_out(entries, [] if rows is None else _entries_in(rows, partition))
         return cls(location, snapshot, accounted, kept, lost, amended=kept != entries)
 
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """All that is known, written down or not."""
+        return self._entries
+
     def digests_of(self, path: str) -> Collection[str]:
         """The contents that a path was seen with."""
         return self._paths.get(path, set())

@@ -17,6 +17,7 @@ from typing import Any
 from ml_platform.engine import delta
 from ml_platform.engine.fitting import IMAGE, INPUTS
 from ml_platform.engine.package import ORDER, digest, read_json
+from ml_platform.engine.pins import erased
 from ml_platform.engine.refit import code_moved, difference, libraries_moved, refitted
 from ml_platform.engine.sql import relation
 from ml_platform.engine.staging import stage
@@ -74,9 +75,15 @@ def reproduce(
 ) -> Reproduced:
     """The version made again beside the one that stands, which is not touched.
 
-    say: told what is being done. Raises NotFoundError where the version does not say what it was made from, or its rows
-    are nowhere any more; ServiceError where the fit fails.
+    say: told what is being done. Raises NotFoundError where the version does not say what it was made from, where rows
+    of it were erased, or are nowhere any more; ServiceError where the fit fails.
     """
+    if gone := erased(version):
+        raise NotFoundError(
+            f"{version.name} version {version.number} cannot be made again, for it learned from erased rows: of "
+            f"{', '.join(sorted(gone))} they were erased since, and its versions with them",
+            remedy="Fit it anew",
+        )
     with TemporaryDirectory() as folder:
         scratch = Path(folder)
         package = registry.fetch(version.name, version.number, scratch / "package")

@@ -75,6 +75,14 @@ class EmbeddedFeatureStore:
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         return int(count)
 
+    def scrub(self) -> None:
+        """Nothing is left in the file of rows that were replaced or removed."""
+        if not self._path.exists():
+            return
+        with closing(self._connect("rw")) as connection:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def look_up(self, question: LookUp) -> Sequence[FeatureRow]:
         """As the role promises; all answers are of one publication."""
         view = question.view

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from ml_platform.engine.record_lines import decode, encode
 from ml_platform.errors import ServiceError
 from ml_platform.records.prediction import ServedPrediction
-from resources.embedded.log_file import LogFile, last_line, lines_until, reading, segments
+from resources.embedded.log_file import LogFile, end_of_lines, last_line, lines_until, reading, segments
 
 if TYPE_CHECKING:
     from ml_platform.roles.prediction_log import PredictionLog
@@ -111,6 +112,16 @@ class EmbeddedPredictionLog:
                 self._files[endpoint] = LogFile(self._path(endpoint), self._sync_seconds)
             return self._files[endpoint]
 
+    def forget(self, endpoint: str, holds: Callable[[ServedPrediction], bool]) -> int:
+        """How many records say no more than that they were: their inputs and features are gone, their places stay.
+
+        Idempotent. Each is written over where it stands, at its own length, so that no cursor moves.
+        """
+        path = self._path(endpoint)
+        with reading(path) as (aside, file, _):
+            files = [*(segment.path for segment in aside), *([path] if file else [])]
+        return sum(_forgotten(each, holds) for each in files)
+
     def _path(self, endpoint: str) -> Path:
         if not _NAME.fullmatch(endpoint):
             raise ServiceError(
@@ -123,6 +134,27 @@ class EmbeddedPredictionLog:
 def _served_before(path: Path, moment: datetime) -> bool:
     line = last_line(path)
     return bool(line) and decode(line, str(path), 0).served_at < moment
+
+
+def _forgotten(path: Path, holds: Callable[[ServedPrediction], bool]) -> int:
+    """How many lines of a file were written over, each at its own length. Whoever appends meanwhile is behind them."""
+    count, place = 0, 0
+    with path.open("r+b") as file:
+        for number, line in enumerate(list(lines_until(file, end_of_lines(file.fileno()))), 1):
+            record = decode(line, str(path), number)
+            if holds(record):
+                os.pwrite(file.fileno(), _emptied(record, len(line)), place)
+                count += 1
+            place += len(line)
+        os.fsync(file.fileno())
+    return count
+
+
+def _emptied(record: ServedPrediction, size: int) -> bytes:
+    """The record without what it was asked and what it saw, as a line of so many bytes."""
+    inputs = dict.fromkeys(record.inputs)
+    lines = (encode(replace(record, inputs=kept, features={}, views={})) for kept in (inputs, {}))
+    return next(line for line in lines if len(line) <= size).rstrip(b"\n").ljust(size - 1) + b"\n"
 
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from ml_platform.cli import main
 from ml_platform.engine import delta
+from ml_platform.testing.memory_model_registry import MemoryModelRegistry
 from ml_platform.testing.project import Project
 from ml_platform.testing.shop import EVERYTHING, LANDING, MONTHS, orders
 
@@ -25,11 +26,12 @@ def invoke(shop: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> In
     (tmp_path / "dagster.yaml").symlink_to(ROOT / "dagster.yaml")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     monkeypatch.setitem(sys.modules, "shop_definitions", SimpleNamespace(defs=lambda: shop.definitions))
-    monkeypatch.setattr("ml_platform.binding.service", shop.service)
+    registry = MemoryModelRegistry()  # no model is fitted here, and MLflow takes seconds to say so
+    services = {"model_registry": lambda: registry}
+    monkeypatch.setattr("ml_platform.binding.service", lambda role: services.get(role, lambda: shop.service(role))())
 
     def run(command: str, *arguments: str) -> Result:
-        module = () if command == "restore" else ("-m", "shop_definitions")
-        return CliRunner().invoke(main, [command, *module, *arguments])
+        return CliRunner().invoke(main, [command, "-m", "shop_definitions", *arguments])
 
     return run
 

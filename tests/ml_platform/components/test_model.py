@@ -123,7 +123,7 @@ def on_the_command_line(shop: Project, folder: Path, *arguments: str) -> Result:
 
 
 def gate(ran: Ran) -> dg.AssetCheckEvaluation:
-    (check,) = ran.checks[CHAMPION]
+    (check,) = (each for each in ran.checks[CHAMPION] if each.check_name == "gate")
     return check
 
 
@@ -133,7 +133,7 @@ def test_candidate_and_champion_stand_in_the_graph(made: Made) -> None:
     assert {key.to_user_string() for key in champion.parent_keys} == {"models/returns"}
     assert candidate.kinds == {"model", "linear"}
     assert champion.kinds == {"model", "gate"}
-    assert [key.name for key in champion.check_keys] == ["gate"]
+    assert sorted(key.name for key in champion.check_keys) == ["gate", "untainted"]
 
 
 def test_candidate_says_its_version_metrics_and_plots(made: Made) -> None:

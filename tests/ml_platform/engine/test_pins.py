@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_platform.engine.pins import pins
+from ml_platform.engine.pins import ERASED, pins
 from ml_platform.errors import TransientServiceError
 from ml_platform.records.upkeep import Pin
 from ml_platform.testing.memory_model_registry import MemoryModelRegistry
@@ -49,3 +49,10 @@ def test_a_version_from_elsewhere_pins_what_it_is_examined_on(registry: MemoryMo
     pin = json.dumps({"key": "training_sets/late", "version": 5, "fingerprint": "f"})
     digest = registry.register("late", tmp_path / "package", {"examined_on": pin}).digest
     assert pins(registry) == (Pin("late", 1, digest, "training_sets/late", 5),)
+
+
+def test_a_pin_that_an_erasure_broke_holds_nothing(registry: MemoryModelRegistry, tmp_path: Path) -> None:
+    digest = register(registry, "late", tmp_path / "package", 3)
+    registry.record("late", 1, {ERASED: json.dumps(["training_sets/late"])})
+    assert pins(registry) == ()
+    assert pins(registry, broken=True) == (Pin("late", 1, digest, "training_sets/late", 3),)

@@ -136,3 +136,14 @@ def test_look_up_needs_no_scan(store: EmbeddedFeatureStore, tmp_path: Path) -> N
     assert [line[-1] for line in plan] == [
         "SEARCH weather_v1 USING INDEX __as_of_weather_v1 (origin=? AND event_time>? AND event_time<?)"
     ]
+
+
+def test_after_scrubbing_nothing_is_left_of_what_was_replaced(store: EmbeddedFeatureStore, tmp_path: Path) -> None:
+    store.scrub()  # of a store that has no file yet
+    view = FeatureView("plane_v1", ("tailnum",), ("seats",), 24)
+    store.publish(view, rows_of(view, ("N14228", at(0), at(0), 149), ("N24211", at(0), at(0), 149)), START, "a")
+    store.publish(view, rows_of(view, ("N24211", at(0), at(0), 149)), START, "b")
+    store.scrub()
+    held = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert (b"N24211" in held, b"N14228" in held) == (True, False)
+    assert store.look_up(LookUp(view, [("N24211",)], [at(1)]))[0].values == {"seats": 149}

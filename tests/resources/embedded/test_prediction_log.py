@@ -145,3 +145,20 @@ def test_kill_loses_no_acknowledged_record(log: EmbeddedPredictionLog, tmp_path:
     numbers = {record.request_id for record in records}
     assert numbers >= {f"request-{number}" for number in range(acknowledged)}
     assert records[-1] == served(7)
+
+
+def test_a_forgotten_record_keeps_its_place_and_says_no_more(log: EmbeddedPredictionLog, tmp_path: Path) -> None:
+    # given three records, of which one is somebody's
+    log.append([served(1), replace(served(2), inputs={"flight_id": "DL7"}), served(3)])
+    size = (tmp_path / "delay.jsonl").stat().st_size
+    # when it is forgotten, twice
+    assert log.forget("delay", lambda record: record.inputs.get("flight_id") == "DL7") == 1
+    assert log.forget("delay", lambda record: record.inputs.get("flight_id") == "DL7") == 0
+    # then cursors are what they were
+    records, cursor = log.since("delay", 1, 1)
+    assert cursor == 2
+    assert records == [replace(served(2), inputs={"flight_id": None}, features={}, views={})]
+    assert log.since("delay", 2, 9) == ([served(3)], 3)
+    assert (tmp_path / "delay.jsonl").stat().st_size == size
+    assert b"DL7" not in (tmp_path / "delay.jsonl").read_bytes()
+    assert log.forget("nobody", lambda _: True) == 0
