@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from ml_platform.errors import NotFoundError, PlatformError
+from ml_platform.operations import COMMANDS
 
 _PATH = click.Path(path_type=Path)
 
@@ -30,6 +31,10 @@ class _Commands(click.Group):
 @click.group(cls=_Commands)
 def main() -> None:
     """From a raw file to a served, watched model."""
+
+
+for _command in COMMANDS:
+    main.add_command(_command)
 
 
 @main.command()

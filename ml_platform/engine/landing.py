@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from pyarrow.fs import FileSystem, FileType, SubTreeFileSystem
 
+from ml_platform.engine import intent
 from ml_platform.engine.files import filesystem
 from ml_platform.engine.landed import WRITING, paths
 from ml_platform.engine.landed_file import LandedFile, identified
@@ -86,6 +87,7 @@ def _brought(file: LandedFile, source: FileSystem, target: FileSystem) -> bool:
     stands = target.get_file_info(file.path)
     if stands.type == FileType.File and stands.size == file.size_bytes and identified(file.path, target) == file:
         return False
+    intent.about_to("change", f"{file.path} is to be brought")
     if "/" in file.path:
         target.create_dir(file.path.rpartition("/")[0], recursive=True)
     # An object stands only once it is whole; a local file has to be moved into its place.
