@@ -30,6 +30,8 @@ import resources
 from ml_platform.errors import BindingError, missing_extra, nearest
 from ml_platform.records.endpoint import ServiceBinding
 
+# What no asset needs, and a profile may leave out: whoever asks for it is then told so.
+OPTIONAL = frozenset({"inventory"})
 ROLES = tuple(sorted(path.stem for path in Path(ml_platform.roles.__file__).parent.glob("[a-z]*.py")))
 _FOLDER = Path(resources.__file__).parent
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -100,12 +102,17 @@ def home() -> Path:
 
 
 def bindings() -> dict[str, Binding]:
-    """Role → binding, for every role, by the profile in force and its overrides.
+    """Role → binding, for every role but an optional one that is unbound, by the profile in force and its overrides.
 
     Raises BindingError where one is unbound, or the environment's name cannot be one.
     """
     environment()
-    return {role: binding(role) for role in ROLES}
+    bound = _profile()
+    return {role: binding(role) for role in ROLES if role not in OPTIONAL or role in bound or _overridden(role)}
+
+
+def _overridden(role: str) -> bool:
+    return f"ML_PLATFORM_{role.upper()}" in os.environ
 
 
 def binding(role: str) -> Binding:

@@ -31,4 +31,16 @@ def plan(select: str, partitions: str | None, module: str) -> None:
     sys.exit(0 if tell_plan(importlib.import_module(module).defs(), select, partitions) else 1)
 
 
-COMMANDS = (plan,)
+@click.command()
+@click.option("--idle-hours", default=24.0, show_default=True, help="From how long without a request one is idle.")
+@click.option("--remove", "names", multiple=True, help="The name of something that was found; it is removed.")
+@_MODULE
+def sweep(idle_hours: float, names: tuple[str, ...], module: str) -> None:
+    """List idle endpoints, jobs that nobody waits for, and what nothing declares; remove what is named."""
+    from ml_platform.sweeping_console import tell_sweep
+
+    require_dagster_home()
+    tell_sweep(importlib.import_module(module).defs(), idle_hours, names)
+
+
+COMMANDS = (plan, sweep)

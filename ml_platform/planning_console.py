@@ -7,7 +7,7 @@ from collections import Counter
 import click
 import dagster as dg
 
-from ml_platform.binding import ROLES, service
+from ml_platform.binding import bindings, service
 from ml_platform.console import partitions_of, selected
 from ml_platform.planning import Asked, plan
 
@@ -35,4 +35,4 @@ def tell_plan(definitions: dg.Definitions, select: str, partitions: str | None) 
 
 
 def _services() -> dict[str, object]:
-    return {role: service(role) for role in ROLES}
+    return {role: service(role) for role in bindings()}
