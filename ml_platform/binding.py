@@ -29,6 +29,7 @@ import ml_platform.roles
 import resources
 from ml_platform.errors import BindingError, missing_extra, nearest
 from ml_platform.records.endpoint import ServiceBinding
+from ml_platform.yaml_text import excess
 
 # What no asset needs, and a profile may leave out: whoever asks for it is then told so.
 OPTIONAL = frozenset({"inventory"})
@@ -128,7 +129,10 @@ def _profile() -> Mapping[str, Mapping[str, Any]]:
             allowed=nearest(profile_name(), (p.stem for p in path.parent.glob("*.yaml"))),
             remedy=f"Pick one, or write resources/profiles/{path.name}",
         )
-    declared: Mapping[str, Mapping[str, Any]] = _parsed(path.read_text())
+    text = path.read_text()
+    if told := excess(text):
+        raise BindingError(f"{path.name} is no profile, for {told}", remedy="Write out what it means")
+    declared: Mapping[str, Mapping[str, Any]] = _parsed(text)
     for role in declared:
         if role not in ROLES:
             raise BindingError(f"{path.name} binds {role!r}, but that is no role", allowed=nearest(role, ROLES))

@@ -3,6 +3,7 @@
 # Dagster reads the annotations of an asset's function as they stand, so this module does not postpone them.
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,7 @@ _CONTEXT, _CONFIG = "context", "config"
 _RESULT = "result"
 _READ, _MADE, _CHECKED = dg.In(dg.Nothing), dg.Out(dg.Any), dg.Out(None)
 _SINGLE_RUN = dg.BackfillPolicy.single_run()
+_KEY = re.compile(r"[A-Za-z]\w*/[A-Za-z]\w*", re.ASCII)
 
 
 def key_of(context: dg.ComponentLoadContext) -> str:
@@ -28,6 +30,12 @@ def key_of(context: dg.ComponentLoadContext) -> str:
         raise DeclarationError(
             f"{place(context)}: the folder {key} is not <layer>/<name>, but an asset's key is its folder",
             remedy="Move the folder, for instance to silver/flights",
+        )
+    if not _KEY.fullmatch(key):
+        raise DeclarationError(
+            f"the folder {key!r} is no name for an asset, but it becomes part of paths and queries",
+            allowed="Letters, digits and underscores are, and a letter in front",
+            remedy="Rename the folder",
         )
     return key
 

@@ -15,7 +15,7 @@ from ml_platform.engine import delta_log, intent
 from ml_platform.engine.file_name import total
 from ml_platform.engine.files import filesystem, put
 from ml_platform.engine.numbers import Numbers
-from ml_platform.errors import AuditError, NotFoundError
+from ml_platform.errors import AuditError, NotFoundError, ServiceError
 from ml_platform.records.table import Commit, DataFile, Location, StagedFiles, TableSnapshot
 
 if TYPE_CHECKING:
@@ -213,6 +213,12 @@ def _snapshot(location: Location, table: DeltaTable) -> TableSnapshot:
         )
         for row in actions
     )
+    for file in files:
+        if file.path.startswith("/") or "://" in file.path or ".." in file.path.split("/"):
+            raise ServiceError(
+                f"version {table.version()} of {location.key} names the file {file.path!r}, but that is not its own",
+                remedy="Its log was tampered with, or is a shallow clone's: restore it, or copy the table whole",
+            )
     # A log gives them in the order of its entries, which a checkpoint changes: rows are to come in one order for ever.
     ordered = tuple(sorted(files, key=lambda file: file.path))
     return TableSnapshot(location, pa.schema(table.schema().to_arrow()), partition_by, ordered, table.version())

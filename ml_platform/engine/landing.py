@@ -42,6 +42,8 @@ def land(key: str, origin: str, pattern: str, lakehouse: Lakehouse) -> Landed:
     started = time.monotonic()
     source, target = filesystem(_reached(key, origin, lakehouse)), filesystem(lakehouse.files(key))
     offered = [path for path in paths(source) if fnmatch.fnmatchcase(path, pattern)]
+    for path in offered:
+        _require_inside(path, key)
     if not offered:
         found = paths(source)
         raise SourceError(
@@ -54,6 +56,15 @@ def land(key: str, origin: str, pattern: str, lakehouse: Lakehouse) -> Landed:
     seen = hashlib.sha256(repr([(file.path, file.digest) for file in files]).encode()).hexdigest()[:32]
     size = sum(file.size_bytes for file in files)
     return Landed(written, len(files) - written, size, seen, time.monotonic() - started)
+
+
+def _require_inside(path: str, key: str) -> None:
+    """Returns where a file of that name lands below the landing folder. An object store takes any name for a key."""
+    if path.startswith("/") or "\\" in path or not {"..", ".", ""}.isdisjoint(path.split("/")):
+        raise SourceError(
+            f"{key} is to bring a file of the name {path!r}, but that leads out of its folder",
+            remedy="Rename it where it comes from, or leave it out by files in the landing's defs.yaml",
+        )
 
 
 def packaged(name: str, folder: str) -> str:
