@@ -27,12 +27,16 @@ import yaml
 
 import ml_platform.roles
 import resources
+from ml_platform.engine.prices import Prices
+from ml_platform.engine.prices import prices as read_prices
 from ml_platform.errors import BindingError, missing_extra, nearest
 from ml_platform.records.endpoint import ServiceBinding
 from ml_platform.yaml_text import excess
 
 # What no asset needs, and a profile may leave out: whoever asks for it is then told so.
 OPTIONAL = frozenset({"inventory"})
+# What a profile may say beside its roles.
+PRICES = "prices"
 ROLES = tuple(sorted(path.stem for path in Path(ml_platform.roles.__file__).parent.glob("[a-z]*.py")))
 _FOLDER = Path(resources.__file__).parent
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -116,6 +120,11 @@ def _overridden(role: str) -> bool:
     return f"ML_PLATFORM_{role.upper()}" in os.environ
 
 
+def prices() -> Prices:
+    """What the profile in force says that things cost; nothing has a price where it says nothing."""
+    return read_prices(_profile().get(PRICES, {}), f"{profile_name()}.yaml")
+
+
 def binding(role: str) -> Binding:
     """The service that plays the role, by the profile in force and its overrides."""
     return _bind(role, _profile().get(role, {}), f"{profile_name()}.yaml")
@@ -134,7 +143,7 @@ def _profile() -> Mapping[str, Mapping[str, Any]]:
         raise BindingError(f"{path.name} is no profile, for {told}", remedy="Write out what it means")
     declared: Mapping[str, Mapping[str, Any]] = _parsed(text)
     for role in declared:
-        if role not in ROLES:
+        if role not in ROLES and role != PRICES:
             raise BindingError(f"{path.name} binds {role!r}, but that is no role", allowed=nearest(role, ROLES))
     return declared
 

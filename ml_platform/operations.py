@@ -43,4 +43,16 @@ def sweep(idle_hours: float, names: tuple[str, ...], module: str) -> None:
     tell_sweep(importlib.import_module(module).defs(), idle_hours, names)
 
 
-COMMANDS = (plan, sweep)
+@click.command()
+@click.option("--days", default=30, show_default=True, help="How far back.")
+def cost(days: int) -> None:
+    """Say what every asset took: seconds, bytes, and what managed jobs were billed, by the profile's prices."""
+    from datetime import UTC, datetime, timedelta
+
+    from ml_platform.costs_console import tell_costs
+
+    require_dagster_home()
+    tell_costs(datetime.now(UTC) - timedelta(days=days))
+
+
+COMMANDS = (plan, sweep, cost)

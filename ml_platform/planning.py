@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
@@ -10,6 +11,7 @@ from typing import Any, Literal
 
 import dagster as dg
 
+from ml_platform.components.asset import MADE_BY
 from ml_platform.engine import intent
 from ml_platform.engine.read_only import ReadOnly
 from ml_platform.errors import NotFoundError, PlatformError
@@ -83,8 +85,8 @@ def _ordered(asked: Asked) -> Iterable[dg.AssetKey]:
 def _alone(asked: Asked, node: Any, services: Mapping[str, Any]) -> Step:
     """What would be done with an asset, as everything else stands now."""
     key = node.key.to_user_string()
-    function = node.assets_def.op.compute_fn.decorated_fn
-    if not function.__module__.startswith("ml_platform."):
+    function = getattr(node.assets_def.op.compute_fn, MADE_BY, None)
+    if function is None:
         return Step(key, "own", "a function of its own makes it, which is run to know")
     try:
         _called(function, asked, node, services)
@@ -113,8 +115,9 @@ def _called(function: Any, asked: Asked, node: Any, services: Mapping[str, Any])
         instance=ReadOnly("instance", asked.instance),
         run_id="plan",
     )
-    names = function.__code__.co_varnames[: function.__code__.co_argcount]
-    given = {name: context if name == "context" else services[name] for name in names}
+    names = inspect.signature(function).parameters
+    own = {"context": context, **({"config": function.__annotations__["config"]()} if "config" in names else {})}
+    given = {name: own[name] if name in own else services[name] for name in names}
     result = function(**given)
     if isinstance(result, Iterator):
         for _ in result:

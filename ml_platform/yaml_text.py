@@ -58,7 +58,7 @@ class _Seen:
             self.open.append((event.anchor, self.nodes))
         elif isinstance(event, yaml.AliasEvent):
             # of what has not ended: it holds itself
-            self.nodes += self.sizes.get(event.anchor, _NODES + 1)
+            self.nodes += self.sizes.get(event.anchor or "", _NODES + 1)
         elif isinstance(event, yaml.ScalarEvent):
             self._ended(event.anchor, self.nodes)
         elif isinstance(event, yaml.CollectionEndEvent):

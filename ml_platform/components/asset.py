@@ -12,12 +12,16 @@ from typing import Any
 import dagster as dg
 
 from ml_platform.automation import following
+from ml_platform.components.accounted import accounted
 from ml_platform.components.domain import domain_of, partitions
+from ml_platform.components.guarded import guarded
 from ml_platform.errors import DeclarationError
 from ml_platform.upkeep import UPKEEP
 
 _CONTEXT, _CONFIG = "context", "config"
 _RESULT = "result"
+MADE_BY = "made_by"
+"""The attribute of an asset's computation that is the component's own function, which a plan calls."""
 _READ, _MADE, _CHECKED = dg.In(dg.Nothing), dg.Out(dg.Any), dg.Out(None)
 _SINGLE_RUN = dg.BackfillPolicy.single_run()
 _KEY = re.compile(r"[A-Za-z]\w*/[A-Za-z]\w*", re.ASCII)
@@ -124,13 +128,15 @@ def _made_by(
     takes = function.__code__.co_varnames[: function.__code__.co_argcount]
     resources = [name for name in takes if name not in (_CONTEXT, _CONFIG)]
     config: type[dg.Config] | None = function.__annotations__[_CONFIG] if _CONFIG in takes else None
+    safe = guarded(accounted(function))
 
     def compute(context: dg.AssetExecutionContext, inputs: Mapping[str, Any]) -> Iterator[Any]:
         given = {name: getattr(context.resources, name) for name in resources}
         told = {_CONFIG: config(**context.op_execution_context.op_config)} if config else {}
-        done = function(**{**({_CONTEXT: context} if _CONTEXT in takes else {}), **told, **given})
+        done = safe(**{**({_CONTEXT: context} if _CONTEXT in takes else {}), **told, **given})
         yield from done if isinstance(done, Iterator) else [done]
 
+    setattr(compute, MADE_BY, function)
     inputs = {_identifier(dep.asset_key): dep.asset_key for dep in spec.deps}
     of_checks = {check.get_python_identifier(): check for check in checks}
     return dg.AssetsDefinition(
