@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,8 @@ def test_no_canary_is_in_what_is_kept_or_shown(kept: Project, capfd: pytest.Capt
     assert set(ran.failures) == {"gold/fails", "landing/tills"}
     assert ran.failures["gold/fails"].endswith("headers were Authorization: [hidden].")
     assert "models/returns__champion" in ran.said
-    shown = serialize_value(RepositorySnap.from_def(kept.definitions.get_repository_def()))
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        shown = serialize_value(RepositorySnap.from_def(kept.definitions.get_repository_def()))
     told = capfd.readouterr()
     everything = [("UI", shown.encode()), ("out", told.out.encode()), ("err", told.err.encode()), *_failures(ran)]
     everything += list(contents(Location("", str(kept.root.parent))))

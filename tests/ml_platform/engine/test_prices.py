@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ml_platform.engine.prices import Budget, Prices, prices
 from ml_platform.errors import BindingError
@@ -44,3 +46,9 @@ def test_what_nobody_priced_costs_no_number_and_not_0() -> None:
 def test_what_is_no_price_is_refused_by_its_name(written: dict[str, Any], said: str) -> None:
     with pytest.raises(BindingError, match=said):
         prices(written, "aws.yaml")
+
+
+def test_the_prices_that_the_readme_shows_are_some() -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    shown = yaml.safe_load(readme.split("```yaml\nprices:")[1].split("```")[0].join(["prices:", ""]))["prices"]
+    assert prices(shown, "README.md").budget == Budget(5.0, 200.0)
