@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 import dagster as dg
 
+from ml_platform.binding import environment
 from ml_platform.components.asset import MADE_BY
+from ml_platform.costs import last_cost
 from ml_platform.engine import intent
 from ml_platform.engine.read_only import ReadOnly
 from ml_platform.errors import NotFoundError, PlatformError
@@ -29,13 +31,15 @@ class Step:
     effect: `create` and `change` write; `follow` has nothing to do now, but looks again after what it reads has
     changed; `leave` is unchanged; `own` runs a function of its own, which is not looked into; `lack` needs what is not
     there; `fail` cannot be made.
-    seconds: what it took when it was made last; None where it never was.
+    seconds: what it took when it was made last; None where it never was. cost: what its managed jobs cost then, by the
+    profile's prices.
     """
 
     key: str
     effect: Effect
     why: str
     seconds: float | None = None
+    cost: float | None = None
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,12 @@ def plan(asked: Asked) -> Iterator[Step]:
             step = _after(_alone(asked, node, services), above)
         if step.effect != "leave":
             moving[step.key] = step.effect
-            step = replace(step, seconds=last_seconds(asked.instance, key))
+            step = replace(step, seconds=last_seconds(asked.instance, key), cost=_cost(asked.instance, key))
         yield step
+
+
+def _cost(instance: dg.DagsterInstance, key: dg.AssetKey) -> float | None:
+    return last_cost(instance, key, environment())
 
 
 def last_seconds(instance: dg.DagsterInstance, key: dg.AssetKey) -> float | None:

@@ -16,6 +16,7 @@ from ml_platform.costs import JOBS, last_cost, spent_since
 if TYPE_CHECKING:
     from ml_platform.engine.spending import Account
 
+BUDGET = "budget"
 _TAKES = {"context", "job_runner"}
 
 
@@ -27,7 +28,7 @@ def accounted(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def called(context: dg.AssetExecutionContext, **given: Any) -> Any:
         from ml_platform.engine.intent import planned
-        from ml_platform.engine.spending import charged
+        from ml_platform.engine.spending import OverBudgetError, charged
 
         if planned():
             return function(context, **given)
@@ -35,11 +36,15 @@ def accounted(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             with charged(account):
                 result = function(context, **given)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, OverBudgetError):
+                context.instance.report_runless_asset_event(_check(account, str(error)))
             if account.usages:  # a job that failed is billed too, and what a failed step logs is lost
                 told = dg.AssetObservation(context.asset_key, metadata=_told(account))
                 context.instance.report_runless_asset_event(told)
             raise
+        if account.limited:
+            context.instance.report_runless_asset_event(_check(account))
         return result._replace(metadata={**(result.metadata or {}), **_told(account)}) if account.usages else result
 
     return called
@@ -49,7 +54,7 @@ def _account(context: dg.AssetExecutionContext) -> Account:
     from ml_platform.engine.spending import Account
 
     table, key = prices(), context.asset_key
-    if table.budget.per_run is None and table.budget.per_month is None:
+    if not Account(key.to_user_string(), table).limited:
         return Account(key.to_user_string(), table)
     month = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     return Account(
@@ -57,6 +62,24 @@ def _account(context: dg.AssetExecutionContext) -> Account:
         table,
         last_cost(context.instance, key, environment()),
         spent_since(context.instance, month, environment()),
+    )
+
+
+def _check(account: Account, refused: str = "") -> dg.AssetCheckEvaluation:
+    """The check `budget` of the asset: failed where a job was refused for it, which kept the asset from being made."""
+    budget = account.prices.budget
+    limits = {"per_run": budget.per_run, "per_month": budget.per_month, "estimate": account.estimate}
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(account.asset.split("/")),
+        check_name=BUDGET,
+        passed=not refused,
+        description=refused or None,
+        metadata={
+            "spent_this_month": account.spent_this_month + (account.cost or 0.0),
+            **{name: value for name, value in limits.items() if value is not None},
+        },
+        severity=dg.AssetCheckSeverity.ERROR,
+        blocking=True,
     )
 
 

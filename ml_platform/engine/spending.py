@@ -9,9 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ml_platform.engine.prices import Budget, Prices
-from ml_platform.errors import PlatformError, RefusedError, ServiceError
+from ml_platform.errors import RefusedError, ServiceError
 from ml_platform.records.job import JobSpec
 from ml_platform.records.usage import Usage
+
+
+class OverBudgetError(RefusedError):
+    """A managed job would cost more than its budget has left; nothing was submitted."""
 
 
 @dataclass
@@ -26,6 +30,11 @@ class Account:
     estimate: float | None = None
     spent_this_month: float = 0.0
     usages: list[Usage] = field(default_factory=list)
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a budget."""
+        return self.prices.budget != Budget()
 
     @property
     def cost(self) -> float | None:
@@ -53,7 +62,7 @@ def require_affordable(spec: JobSpec, runner: Any) -> None:
     The estimate is what the asset's last job cost. With nothing left of the month, nothing begins.
     """
     account = _ACCOUNT.get()
-    if account is None or account.prices.budget == Budget() or not hasattr(runner, "usage"):
+    if account is None or not account.limited or not hasattr(runner, "usage"):
         return
     if runner.find(spec):  # what has begun, or was done, is attached to
         return
@@ -81,9 +90,9 @@ def _cost_of(account: Account) -> Any:
     return lambda usage: account.prices.of_usage(usage) or 0.0
 
 
-def _refused(spec: JobSpec, account: Account, why: str, limit: str) -> PlatformError:
+def _refused(spec: JobSpec, account: Account, why: str, limit: str) -> OverBudgetError:
     told = "of unknown cost" if account.estimate is None else f"of about {account.estimate:g}"
-    return RefusedError(
+    return OverBudgetError(
         f"the {spec.program} job of {account.asset} is one {told} {account.prices.currency}, but {why}",
         remedy=f"Raise prices.budget.{limit} in the profile, or ask for less; nothing was submitted",
     )

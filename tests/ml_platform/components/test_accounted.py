@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 
-from ml_platform.components.accounted import accounted
+from ml_platform.components.accounted import BUDGET, accounted
 from ml_platform.costs import totals
 from ml_platform.engine.prices import Budget, Prices
 from ml_platform.engine.running import run
@@ -57,6 +57,16 @@ def test_what_a_job_took_stands_on_the_materialization_and_counts_against_the_mo
         refused = _materialized(tmp_path, _runner(), instance)
         (failure,) = [event for event in refused.all_events if event.is_step_failure]
         assert "but 1 of the month's 3 is left" in failure.step_failure_data.error_display_string
+        # and the asset's check says so
+        checks = [
+            record.event.dagster_event.asset_check_evaluation_data
+            for record in instance.event_log_storage.get_asset_check_execution_history(
+                dg.AssetCheckKey(dg.AssetKey("model"), BUDGET), limit=10
+            )
+            if record.event and record.event.dagster_event
+        ]
+        assert [(check.passed, check.blocking) for check in checks] == [(False, True), (True, True)]
+        assert "but 1 of the month's 3 is left" in str(checks[0].description)
 
 
 def test_a_job_that_failed_is_billed_too(tmp_path: Path) -> None:
