@@ -27,9 +27,16 @@ import yaml
 
 import ml_platform.roles
 import resources
+from ml_platform.engine.prices import Prices
+from ml_platform.engine.prices import prices as read_prices
 from ml_platform.errors import BindingError, missing_extra, nearest
 from ml_platform.records.endpoint import ServiceBinding
+from ml_platform.yaml_text import excess
 
+# What no asset needs, and a profile may leave out: whoever asks for it is then told so.
+OPTIONAL = frozenset({"inventory"})
+# What a profile may say beside its roles.
+PRICES = "prices"
 ROLES = tuple(sorted(path.stem for path in Path(ml_platform.roles.__file__).parent.glob("[a-z]*.py")))
 _FOLDER = Path(resources.__file__).parent
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -100,12 +107,22 @@ def home() -> Path:
 
 
 def bindings() -> dict[str, Binding]:
-    """Role → binding, for every role, by the profile in force and its overrides.
+    """Role → binding, for every role but an optional one that is unbound, by the profile in force and its overrides.
 
     Raises BindingError where one is unbound, or the environment's name cannot be one.
     """
     environment()
-    return {role: binding(role) for role in ROLES}
+    bound = _profile()
+    return {role: binding(role) for role in ROLES if role not in OPTIONAL or role in bound or _overridden(role)}
+
+
+def _overridden(role: str) -> bool:
+    return f"ML_PLATFORM_{role.upper()}" in os.environ
+
+
+def prices() -> Prices:
+    """What the profile in force says that things cost; nothing has a price where it says nothing."""
+    return read_prices(_profile().get(PRICES, {}), f"{profile_name()}.yaml")
 
 
 def binding(role: str) -> Binding:
@@ -121,9 +138,12 @@ def _profile() -> Mapping[str, Mapping[str, Any]]:
             allowed=nearest(profile_name(), (p.stem for p in path.parent.glob("*.yaml"))),
             remedy=f"Pick one, or write resources/profiles/{path.name}",
         )
-    declared: Mapping[str, Mapping[str, Any]] = _parsed(path.read_text())
+    text = path.read_text()
+    if told := excess(text):
+        raise BindingError(f"{path.name} is no profile, for {told}", remedy="Write out what it means")
+    declared: Mapping[str, Mapping[str, Any]] = _parsed(text)
     for role in declared:
-        if role not in ROLES:
+        if role not in ROLES and role != PRICES:
             raise BindingError(f"{path.name} binds {role!r}, but that is no role", allowed=nearest(role, ROLES))
     return declared
 

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from ml_platform.errors import NotFoundError, PlatformError
+from ml_platform.operations import COMMANDS
 from ml_platform.trace_cli import erase, taint, trace
 
 _PATH = click.Path(path_type=Path)
@@ -33,7 +34,7 @@ def main() -> None:
     """From a raw file to a served, watched model."""
 
 
-for _command in (trace, taint, erase):
+for _command in (*COMMANDS, trace, taint, erase):
     main.add_command(_command)
 
 

@@ -87,10 +87,19 @@ def named(select: str, keys: set[dg.AssetKey], graph: Any) -> set[dg.AssetKey]:
 
 def _range(partitions: str | None, keys: set[dg.AssetKey], graph: Any) -> dict[str, str]:
     """The tags that make a run one over a range of partitions; none where nothing selected is partitioned."""
+    found = partitions_of(partitions, keys, graph)
+    return range_tags(found[0], found[-1]) if found else {}
+
+
+def partitions_of(partitions: str | None, keys: set[dg.AssetKey], graph: Any) -> list[str]:
+    """The partitions that `first...last` names, all of them where it is None; none where nothing is partitioned.
+
+    Raises DeclarationError for what is no such range.
+    """
     definitions = [graph.get(key).partitions_def for key in keys if graph.get(key).partitions_def]
     if not definitions:
-        return {}
-    every = definitions[0].get_partition_keys()
+        return []
+    every = list(definitions[0].get_partition_keys())
     first, _, last = (partitions or f"{every[0]}...{every[-1]}").partition("...")
     last = last or first
     for name in (first, last):
@@ -101,7 +110,7 @@ def _range(partitions: str | None, keys: set[dg.AssetKey], graph: Any) -> dict[s
             )
     if first > last:
         raise DeclarationError(f"the partitions are {first}...{last}, but the first comes after the last")
-    return range_tags(first, last)
+    return every[every.index(first) : every.index(last) + 1]
 
 
 class Progress:

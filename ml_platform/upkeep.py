@@ -157,7 +157,10 @@ def _audit(tables: Mapping[str, Mapping[str, Any]], declared: "Declared") -> dg.
         from ml_platform.engine.pins import pins
 
         held = pins(model_registry)
-        found = {key: _audited(key, held, lakehouse) for key in config.keys or tables}
+        found = {
+            key: _audited(key, held, lakehouse, _recorded(key, context.instance, lakehouse))
+            for key in config.keys or tables
+        }
         for key, audited in found.items():
             context.log_event(_evaluation(key, audited))  # type: ignore[arg-type] # dagster takes checks as well
         damaged = [one for audited in found.values() for one in audited if one.findings]
@@ -176,7 +179,16 @@ def _audit(tables: Mapping[str, Mapping[str, Any]], declared: "Declared") -> dg.
     return audit
 
 
-def _audited(key: str, held: "Sequence[Pin]", lakehouse: Lakehouse) -> "list[Audited]":
+def _recorded(key: str, instance: dg.DagsterInstance, lakehouse: Lakehouse) -> int:
+    """The version that a table's last materialization made, where it was this very table; -1 where none is known."""
+    event = instance.get_latest_materialization_event(dg.AssetKey(key.split("/")))
+    made = event.asset_materialization if event else None
+    said = {name: it.value for name, it in made.metadata.items()} if made else {}
+    same = said.get("dagster/uri") == lakehouse.table(key).uri
+    return int(str(said["table_version"])) if same and "table_version" in said else -1
+
+
+def _audited(key: str, held: "Sequence[Pin]", lakehouse: Lakehouse, recorded: int) -> "list[Audited]":
     from ml_platform.engine import integrity, table_log
 
     done = []
@@ -184,7 +196,7 @@ def _audited(key: str, held: "Sequence[Pin]", lakehouse: Lakehouse) -> "list[Aud
         location = lakehouse.table(f"{key}{suffix}")
         pinned = {pin.version for pin in held if pin.key == location.key}
         if table_log.stands(location) or pinned:
-            done.append(integrity.audit(location, pinned))
+            done.append(integrity.audit(location, pinned, -1 if suffix else recorded))
     return done
 
 

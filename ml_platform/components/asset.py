@@ -3,6 +3,7 @@
 # Dagster reads the annotations of an asset's function as they stand, so this module does not postpone them.
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -11,14 +12,19 @@ from typing import Any
 import dagster as dg
 
 from ml_platform.automation import following
+from ml_platform.components.accounted import accounted
 from ml_platform.components.domain import domain_of, partitions
+from ml_platform.components.guarded import guarded
 from ml_platform.errors import DeclarationError
 from ml_platform.upkeep import UPKEEP
 
 _CONTEXT, _CONFIG = "context", "config"
 _RESULT = "result"
+MADE_BY = "made_by"
+"""The attribute of an asset's computation that is the component's own function, which a plan calls."""
 _READ, _MADE, _CHECKED = dg.In(dg.Nothing), dg.Out(dg.Any), dg.Out(None)
 _SINGLE_RUN = dg.BackfillPolicy.single_run()
+_KEY = re.compile(r"[A-Za-z]\w*/[A-Za-z]\w*", re.ASCII)
 
 
 def key_of(context: dg.ComponentLoadContext) -> str:
@@ -28,6 +34,12 @@ def key_of(context: dg.ComponentLoadContext) -> str:
         raise DeclarationError(
             f"{place(context)}: the folder {key} is not <layer>/<name>, but an asset's key is its folder",
             remedy="Move the folder, for instance to silver/flights",
+        )
+    if not _KEY.fullmatch(key):
+        raise DeclarationError(
+            f"the folder {key!r} is no name for an asset, but it becomes part of paths and queries",
+            allowed="Letters, digits and underscores are, and a letter in front",
+            remedy="Rename the folder",
         )
     return key
 
@@ -116,13 +128,15 @@ def _made_by(
     takes = function.__code__.co_varnames[: function.__code__.co_argcount]
     resources = [name for name in takes if name not in (_CONTEXT, _CONFIG)]
     config: type[dg.Config] | None = function.__annotations__[_CONFIG] if _CONFIG in takes else None
+    safe = guarded(accounted(function))
 
     def compute(context: dg.AssetExecutionContext, inputs: Mapping[str, Any]) -> Iterator[Any]:
         given = {name: getattr(context.resources, name) for name in resources}
         told = {_CONFIG: config(**context.op_execution_context.op_config)} if config else {}
-        done = function(**{**({_CONTEXT: context} if _CONTEXT in takes else {}), **told, **given})
+        done = safe(**{**({_CONTEXT: context} if _CONTEXT in takes else {}), **told, **given})
         yield from done if isinstance(done, Iterator) else [done]
 
+    setattr(compute, MADE_BY, function)
     inputs = {_identifier(dep.asset_key): dep.asset_key for dep in spec.deps}
     of_checks = {check.get_python_identifier(): check for check in checks}
     return dg.AssetsDefinition(

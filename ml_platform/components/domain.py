@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ml_platform.errors import DeclarationError
+from ml_platform.yaml_text import excess
 
 FILE = "domain.yaml"
 _MONTH = r"^\d{4}-(0[1-9]|1[0-2])$"
@@ -98,6 +99,8 @@ def domain_of(path: Path) -> Domain:
 
 @lru_cache
 def _read(path: str, text: str) -> Domain:
+    if told := excess(text):
+        raise DeclarationError(f"{path}: the file is no domain, for {told}", remedy="Write out what it means")
     try:
         return Domain.model_validate(yaml.safe_load(text))
     except yaml.MarkedYAMLError as error:

@@ -23,8 +23,10 @@ from dagster.components.core.decl import (
 )
 from dagster.components.core.defs_module import ComponentPath
 
+from ml_platform.components.plain_text import require_plain
 from ml_platform.components.source_positions import documents
 from ml_platform.errors import DeclarationError
+from ml_platform.yaml_text import excess
 
 
 def tree_of(module: ModuleType) -> ComponentTree:
@@ -70,9 +72,14 @@ def _inside(context: ComponentDeclLoadContext) -> Iterator[tuple[Path, Component
 def _file(context: ComponentDeclLoadContext) -> ComponentDecl[Any]:
     """The declarations of one file."""
     path = context.path / "defs.yaml"
-    trees = documents(path.read_text(encoding="utf-8"), str(path))
+    at = path.relative_to(context.project_root).as_posix()
+    text = path.read_text(encoding="utf-8")
+    if told := excess(text):
+        raise DeclarationError(f"{at}: the file is no declaration, for {told}", remedy="Write out what it means")
+    trees = documents(text, str(path))
+    require_plain(trees, at)
     if not trees:
-        raise DeclarationError(f"{path.relative_to(context.project_root)}:1: the file is empty, but it has to declare")
+        raise DeclarationError(f"{at}:1: the file is empty, but it has to declare")
     locs = [ComponentPath.from_path(context.path, number) for number in range(len(trees))]
     return YamlFileDecl(
         context=context,

@@ -11,11 +11,11 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ml_platform.engine import delta_log
+from ml_platform.engine import delta_log, intent
 from ml_platform.engine.file_name import total
 from ml_platform.engine.files import filesystem, put
 from ml_platform.engine.numbers import Numbers
-from ml_platform.errors import AuditError, NotFoundError
+from ml_platform.errors import AuditError, NotFoundError, ServiceError
 from ml_platform.records.table import Commit, DataFile, Location, StagedFiles, TableSnapshot
 
 if TYPE_CHECKING:
@@ -134,8 +134,10 @@ def commit(
     coming = [file for file in staged.files if file.path not in paths]
     going = [file for file in replaced if file.path not in staying]
     change = delta_log.Change(coming, going, transactions, evidence, data_change)
+    if read is None:
+        intent.about_to("create", "it is not there")
     version = delta_log.create(staged, change) if read is None else _committed(staged, read, change)
-    if staged.location.access:
+    if staged.location.access and not intent.planned():
         staged.location.access.committed(staged.schema)
     if read is not None and version == read.version:
         return Commit(version, 0, 0, (), unchanged=True)
@@ -152,6 +154,7 @@ def _committed(staged: StagedFiles, read: TableSnapshot, change: delta_log.Chang
     recorded = all(table.transaction_version(app_id) == number for app_id, number in change.transactions.items())
     if recorded and not change.coming and not change.going:
         return read.version
+    intent.about_to("change", "its table is to be committed to")
     _require_partitions(staged, read)
     _require_new(staged, read, change)
     stands, comes = ({field.name: field.type for field in of.schema} for of in (read, staged))
@@ -210,6 +213,12 @@ def _snapshot(location: Location, table: DeltaTable) -> TableSnapshot:
         )
         for row in actions
     )
+    for file in files:
+        if file.path.startswith("/") or "://" in file.path or ".." in file.path.split("/"):
+            raise ServiceError(
+                f"version {table.version()} of {location.key} names the file {file.path!r}, but that is not its own",
+                remedy="Its log was tampered with, or is a shallow clone's: restore it, or copy the table whole",
+            )
     # A log gives them in the order of its entries, which a checkpoint changes: rows are to come in one order for ever.
     ordered = tuple(sorted(files, key=lambda file: file.path))
     return TableSnapshot(location, pa.schema(table.schema().to_arrow()), partition_by, ordered, table.version())

@@ -6,9 +6,10 @@ version that was read refuses it, and a commit's number is known before it is ma
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
 
+SEAL = "sealed"
 UNDONE = -1
 """The number of an application transaction that a restore took back: Delta has no other way to forget a name."""
 
@@ -124,7 +126,7 @@ def create(staged: StagedFiles, change: Change) -> int:
             [_add(file, change) for file in change.coming],
             partition_by=list(staged.partition_by),
             storage_options=location.options,
-            commit_properties=_properties(change),
+            commit_properties=_properties(change, _sealed(change)),
             post_commithook_properties=hooks(),
         )
     except (DeltaError, OSError) as error:
@@ -152,13 +154,13 @@ def add_columns(location: Location, table: DeltaTable, added: pa.Schema) -> None
 def append(location: Location, table: DeltaTable, change: Change) -> int:
     """The version that stands on the opened one, with the files that come and without those that go."""
     actions = [_add(file, change) for file in change.coming] + [_remove(file, change) for file in change.going]
-    return _write(location, table, actions, "append", table.schema(), change)
+    return _write(location, table, actions, "append", table.schema(), change, _sealed(change))
 
 
 def rewrite(staged: StagedFiles, table: DeltaTable, change: Change) -> int:
     """The version that stands on the opened one and holds the files that come, in their schema, and no other."""
     actions = [_add(file, change) for file in change.coming]
-    return _write(staged.location, table, actions, "overwrite", staged.schema, change)
+    return _write(staged.location, table, actions, "overwrite", staged.schema, change, _sealed(change))
 
 
 def restore(
@@ -184,7 +186,9 @@ def restore(
     return read + 1
 
 
-def _write(location: Location, table: DeltaTable, actions: list[Any], mode: str, schema: Any, change: Change) -> int:
+def _write(
+    location: Location, table: DeltaTable, actions: list[Any], mode: str, schema: Any, change: Change, seal: str
+) -> int:
     from deltalake.exceptions import CommitFailedError, DeltaError
 
     version = table.version()
@@ -195,7 +199,7 @@ def _write(location: Location, table: DeltaTable, actions: list[Any], mode: str,
             mode,
             schema,
             partition_by,
-            commit_properties=_properties(change),
+            commit_properties=_properties(change, seal),
             post_commithook_properties=hooks(),
         )
     except CommitFailedError as error:
@@ -212,11 +216,27 @@ def hooks() -> PostCommitHookProperties:
     return PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 
 
-def _properties(change: Change) -> CommitProperties:
+def seal(adds: Iterable[str], removes: Iterable[str], transactions: Mapping[str, int]) -> str:
+    """A digest of what a commit does, which it carries: an entry of a log that lost an action does not match it.
+
+    adds, removes: paths of data files, as they are on the store.
+    """
+    said = [sorted(set(adds)), sorted(set(removes)), sorted(transactions.items())]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
+
+
+def _sealed(change: Change) -> str:
+    adds, removes = ([file.path for file in files] for files in (change.coming, change.going))
+    return seal(adds, removes, change.transactions)
+
+
+def _properties(change: Change, sealed: str = "") -> CommitProperties:
+    """What goes with the commit. sealed: its seal; none where deltalake itself decides what the commit holds."""
     from deltalake import CommitProperties, Transaction
 
+    kept = {**change.evidence, **({SEAL: sealed} if sealed else {})}
     return CommitProperties(
-        custom_metadata={name: json.dumps(value, default=str) for name, value in change.evidence.items()},
+        custom_metadata={name: json.dumps(value, default=str) for name, value in kept.items()},
         max_commit_retries=0,
         app_transactions=[Transaction(app_id, number) for app_id, number in change.transactions.items()],
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ml_platform.engine import intent
 from ml_platform.engine.gate import GateRules, decide
 from ml_platform.engine.scored_again import Question, Services
 from ml_platform.records.gate import GateDecision, Interval, Measured, SliceFinding, SliceFindings
@@ -61,6 +62,9 @@ def examine(
     opponent = _before(kept, candidate.name, services.registry) if stands else champion
     question = _question(promotion, candidate, opponent)
     known = kept.get("asked") == question.told if stands else kept.get("question") == question.digest
+    if not known:
+        against = f" beside version {opponent.number}" if opponent else ""
+        intent.about_to("change" if champion else "create", f"version {candidate.number} is to be examined{against}")
     found = _found(kept) if known else question.answer(services)
     decision = GateDecision(False, (found,)) if isinstance(found, str) else decide(promotion.rules, found)
     evidence = {

@@ -18,6 +18,7 @@ from uuid import uuid4
 
 from pyarrow.fs import FileSystem, SubTreeFileSystem
 
+from ml_platform.engine import intent
 from ml_platform.engine.database import Database, connected, literal, quoted
 from ml_platform.engine.files import filesystem
 from ml_platform.engine.landed import WRITING, paths
@@ -141,6 +142,7 @@ def _land(database: Database, query: str, files: FileSystem, path: str) -> int:
     """How many rows have landed in the file, which stands where there are any."""
     import pyarrow.parquet as pq
 
+    intent.about_to("change", f"rows are to be brought into {path}")
     files.create_dir(path.rpartition("/")[0], recursive=True)
     # An object stands only once it is whole; a local file has to be moved into its place.
     local = isinstance(files, SubTreeFileSystem)

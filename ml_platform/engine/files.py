@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from ml_platform.engine import intent
 from ml_platform.errors import ServiceError
 from ml_platform.records.table import Location
 
@@ -26,7 +27,8 @@ def filesystem(location: Location) -> FileSystem:
         from ml_platform.engine.object_store import object_store
 
         return object_store(location.uri, location.options)
-    Path(location.uri).mkdir(parents=True, exist_ok=True)
+    if not intent.planned():
+        Path(location.uri).mkdir(parents=True, exist_ok=True)
     return SubTreeFileSystem(location.uri, LocalFileSystem())
 
 
@@ -37,6 +39,7 @@ def put(files: FileSystem, path: str, content: bytes | Buffer) -> None:
     """
     from pyarrow.fs import SubTreeFileSystem
 
+    intent.about_to("change", f"the file {path} is to be written")
     # An object stands only once it is whole; a local file has to be moved into its place.
     local = isinstance(files, SubTreeFileSystem)
     written = f"{path}.{uuid4().hex}.writing" if local else path

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ml_platform.engine import delta, kept_code, model_card
+from ml_platform.engine import delta, intent, kept_code, model_card
 from ml_platform.engine.package import METRICS, PLOTS, SLICES, read_card, read_json
 from ml_platform.engine.recipe import READ
 from ml_platform.engine.request_time import version_of
@@ -106,6 +106,7 @@ def fit(
     with TemporaryDirectory() as folder:
         package = Path(folder) / "package"
         if stands is None:
+            intent.about_to("create", f"a version is to be fitted on version {pin.version} of {pin.key}")
             table, folders = sent(snapshot.location, pin.version, runner, Path(folder))
             inputs, kept = _inputs(fitting, snapshot), kept_code.keep(lakehouse)
             spec = replace(_spec(fitting, table, pin, fingerprint), folders=folders)

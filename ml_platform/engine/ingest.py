@@ -19,7 +19,7 @@ from typing import Literal
 
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
-from ml_platform.engine import delta
+from ml_platform.engine import delta, intent
 from ml_platform.engine.batch import Batch
 from ml_platform.engine.evolution import Evolution, evolved, standing
 from ml_platform.engine.files import filesystem
@@ -170,6 +170,10 @@ def _taken(
         raise nothing_offered(source, files)
     last = max(0, (delta.transaction(location, APP_ID, before.version) if before else None) or 0)
     batch = Batch(source, partitions, every, files, manifest, rejected, location, before, last + 1, at)
+    reads = [file.path for file in found if batch.reads(file)]
+    if reads:
+        said = f"{len(reads)} of {len(found)} landed files are to be read: {', '.join(reads[:3])}"
+        intent.about_to("change" if before else "create", said)
     evolution = evolved(source, before, [file for file in found if batch.reads(file)], files)
     done = _written(batch, found, evolution)
     rejected.commit(made=source.quarantines)

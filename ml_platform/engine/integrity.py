@@ -45,15 +45,18 @@ class Audited:
     findings: tuple[Finding, ...]
 
 
-def audit(location: Location, pinned: Collection[int]) -> Audited:
+def audit(location: Location, pinned: Collection[int], recorded: int = -1) -> Audited:
     """What is wrong with the table's log, and with the files of its latest version and of those that models pin.
 
+    recorded: the latest version that is known from elsewhere, which a log that lost its end does not reach.
     Nothing is raised for what is damaged; raises NotFoundError where there is no table, and no model that pins it.
     """
     if not stands(location) and not pinned:
         raise NotFoundError(f"the table {location.key} is not there, but it is to be audited")
     log = read_log(location)
     findings = [Finding("log", "", fault) for fault in log.faults]
+    if log.latest < recorded:
+        findings.append(Finding("log", "", f"commits behind {log.latest} are missing: version {recorded} was made"))
     files: dict[str, DataFile] = {}
     for version in sorted({log.latest, *pinned} - {-1}):
         try:

@@ -66,6 +66,11 @@ class Watched:
         if self._passing is not None:
             self._passing.stream.close()
 
+    @property
+    def size_bytes(self) -> int:
+        """Of the file as it landed."""
+        return self._file.size_bytes
+
     def open_input_stream(self, path: str, compression: str | None = None) -> Any:
         """Its bytes from the first to the last, decompressed."""
         if self._file.content is not None:

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from pyarrow.fs import FileSystem, FileType, SubTreeFileSystem
 
+from ml_platform.engine import intent
 from ml_platform.engine.files import filesystem
 from ml_platform.engine.landed import WRITING, paths
 from ml_platform.engine.landed_erasure import originals
@@ -42,6 +43,8 @@ def land(key: str, origin: str, pattern: str, lakehouse: Lakehouse) -> Landed:
     started = time.monotonic()
     source, target = filesystem(_reached(key, origin, lakehouse)), filesystem(lakehouse.files(key))
     offered = [path for path in paths(source) if fnmatch.fnmatchcase(path, pattern)]
+    for path in offered:
+        _require_inside(path, key)
     if not offered:
         found = paths(source)
         raise SourceError(
@@ -56,6 +59,15 @@ def land(key: str, origin: str, pattern: str, lakehouse: Lakehouse) -> Landed:
     seen = hashlib.sha256(repr([(file.path, file.digest) for file in files]).encode()).hexdigest()[:32]
     size = sum(file.size_bytes for file in files)
     return Landed(written, len(files) - written, size, seen, time.monotonic() - started)
+
+
+def _require_inside(path: str, key: str) -> None:
+    """Returns where a file of that name lands below the landing folder. An object store takes any name for a key."""
+    if path.startswith("/") or "\\" in path or not {"..", ".", ""}.isdisjoint(path.split("/")):
+        raise SourceError(
+            f"{key} is to bring a file of the name {path!r}, but that leads out of its folder",
+            remedy="Rename it where it comes from, or leave it out by files in the landing's defs.yaml",
+        )
 
 
 def packaged(name: str, folder: str) -> str:
@@ -89,6 +101,7 @@ def _brought(file: LandedFile, source: FileSystem, target: FileSystem) -> bool:
     stands = target.get_file_info(file.path)
     if stands.type == FileType.File and stands.size == file.size_bytes and identified(file.path, target) == file:
         return False
+    intent.about_to("change", f"{file.path} is to be brought")
     if "/" in file.path:
         target.create_dir(file.path.rpartition("/")[0], recursive=True)
     # An object stands only once it is whole; a local file has to be moved into its place.

@@ -24,6 +24,8 @@ INPUT_EXAMPLE = "input_example.json"
 PLOTS = "plots"
 ORDER = "order.json"
 OTHERS = "(other)"
+_PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle")
+_PROTOCOL = 5  # the newest
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ def write_card(package: Path, card: ModelCard) -> None:
 
 
 def read_card(package: Path) -> ModelCard:
-    """The card of a package. Raises PlatformError for a folder that is none, or one of another format."""
+    """The card of a package. Raises PlatformError for a folder that is none, has a pickle, or is of another format."""
+    require_no_pickle(package)
     content = read_json(package / CARD)
     written = content.pop("format", None)
     if written not in _READABLE:
@@ -117,6 +120,26 @@ def read_card(package: Path) -> ModelCard:
 def feature_of(entry: Mapping[str, Any]) -> Feature:
     """The feature that a package's JSON tells of."""
     return Feature(entry["name"], entry["type"], tuple(entry["values"]), entry.get("others", False))
+
+
+def require_no_pickle(package: Path) -> None:
+    """Returns where no file of the package is a pickle, by its name or its first bytes; else raises PlatformError.
+
+    Whoever loads a pickle runs what whoever wrote it wanted.
+    """
+    for path in sorted(package.rglob("*")):
+        if path.is_file() and (path.suffix.lower() in _PICKLES or _is_pickle(path)):
+            raise PlatformError(
+                f"{path.relative_to(package)} is a pickle, but a model package holds none: loading one runs code",
+                remedy="Find out who wrote it; fit the model again",
+            )
+
+
+def _is_pickle(path: Path) -> bool:
+    """Whether the file begins as pickles of protocol 2 and later do: the mark, then the number of the protocol."""
+    with path.open("rb") as file:
+        start = file.read(2)
+    return len(start) == 2 and start[0] == 0x80 and 2 <= start[1] <= _PROTOCOL
 
 
 def digest(package: Path) -> str:

@@ -24,10 +24,24 @@ def rows(file: pq.ParquetFile, columns: Mapping[str, str]) -> Iterator[Part]:
     import numpy as np
 
     start = 0
-    for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns)):
+    for batch in batches(file, list(columns)):
         offsets = pa.array(np.arange(start, start + batch.num_rows, dtype=np.int64))
         yield fitted(batch, offsets, columns, _converted)
         start += batch.num_rows
+
+
+def batches(file: pq.ParquetFile, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The file's rows as they stand in it. Raises ArrowInvalid, behind them, where its footer counts others.
+
+    pyarrow gives of a file whose footer is damaged what it finds, and says nothing.
+    """
+    came = 0
+    for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
+        came += batch.num_rows
+        yield batch
+    groups = sum(file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups))
+    if not came == groups == file.metadata.num_rows:
+        raise pa.ArrowInvalid(f"its footer says {file.metadata.num_rows} rows, and {came} are in it")
 
 
 def _converted(column: pa.Array, kind: str) -> pa.Array:

@@ -10,7 +10,19 @@ from ml_platform.errors import DeclarationError, nearest
 if TYPE_CHECKING:
     from sqlglot import exp
 
-_OUTSIDE = {"current_setting", "currval", "get_current_timestamp", "getenv", "nextval", "now", "transaction_timestamp"}
+_OUTSIDE = {
+    "current_setting",
+    "currval",
+    "get_current_timestamp",
+    "getenv",
+    "getvariable",
+    "glob",
+    "nextval",
+    "now",
+    "read_blob",
+    "read_text",
+    "transaction_timestamp",
+}
 
 
 def require_predicate(text: str, at: str, columns: Collection[str] | None) -> None:

@@ -15,7 +15,7 @@ from datetime import datetime
 import polars as pl
 import pyarrow as pa
 
-from ml_platform.engine import delta
+from ml_platform.engine import delta, intent
 from ml_platform.engine.files import filesystem
 from ml_platform.errors import NotFoundError
 from ml_platform.records.feature import FeatureView
@@ -49,6 +49,7 @@ def publish(view: FeatureView, location: Location, keep_from: datetime, store: F
     stands = store.published(view)
     if stands is not None and stands.version.split(" ")[1:] == wanted.split(" ")[1:]:
         return Published(stands.rows, _NOTHING)
+    intent.about_to("change" if stands else "create", f"version {snapshot.version} is to be published")
     before = _standing(stands.version, location, keep_from) if stands else None
     if before is None:
         return Published(store.publish(view, _batches(view, snapshot), keep_from, wanted), _ALL)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ml_platform.engine import spending
 from ml_platform.errors import RefusedError, ServiceError, TransientServiceError
 from ml_platform.records.job import JobEvent, JobSpec, JobStatus
 from ml_platform.roles.job_runner import JobRunner
@@ -22,6 +23,7 @@ def run(runner: JobRunner, spec: JobSpec, say: Callable[[str], None], into: Path
     Raises ServiceError with the job's own reason unless it succeeds. An interrupted caller leaves no job running. One
     that cannot hear the job, for an outage or for credentials that have ended, leaves it to the next, and says so.
     """
+    spending.require_affordable(spec, runner)
     job_id = ""
     try:
         job_id = runner.submit(spec)
@@ -33,6 +35,7 @@ def run(runner: JobRunner, spec: JobSpec, say: Callable[[str], None], into: Path
     except BaseException as error:
         _cancel(runner, spec, job_id, error)
         raise
+    spending.charge(runner, job_id, say)
     if status.state != "succeeded":
         raise ServiceError(
             f"the {spec.program} job {job_id} is {status.state}, but its result is needed: {status.reason}"

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from ml_platform.engine import csv_rows, json_rows, parquet_rows
 from ml_platform.engine.column_types import arrow_schema, kind_of, no_rows, takes
-from ml_platform.engine.landed_file import gone
+from ml_platform.engine.decompressed import Decompressed
+from ml_platform.engine.landed_file import Watched, gone
 from ml_platform.engine.source_rows import COLUMNS, TYPE, Misfit, Part, shown, strict, unreadable
 from ml_platform.errors import SourceError, nearest
 
@@ -110,13 +111,19 @@ def text_of(files: Opens, path: str) -> Iterator[Any]:
     compression = next((name for ending, name in COMPRESSIONS.items() if path.endswith(ending)), None)
     try:
         with files.open_input_stream(path, compression=compression) as stream:
-            yield stream
+            yield stream if compression is None else Decompressed(stream, path, _size_of(files, path))
     except FileNotFoundError as error:
         raise gone(path) from error
     except OSError as error:
         if compression is None:
             raise
         raise csv_rows.damaged(path, f"no whole {compression} file ({error})") from error
+
+
+def _size_of(files: Any, path: str) -> int:
+    """The bytes of a file as it lies there."""
+    size: int = files.size_bytes if isinstance(files, Watched) else files.get_file_info(path).size
+    return size
 
 
 @contextmanager
@@ -127,7 +134,7 @@ def parquet_of(files: Opens, path: str) -> Iterator[pq.ParquetFile]:
             yield parquet_rows.opened(stream)
     except FileNotFoundError as error:
         raise gone(path) from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise SourceError(
             f"{path} is no whole Parquet file, but it has to be one: {str(error).splitlines()[0]}",
             remedy="Land it again; nothing of it was taken",
@@ -166,7 +173,7 @@ def _parquet(files: Opens, path: str, columns: Mapping[str, str], refused: Colle
             return
         rule, why = (COLUMNS, _strange(path, strange)) if strange else (TYPE, _wrong(header, columns, wrong))
         start = 0
-        for batch in file.iter_batches():
+        for batch in parquet_rows.batches(file):
             part = Part(batch, pa.array(range(start, start + batch.num_rows), pa.int64()))
             yield _refused(part, rule, why, columns)
             start += batch.num_rows

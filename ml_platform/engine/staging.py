@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
-from ml_platform.engine import delta
+from ml_platform.engine import delta, intent
 from ml_platform.engine.batches import behind, beside, by_partition, evenly
 from ml_platform.engine.file_statistics import statistics
 from ml_platform.engine.files import filesystem, put
@@ -57,13 +57,21 @@ def stage(
         _relieve(writers)
 
     try:
-        behind(write, evenly((_cast(batch, schema, target.key) for batch in batches), _GROUP_ROWS))
+        behind(write, evenly((_cast(batch, schema, target.key) for batch in _allowed(batches)), _GROUP_ROWS))
         done = tuple(chain.from_iterable(beside(_PartitionWriter.finish, writers.values())))
     except BaseException:
         for writer in writers.values():
             writer.undo()
         raise
     return StagedFiles(target, schema, partition_by, done)
+
+
+def _allowed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The batches; under a plan, none that has a row."""
+    for batch in batches:
+        if batch.num_rows:
+            intent.about_to("change", "rows are to be written")
+        yield batch
 
 
 def storable(schema: pa.Schema, key: str) -> pa.Schema:

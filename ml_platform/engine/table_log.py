@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from ml_platform.engine.delta_log import SEAL, seal
 from ml_platform.engine.files import filesystem
 from ml_platform.errors import ServiceError
 from ml_platform.records.table import Location
@@ -99,11 +100,23 @@ def read_log(location: Location) -> TableLog:
             named.add(version)
             try:
                 entries[version] = _entry(version, files, info)
+                faults += _unsealed(entries[version])
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 faults.append(f"commit {version} cannot be parsed: {error}")
         elif checkpoint := _CHECKPOINT.fullmatch(name):
             checkpoints.setdefault(int(checkpoint[1]), []).append(name)
+    if any(SEAL in entry.evidence for entry in entries.values()):
+        silent = [version for version, entry in entries.items() if not entry.evidence]
+        faults += [f"commit {version} has lost what it said of itself" for version in silent]
     return TableLog(location, entries, checkpoints, [*faults, *_gaps(named, checkpoints)])
+
+
+def _unsealed(entry: Entry) -> list[str]:
+    """What is wrong with a commit that carries a seal: that it does not match."""
+    given = entry.evidence.get(SEAL)
+    if given is None or given == seal(entry.adds, entry.removes, entry.transactions):
+        return []
+    return [f"commit {entry.version} does not hold what was committed"]
 
 
 def stands(location: Location) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from ml_platform.engine import beside, delta
+from ml_platform.engine import beside, delta, intent
 from ml_platform.engine.aside import Aside, set_aside
 from ml_platform.engine.audit import audit
 from ml_platform.engine.deleted import SUFFIX as DELETED
@@ -142,6 +142,7 @@ def _make(
             )
         )
         work = _Work(recipe, todo, read, before, lakehouse, compute, inspection)
+        intent.about_to_make(before, kept, inputs, todo)
         evidence = {"read": {key: snap.version for key, snap in inputs.items()}, "code": recipe.code}
         sources = {f"{READ}{key}": snap.version for key, snap in inputs.items()}
         done = _stage_audit_commit(work, {**{ids[p]: numbers[p] for p in todo}, **read.seen, **sources}, evidence)

@@ -27,6 +27,10 @@ class Location:
     storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
     access: Access | None = field(default=None, repr=False, compare=False)
 
+    def __post_init__(self) -> None:
+        if ".." in self.key.split("/") or "\0" in self.key:
+            raise ValueError(f"{self.key!r} is to be a key, but it leads out of where it is kept")
+
     @property
     def options(self) -> dict[str, str]:
         """Storage options and fresh credentials: for opening the store here, and for nothing that is kept or shown."""

@@ -23,7 +23,7 @@ from resources.aws.serving import DIGITS, Serving, digests_of, parts, same
 if TYPE_CHECKING:
     from ml_platform.roles.endpoint_host import EndpointHost
 
-_NAME_CHARACTERS = 48  # of SageMaker's 63; numbers stand behind
+NAME_CHARACTERS = 48  # of SageMaker's 63; numbers stand behind
 _DESCRIBE = {"describe": True}
 _SPEC = "endpoint.json"
 
@@ -135,7 +135,7 @@ class AwsEndpointHost:
     def _hosted(self, name: str) -> HostedEndpoint:
         from ml_platform.engine.remote_jobs import job_name
 
-        called = job_name(self._prefix, name, _NAME_CHARACTERS)
+        called = job_name(self._prefix, name, NAME_CHARACTERS)
         return HostedEndpoint(called, self._prefix, self._region, self._poll_seconds, self._wait_seconds)
 
     def _serving(self, name: str) -> Serving | None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from ml_platform.records.job import JobState, JobStatus
+from ml_platform.records.usage import Usage
 
 LIVE: tuple[JobState, ...] = ("pending", "running")
 # How a failure begins for which the program in the container is to blame.
@@ -45,6 +46,19 @@ def status_of(job_id: str, found: Mapping[str, Any]) -> JobStatus:
     if said == "Failed":
         return JobStatus(job_id, "failed", found.get("FailureReason", "SageMaker gives no reason"))
     return JobStatus(job_id, _STATES[said])
+
+
+def usage_of(job_id: str, found: Mapping[str, Any]) -> Usage:
+    """What an ended job took: of a training job the seconds that SageMaker bills, of a processing job its times.
+
+    One that never started its container has taken nothing. found: the answer to Describe.
+    """
+    kind = kind_of(job_id)
+    if kind == "Training":
+        return Usage(job_id, found["ResourceConfig"]["InstanceType"], float(found.get("BillableTimeInSeconds", 0)))
+    start, end = found.get("ProcessingStartTime"), found.get("ProcessingEndTime")
+    seconds = (end - start).total_seconds() if start and end else 0.0
+    return Usage(job_id, found["ProcessingResources"]["ClusterConfig"]["InstanceType"], seconds)
 
 
 def _out_of_time(found: Mapping[str, Any]) -> bool:

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ml_platform.engine.machines import chosen
 from ml_platform.errors import NotFoundError, PlatformError, ServiceError, missing_extra
 from ml_platform.records.job import JobEvent, JobSpec, JobStatus
+from ml_platform.records.usage import Usage
 from resources.aws import sdk
 from resources.aws.bucket import Bucket
 from resources.aws.edge import RESULT
 from resources.aws.instances import DEFAULT
-from resources.aws.job_answers import LIVE, OF_PROGRAM, kind_of, status_of
+from resources.aws.job_answers import LIVE, OF_PROGRAM, kind_of, status_of, usage_of
 from resources.aws.job_requests import JobRequest
 from resources.aws.sdk import ENVIRONMENT, TakenError
 
@@ -98,6 +99,10 @@ class AwsJobRunner:
         from ml_platform.engine import remote_jobs
 
         return replace(status, reason=remote_jobs.reason(self._reader(job_id)) or status.reason)
+
+    def usage(self, job_id: str) -> Usage:
+        """What an ended job took, as SageMaker reports it."""
+        return usage_of(job_id, self._described(job_id))
 
     def events(self, job_id: str) -> Iterator[JobEvent]:
         """As the role promises."""

@@ -12,6 +12,7 @@ from ml_platform.engine import remote_jobs
 from ml_platform.engine.machines import chosen
 from ml_platform.errors import NotFoundError, PlatformError, ServiceError, missing_extra
 from ml_platform.records.job import JobEvent, JobSpec, JobState, JobStatus
+from ml_platform.records.usage import Usage
 from resources.databricks.attempts import PROGRAM, Attempt, Attempts
 from resources.databricks.cluster import INSTANCES, cluster
 from resources.databricks.unity_catalog import ENVIRONMENT
@@ -99,6 +100,14 @@ class DatabricksJobRunner:
         run = self._run(job_id)
         state = _state(run)
         return JobStatus(job_id, state, self._reason(run) if state == "failed" else "")
+
+    def usage(self, job_id: str) -> Usage:
+        """What an ended run took: the time of its cluster, its setup included."""
+        run = self._run(job_id)
+        task = run.tasks[0] if run.tasks else None
+        machine = task.new_cluster.node_type_id if task and task.new_cluster else None
+        spent = (task.setup_duration or 0) + (task.execution_duration or 0) if task else 0
+        return Usage(job_id, machine or "", spent / 1000)
 
     def events(self, job_id: str) -> Iterator[JobEvent]:
         """As the role promises."""

@@ -55,6 +55,8 @@ class EmbeddedModelRegistry:
 
     def names(self) -> Sequence[str]:
         """The names of the environment's models."""
+        if self._is_new:
+            return []
         with translated("the models"):
             client, found, token = self._client(), [], None
             while token is None or token:
@@ -66,6 +68,8 @@ class EmbeddedModelRegistry:
 
     def versions(self, name: str) -> Sequence[ModelVersion]:
         """All versions, oldest first, with their tags and aliases."""
+        if self._is_new:
+            return []
         with translated(f"model {name}"):
             client, found, token = self._client(), [], None
             while token is None or token:
@@ -118,6 +122,12 @@ class EmbeddedModelRegistry:
                 Path(self._uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
             self._opened = MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
         return self._opened
+
+    @property
+    def _is_new(self) -> bool:
+        """Whether nothing was ever registered; MLflow makes its database when it is first asked."""
+        file = self._uri.removeprefix("sqlite:///")
+        return self._opened is None and file != self._uri and not Path(file).exists()
 
     def _full(self, name: str) -> str:
         return f"{self._prefix}.{name}"

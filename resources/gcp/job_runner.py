@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from ml_platform.errors import NotFoundError, PlatformError, ServiceError
 from ml_platform.records.job import JobEvent, JobSpec, JobState, JobStatus
+from ml_platform.records.usage import Usage
 from resources.gcp import instances as types
 from resources.gcp import sdk
 from resources.gcp.bucket import Bucket
@@ -107,6 +108,13 @@ class GcpJobRunner:
         job = self._job(job_id)
         state = _STATES[job.state.name]
         return JobStatus(job_id, state, self._reason(job) if state == "failed" else "")
+
+    def usage(self, job_id: str) -> Usage:
+        """What an ended job took: Vertex AI bills from its start to its end."""
+        job = self._job(job_id)
+        machine = job.job_spec.worker_pool_specs[0].machine_spec.machine_type
+        seconds = (job.end_time - job.start_time).total_seconds() if job.start_time and job.end_time else 0.0
+        return Usage(job_id, machine, seconds)
 
     def events(self, job_id: str) -> Iterator[JobEvent]:
         """As the role promises."""

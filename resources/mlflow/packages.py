@@ -10,7 +10,17 @@ from typing import Any
 
 import ml_platform
 from ml_platform.engine.model_card import FILE as MODEL_CARD
-from ml_platform.engine.package import INPUT_EXAMPLE, METRICS, PLOTS, SLICES, ModelCard, digest, read_card, read_json
+from ml_platform.engine.package import (
+    INPUT_EXAMPLE,
+    METRICS,
+    PLOTS,
+    SLICES,
+    ModelCard,
+    digest,
+    read_card,
+    read_json,
+    require_no_pickle,
+)
 from ml_platform.errors import ServiceError
 
 PACKAGE = "package"
@@ -47,6 +57,7 @@ def fetch(download: Callable[[Path], Path], expected: str, subject: str, into: P
                 f"{subject} has digest {found[:12]}, but was given {expected[:12]}",
                 remedy="Its files were altered in the artifact store: restore them, or fit and register again",
             )
+        require_no_pickle(package)
         shutil.copytree(package, into, dirs_exist_ok=True)
     return into
 

@@ -32,6 +32,7 @@ def test_roles_are_the_files_of_the_roles_folder() -> None:
         "compute",
         "endpoint_host",
         "feature_store",
+        "inventory",
         "job_runner",
         "lakehouse",
         "model_registry",
@@ -56,6 +57,7 @@ def test_two_environments_in_one_home_share_no_place(monkeypatch: pytest.MonkeyP
         # memory is no place, and one registry and one folder of endpoints hold every environment under its prefix
         settings["model_registry"] = {"prefix": settings["model_registry"]["prefix"]}
         settings["endpoint_host"] = {"prefix": settings["endpoint_host"]["prefix"]}
+        del settings["inventory"]["endpoints"]
         places.append({(role, value) for role, it in settings.items() for value in it.values() if role != "compute"})
     assert places[0]
     assert not places[0] & places[1]
@@ -170,3 +172,11 @@ def test_a_profile_without_its_sdk_says_how_to_install_it(cloud: str, monkeypatc
             bindings()
         assert module in str(told.value)
         assert str(told.value).endswith(f"Install it, in the project's folder: pip install -e '.[{cloud}]'.")
+
+
+def test_what_a_profile_may_leave_out_is_said_by_whoever_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ml_platform.binding._profile", dict)
+    monkeypatch.setattr("ml_platform.binding.ROLES", ("inventory",))
+    assert bindings() == {}
+    with pytest.raises(BindingError, match=r"the role inventory is unbound.*Name one of: aws, embedded, gcp"):
+        binding("inventory")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tarfile
 import time
@@ -113,7 +114,11 @@ class Jobs:
             # A role that may not read, a prefix without objects: on the service too, the job fails and not the call.
             status, secondary = "Failed", "Failed"
             job.said["FailureReason"] = f"ClientError: {error}"[:1024]
-        job.said[f"{self._kind}EndTime"] = datetime.now(UTC)
+        job.said[f"{self._kind}EndTime"] = ended = datetime.now(UTC)
+        if self._kind == "Training" and "TrainingStartTime" in job.said:
+            job.said["BillableTimeInSeconds"] = max(
+                1, math.ceil((ended - job.said["TrainingStartTime"]).total_seconds())
+            )
         shutil.rmtree(job.base, ignore_errors=True)
         with self._account.lock:
             self._say(job, secondary)

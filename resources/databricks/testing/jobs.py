@@ -57,6 +57,8 @@ class OneTimeRun:
             state=self.state,
             start_time=start,
             end_time=end,
+            setup_duration=0,
+            execution_duration=max(0, end - start),
         )
         return Run(
             run_id=self.run_id, run_name=self.name, state=self.state, tasks=[task], start_time=start, end_time=end

@@ -8,11 +8,6 @@ def description(project: Project, key: str) -> str | None:
     return specs[key].description
 
 
-def test_a_template_is_filled_in(shop: Project) -> None:
-    shop.change("gold/totals/defs.yaml", "description: ", 'description: "{{ 6 * 7 }} rows" #')
-    assert description(shop, "gold/totals") == "42 rows"
-
-
 def test_a_text_stays_as_it_is_written(shop: Project) -> None:
     shop.change("gold/totals/defs.yaml", "description: ", "description: \"('2013')\" #")
     assert description(shop, "gold/totals") == "('2013')"

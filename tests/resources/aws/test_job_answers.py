@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from ml_platform.records.job import JobStatus
-from resources.aws.job_answers import kind_of, status_of
+from ml_platform.records.usage import Usage
+from resources.aws.job_answers import kind_of, status_of, usage_of
 
 FIT, SCORE = "dev-late-0f3a-fit-1", "dev-late-0f3a-score-1"
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -54,3 +55,16 @@ def test_score_that_was_stopped_before_it_started_is_cancelled() -> None:
 def test_failed_job_has_the_reason_of_sagemaker() -> None:
     found = {"TrainingJobStatus": "Failed", "SecondaryStatus": "Failed", "FailureReason": "AlgorithmError: no"}
     assert status_of(FIT, found) == JobStatus(FIT, "failed", "AlgorithmError: no")
+
+
+def test_a_fit_took_what_sagemaker_bills_and_a_score_its_times() -> None:
+    fit = {"ResourceConfig": {"InstanceType": "ml.m5.large"}, "BillableTimeInSeconds": 61}
+    assert usage_of(FIT, fit) == Usage(FIT, "ml.m5.large", 61.0)
+    machine = {"ProcessingResources": {"ClusterConfig": {"InstanceType": "ml.m5.xlarge"}}}
+    times = {"ProcessingStartTime": BEGUN, "ProcessingEndTime": BEGUN + timedelta(seconds=90)}
+    assert usage_of(SCORE, {**machine, **times}) == Usage(SCORE, "ml.m5.xlarge", 90.0)
+
+
+def test_what_never_started_took_nothing() -> None:
+    assert usage_of(FIT, {"ResourceConfig": {"InstanceType": "ml.m5.large"}}).billable_seconds == 0.0
+    assert usage_of(SCORE, {"ProcessingResources": {"ClusterConfig": {"InstanceType": "x"}}}).billable_seconds == 0.0

@@ -89,6 +89,9 @@ def test_a_changed_spec_is_a_new_run(runner: DatabricksJobRunner, spec: JobSpec)
     assert runner.status(first).state in ("cancelled", "succeeded")
     list(runner.events(second))
     assert runner.status(second).state == "succeeded"
+    usage = runner.usage(second)
+    assert usage.instance
+    assert usage.billable_seconds > 0
 
 
 def test_a_run_of_another_environment_is_not_found(runner: DatabricksJobRunner, runner_in: Runs, spec: JobSpec) -> None:

@@ -45,6 +45,10 @@ def test_a_changed_spec_takes_the_place_of_what_runs(account: Any, gcp_pin: dict
     assert runner.status(old).state == "cancelled"
     list(runner.events(new))
     assert runner.status(new).state == "succeeded"
+    usage = runner.usage(new)
+    job = account.vertex.jobs.get_custom_job(name=new)
+    assert usage.instance == job.job_spec.worker_pool_specs[0].machine_spec.machine_type
+    assert usage.billable_seconds == (job.end_time - job.start_time).total_seconds() > 0
 
 
 def test_the_job_is_named_labelled_and_bounded(account: Any, gcp_pin: dict[str, Any]) -> None:

@@ -1,0 +1,96 @@
+"""Costs: what assets took, added up from what dagster remembers of their materializations and failed runs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from ml_platform.metadata import SECONDS
+
+JOBS = "jobs"
+_AT_A_TIME = 1000
+_LOOKS_BACK = 20
+
+
+@dataclass
+class Spent:
+    """What one asset took in one environment. seconds: of its runs here; size_bytes: of its table as it stands.
+
+    billable_seconds, cost: of its managed jobs; unpriced: how many of them have no price.
+    """
+
+    seconds: float = 0.0
+    size_bytes: int = 0
+    billable_seconds: float = 0.0
+    cost: float = 0.0
+    jobs: int = 0
+    unpriced: int = 0
+
+
+def totals(instance: dg.DagsterInstance, since: datetime) -> dict[tuple[str, str], Spent]:
+    """Asset key and environment → what it took since a moment, UTC. A job that several runs waited for counts once."""
+    found: dict[tuple[str, str], Spent] = defaultdict(Spent)
+    counted: set[str] = set()
+    for key in sorted(instance.all_asset_keys()):
+        for said in _said(instance, key, since, _AT_A_TIME):
+            jobs = said.get(JOBS) or []
+            one = found[key.to_user_string(), jobs[0]["environment"] if jobs else _environment(said)]
+            one.seconds += float(said.get(SECONDS, 0.0))
+            one.size_bytes = one.size_bytes or int(said.get("size_bytes", 0))  # the newest comes first
+            for job in jobs:
+                if job["job_id"] not in counted:
+                    counted.add(job["job_id"])
+                    _add(one, job)
+    return dict(found)
+
+
+def spent_since(instance: dg.DagsterInstance, since: datetime, environment: str) -> float:
+    """What the priced jobs of an environment cost since a moment, UTC."""
+    return sum(one.cost for (_, here), one in totals(instance, since).items() if here == environment)
+
+
+def last_cost(instance: dg.DagsterInstance, key: dg.AssetKey, environment: str) -> float | None:
+    """What the jobs of an asset's last run that had any cost; None where there is none, or one has no price."""
+    for said in _said(instance, key, None, _LOOKS_BACK):
+        jobs = [job for job in said.get(JOBS) or [] if job["environment"] == environment]
+        if jobs:
+            costs = [job["cost"] for job in jobs]
+            return None if None in costs else float(sum(costs))
+    return None
+
+
+def _add(one: Spent, job: Mapping[str, Any]) -> None:
+    one.jobs += 1
+    one.billable_seconds += job["billable_seconds"]
+    one.cost += job["cost"] or 0.0
+    one.unpriced += job["cost"] is None
+
+
+def _said(
+    instance: dg.DagsterInstance, key: dg.AssetKey, since: datetime | None, limit: int
+) -> Iterator[dict[str, Any]]:
+    """What materializations of an asset say, each run's once, the newest first; then what failed runs say of jobs."""
+    records = dg.AssetRecordsFilter(asset_key=key, after_timestamp=since.timestamp() if since else None)
+    runs: set[str] = set()
+    for record in instance.fetch_materializations(records, limit=limit).records:
+        made = record.asset_materialization
+        if made and record.run_id not in runs:  # a run of many partitions says it of each
+            runs.add(record.run_id)
+            yield {name: value.value for name, value in made.metadata.items()}
+    for record in instance.fetch_observations(records, limit=limit).records:
+        event = record.event_log_entry.dagster_event
+        observed = event.asset_observation_data.asset_observation if event else None
+        if observed and JOBS in observed.metadata:
+            yield {name: value.value for name, value in observed.metadata.items()}
+
+
+def _environment(said: Mapping[str, Any]) -> str:
+    """The environment, by where the table is: below its own folder, on this machine or in a bucket."""
+    before, tables, _ = str(said.get("dagster/uri", "")).rpartition("/tables/")
+    folder = before.removesuffix("/lakehouse")
+    return folder.rpartition("/")[2] if tables and folder else "-"

@@ -1,0 +1,45 @@
+"""Costs as a person on a terminal sees them: a line an asset and environment, then what it comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import click
+import dagster as dg
+
+from ml_platform.binding import prices as table
+from ml_platform.binding import profile_name
+from ml_platform.costs import Spent, totals
+from ml_platform.engine.prices import Prices
+
+
+def tell_costs(since: datetime) -> None:
+    """What every asset took since a moment, UTC, stands on the terminal, priced by the profile in force."""
+    with dg.DagsterInstance.get() as instance:
+        found = totals(instance, since)
+    click.echo(f"{'asset':<40}{'environment':<14}{'seconds':>9}{'MiB':>10}{'billed s':>10}{'cost':>12}")
+    for (key, environment), one in sorted(found.items()):
+        click.echo(f"{key:<40}{environment:<14}{_columns(one)}")
+    _summarise(found, table())
+
+
+def _columns(one: Spent) -> str:
+    cost = "not priced" if one.unpriced else f"{one.cost:.4f}" if one.jobs else ""
+    billed = f"{one.billable_seconds:.0f}" if one.jobs else ""
+    size = f"{one.size_bytes / 2**20:.2f}" if one.size_bytes else ""
+    return f"{one.seconds:>9.1f}{size:>10}{billed:>10}{cost:>12}"
+
+
+def _summarise(found: Mapping[tuple[str, str], Spent], prices: Prices) -> None:
+    every = found.values()
+    size_bytes, jobs, unpriced = (sum(getattr(one, it) for one in every) for it in ("size_bytes", "jobs", "unpriced"))
+    month = prices.of_bytes(size_bytes)
+    stored = "not priced" if month is None else f"{month:.4f} {prices.currency} a month"
+    click.echo(f"\nstored: {size_bytes / 2**20:.2f} MiB, {stored}")
+    spent = f"{sum(one.cost for one in every):.4f} {prices.currency}".strip()
+    click.echo(
+        f"managed jobs: {jobs}" + (f", {spent}" if jobs else "") + (f", {unpriced} not priced" if unpriced else "")
+    )
+    if prices.as_of:
+        click.echo(f"by prices of {prices.as_of} in the profile {profile_name()}: check yours")

@@ -1,0 +1,98 @@
+"""Spending: what the jobs of one asset took, as their service says, and whether another may begin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from ml_platform.engine.prices import Budget, Prices
+from ml_platform.errors import RefusedError, ServiceError
+from ml_platform.records.job import JobSpec
+from ml_platform.records.usage import Usage
+
+
+class OverBudgetError(RefusedError):
+    """A managed job would cost more than its budget has left; nothing was submitted."""
+
+
+@dataclass
+class Account:
+    """One asset's, while it is made. estimate: what a job of it cost last; None where none ever did.
+
+    spent_this_month: by everything in this environment. usages: of the jobs that ran meanwhile.
+    """
+
+    asset: str
+    prices: Prices
+    estimate: float | None = None
+    spent_this_month: float = 0.0
+    usages: list[Usage] = field(default_factory=list)
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a budget."""
+        return self.prices.budget != Budget()
+
+    @property
+    def cost(self) -> float | None:
+        """What the jobs cost; None where any of them has no price, or none ran."""
+        priced = [self.prices.of_usage(usage) for usage in self.usages]
+        return round(sum(cost for cost in priced if cost is not None), 6) if priced and None not in priced else None
+
+
+_ACCOUNT: ContextVar[Account | None] = ContextVar("account", default=None)
+
+
+@contextmanager
+def charged(account: Account) -> Iterator[None]:
+    """What jobs take inside is charged to the account."""
+    token = _ACCOUNT.set(account)
+    try:
+        yield
+    finally:
+        _ACCOUNT.reset(token)
+
+
+def require_affordable(spec: JobSpec, runner: Any) -> None:
+    """Returns where a managed job may begin; else raises RefusedError, before anything of it is submitted.
+
+    The estimate is what the asset's last job cost. With nothing left of the month, nothing begins.
+    """
+    account = _ACCOUNT.get()
+    if account is None or not account.limited or not hasattr(runner, "usage"):
+        return
+    if runner.find(spec):  # what has begun, or was done, is attached to
+        return
+    budget, estimate = account.prices.budget, account.estimate or 0.0
+    if budget.per_run is not None and estimate > budget.per_run:
+        raise _refused(spec, account, f"a run may cost {budget.per_run:g}", "per_run")
+    if budget.per_month is not None:
+        left = budget.per_month - account.spent_this_month - sum(map(_cost_of(account), account.usages))
+        if left <= 0 or estimate > left:
+            raise _refused(spec, account, f"{max(left, 0):g} of the month's {budget.per_month:g} is left", "per_month")
+
+
+def charge(runner: Any, job_id: str, say: Callable[[str], None]) -> None:
+    """What an ended job took stands in the account. say: told where its service does not say it just now."""
+    account = _ACCOUNT.get()
+    if account is None or not hasattr(runner, "usage"):
+        return
+    try:
+        account.usages.append(runner.usage(job_id))
+    except ServiceError as error:  # what the job has done is not lost for it
+        say(f"what the job {job_id} cost is not known: {error}")
+
+
+def _cost_of(account: Account) -> Any:
+    return lambda usage: account.prices.of_usage(usage) or 0.0
+
+
+def _refused(spec: JobSpec, account: Account, why: str, limit: str) -> OverBudgetError:
+    told = "of unknown cost" if account.estimate is None else f"of about {account.estimate:g}"
+    return OverBudgetError(
+        f"the {spec.program} job of {account.asset} is one {told} {account.prices.currency}, but {why}",
+        remedy=f"Raise prices.budget.{limit} in the profile, or ask for less; nothing was submitted",
+    )

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+
+from ml_platform.costs import last_cost, spent_since, totals
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+MODEL = dg.AssetKey(["models", "late"])
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def _job(number: int, cost: float | None, environment: str = "prod") -> dict[str, object]:
+    return {
+        "job_id": f"job-{number}",
+        "instance": "large",
+        "billable_seconds": 60.0,
+        "cost": cost,
+        "environment": environment,
+    }
+
+
+def _made(instance: dg.DagsterInstance, *jobs: dict[str, object]) -> None:
+    @dg.asset(key=MODEL)
+    def late() -> dg.MaterializeResult[None]:
+        return dg.MaterializeResult(metadata={"seconds": 2.0, "size_bytes": 100, "jobs": dg.MetadataValue.json(jobs)})
+
+    assert dg.materialize([late], instance=instance).success
+
+
+def test_what_an_asset_took_is_added_up_by_environment(instance: dg.DagsterInstance) -> None:
+    _made(instance, _job(1, 2.0), _job(2, 0.5))
+    _made(instance, _job(3, 1.0, "dev"))
+    found = totals(instance, LONG_AGO)
+    prod, dev = found["models/late", "prod"], found["models/late", "dev"]
+    assert (prod.cost, prod.billable_seconds, prod.jobs, prod.seconds, prod.size_bytes) == (2.5, 120.0, 2, 2.0, 100)
+    assert (dev.cost, dev.jobs) == (1.0, 1)
+    assert spent_since(instance, LONG_AGO, "prod") == 2.5
+    assert spent_since(instance, datetime(2999, 1, 1, tzinfo=UTC), "prod") == 0.0
+
+
+def test_a_job_that_two_runs_waited_for_counts_once(instance: dg.DagsterInstance) -> None:
+    _made(instance, _job(1, 2.0))
+    _made(instance, _job(1, 2.0))
+    assert totals(instance, LONG_AGO)["models/late", "prod"].cost == 2.0
+
+
+def test_a_job_of_a_failed_run_is_billed_too(instance: dg.DagsterInstance) -> None:
+    observed = dg.AssetObservation(MODEL, metadata={"jobs": dg.MetadataValue.json([_job(1, 2.0)])})
+    instance.report_runless_asset_event(observed)
+    assert spent_since(instance, LONG_AGO, "prod") == 2.0
+
+
+def test_the_estimate_is_what_the_last_run_with_a_job_cost(instance: dg.DagsterInstance) -> None:
+    assert last_cost(instance, MODEL, "prod") is None
+    _made(instance, _job(1, 2.0), _job(2, 0.5))
+    _made(instance)  # unchanged
+    assert last_cost(instance, MODEL, "prod") == 2.5
+    _made(instance, _job(3, None))
+    assert last_cost(instance, MODEL, "prod") is None
