@@ -170,7 +170,7 @@ def _sums(task: Task) -> dict[str, str]:
         off = "CAST(label AS DOUBLE) - CAST(score AS DOUBLE)"
         means = {"mae": f"abs({off})", "mse": f"({off}) * ({off})"}
     else:
-        means = {"accuracy": "CASE WHEN CAST(label AS VARCHAR) = CAST(score AS VARCHAR) THEN 1.0 ELSE 0.0 END"}
+        means = {"accuracy": "CASE WHEN CAST(label AS VARCHAR) = CAST(score AS VARCHAR) THEN 1e0 ELSE 0e0 END"}
     squares = {f"{name}__squared": f"({value}) * ({value})" for name, value in means.items()}
     known = "truth IS NOT NULL"
     return {name: f"CASE WHEN {known} THEN {value} END" for name, value in {**means, **squares}.items()}
