@@ -16,6 +16,7 @@ from dagster._serdes import serialize_value
 from ml_platform.engine import delta
 from ml_platform.engine.files import filesystem, put
 from ml_platform.metadata import OUTCOME, UNCHANGED
+from ml_platform.planning import Asked, plan
 from ml_platform.records.feature import FeatureView
 from ml_platform.records.table import Location
 from ml_platform.testing import shop
@@ -85,6 +86,21 @@ class CloudSliceContract:
         assert len(shops.dev.rows("predictions/returns")) == shop.ORDERS_A_MONTH
         outcomes = {key: said.get(OUTCOME) for key, said in shops.again.said.items()}
         assert outcomes == dict.fromkeys(shops.first.said, UNCHANGED)
+
+    # An account does not show all that it keeps.
+    @pytest.mark.parametrize("cloud", ["stand-in"], indirect=True)
+    def test_a_plan_of_it_leaves_all_of_it_and_writes_to_no_store(self, shops: Shops) -> None:
+        # what a stand-in keeps in folders is its own: whom it answered
+        stores = [store for store in shops.cloud.stores if "://" in store.uri]
+        stores.append(Location("", str(shops.dev.root.parent.parent / "home" / shops.dev_name)))
+        before = {where: content for store in stores for where, content in contents(store)}
+        graph = shops.dev.definitions.resolve_asset_graph()
+        services = {role: shops.dev.service(role) for role in shops.dev.services}
+        keys = frozenset(graph.get_all_asset_keys())
+        steps = list(plan(Asked(graph, keys, shop.MONTHS, services, shops.dev.instance)))
+        assert {step.key: step.effect for step in steps} == dict.fromkeys(shops.first.said, "leave")
+        after = {where: content for store in stores for where, content in contents(store)}
+        assert [where for where in {**before, **after} if before.get(where) != after.get(where)] == []
 
     def test_the_champion_is_as_good_as_the_embedded_one(self, shops: Shops, tmp_path: Path) -> None:
         embedded = shop.project(tmp_path)

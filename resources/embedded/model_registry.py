@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ml_platform.engine import intent
 from ml_platform.engine.package import digest
 from ml_platform.errors import DeclarationError, NotFoundError
 from ml_platform.records.model import ModelVersion
@@ -125,9 +126,9 @@ class EmbeddedModelRegistry:
 
     @property
     def _is_new(self) -> bool:
-        """Whether nothing was ever registered; MLflow makes its database when it is first asked."""
+        """Whether nothing was ever registered, and a plan asks: MLflow would make its database."""
         file = self._uri.removeprefix("sqlite:///")
-        return self._opened is None and file != self._uri and not Path(file).exists()
+        return intent.planned() and self._opened is None and file != self._uri and not Path(file).exists()
 
     def _full(self, name: str) -> str:
         return f"{self._prefix}.{name}"
