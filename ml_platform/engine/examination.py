@@ -10,6 +10,7 @@ from typing import Any
 from ml_platform.engine import intent
 from ml_platform.engine.gate import GateRules, decide
 from ml_platform.engine.scored_again import Question, Services
+from ml_platform.engine.taints import TAG as TAINTED
 from ml_platform.records.gate import GateDecision, Interval, Measured, SliceFinding, SliceFindings
 from ml_platform.records.job import Needs
 from ml_platform.records.model import ModelVersion
@@ -55,7 +56,8 @@ def examine(
     """The decision, its evidence standing with the candidate.
 
     A model is never compared with itself, which would pass any rule that allows a tie: the champion that stands is held
-    to today's rules by what was measured when it became it, and is scored again only where they ask for more.
+    to today's rules by what was measured when it became it, and is scored again only where they ask for more. One that
+    is tainted is replaced by what is not, and is not shown to be worse.
     """
     kept: Mapping[str, Any] = json.loads(candidate.tags.get(EVIDENCE, "{}"))
     stands = champion is not None and champion.number == candidate.number
@@ -66,7 +68,11 @@ def examine(
         against = f" beside version {opponent.number}" if opponent else ""
         intent.about_to("change" if champion else "create", f"version {candidate.number} is to be examined{against}")
     found = _found(kept) if known else question.answer(services)
-    decision = GateDecision(False, (found,)) if isinstance(found, str) else decide(promotion.rules, found)
+    decision = (
+        GateDecision(False, (found,))
+        if isinstance(found, str)
+        else decide(promotion.rules, found, tainted=_tainted(opponent) and not _tainted(candidate))
+    )
     evidence = {
         "question": kept["question"] if known else question.digest,
         "asked": question.told,
@@ -99,6 +105,10 @@ def _before(kept: Mapping[str, Any], name: str, registry: ModelRegistry) -> Mode
     """The version that a standing champion was compared with when it became it."""
     opponent = kept.get("champion")
     return registry.version(name, str(opponent["number"])) if opponent else None
+
+
+def _tainted(version: ModelVersion | None) -> bool:
+    return version is not None and TAINTED in version.tags
 
 
 def _named(version: ModelVersion) -> dict[str, Any]:

@@ -93,13 +93,17 @@ class GateRules:
         return Asked(self.metric, self.confidence, RESAMPLES, self.seed, *told)
 
 
-def decide(rules: GateRules, measured: Measured) -> GateDecision:
-    """Promoted only where every rule is kept, each told in a sentence; absent or NaN evidence keeps no rule."""
+def decide(rules: GateRules, measured: Measured, *, tainted: bool = False) -> GateDecision:
+    """Promoted only where every rule is kept, each told in a sentence; absent or NaN evidence keeps no rule.
+
+    tainted: whether the champion learned from what turned out to be wrong. Then the candidate need not be better, only
+    not be shown to be worse, or a refit without the wrong rows would have to beat what they gave away.
+    """
     verdicts = [
         *(_floor(name, limit, measured.candidate) for name, limit in rules.floors.items()),
         *(_limit(name, bounds, measured.candidate) for name, bounds in rules.limits.items()),
         *_slices(rules, measured),
-        _improvement(rules, measured),
+        _improvement(rules, measured, tainted=tainted),
     ]
     return GateDecision(all(kept for kept, _ in verdicts), tuple(sentence for _, sentence in verdicts), measured)
 
@@ -149,7 +153,7 @@ def _told(metric: str, it: SliceFinding, *, higher: bool) -> str:
     return f"{metric} of the {it.rows:,} rows where {it.column} is {it.value} is {it.estimate:.6g} and {bound}"
 
 
-def _improvement(rules: GateRules, measured: Measured) -> Verdict:
+def _improvement(rules: GateRules, measured: Measured, *, tainted: bool) -> Verdict:
     name, ours = rules.metric, measured.candidate.get(rules.metric, math.nan)
     if math.isnan(ours):
         return False, f"Broken: {name} of the candidate is not known, and is what a champion is compared by."
@@ -162,6 +166,9 @@ def _improvement(rules: GateRules, measured: Measured) -> Verdict:
     found = measured.improvement
     if found is None or math.isnan(found.low):
         return False, f"Broken: {told}, but the interval of the improvement is not known."
+    if tainted:
+        kept, shown = round(found.high, 12) >= 0, f"better by {found.low:.6g} to {found.high:.6g}"
+        return kept, f"{_word(kept)}: {told}, {shown}, and must not be worse over all of it: the champion is tainted."
     kept = _clears(found, rules.minimum_effect)
     wanted = f"by at least {rules.minimum_effect:g}" if rules.minimum_effect > 0 else "strictly"
     within = f"better by {found.low:.6g} to {found.high:.6g} in an interval of {100 * found.confidence:g} %"

@@ -71,6 +71,19 @@ def test_without_an_effect_it_must_be_strictly_better_over_all_of_the_interval(l
     assert decide(rules, against({"roc_auc": 0.7}, low)).promoted is promoted
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "promoted"),
+    [(0.0, 0.0, True), (-0.02, 0.01, True), (-0.02, -0.01, False), (math.nan, math.nan, False)],
+    ids=["equal", "not told apart", "shown to be worse", "unknown"],
+)
+def test_a_tainted_champion_is_replaced_by_what_is_not_shown_to_be_worse(low, high, promoted):
+    measured = against({"log_loss": 0.4}, low, high=high)
+    assert decide(RULES, measured, tainted=True).promoted is promoted
+    # and everything else is asked of it as well
+    assert not decide(RULES, against({"log_loss": 0.4}, low, {**GOOD, "roc_auc": 0.6}, high), tainted=True).promoted
+    assert not decide(RULES, measured).promoted
+
+
 @pytest.mark.parametrize("metric", ["log_loss", "roc_auc", "brier"])
 @pytest.mark.parametrize("absent", [True, False])
 def test_missing_or_undefined_evidence_of_the_candidate_is_a_refusal(metric, absent):

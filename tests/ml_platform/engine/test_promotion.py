@@ -9,6 +9,7 @@ from ml_platform.engine.alias_log import moves
 from ml_platform.engine.champion import CHAMPION
 from ml_platform.engine.files import filesystem, put
 from ml_platform.engine.gate import GateRules, SliceRule
+from ml_platform.engine.taints import TAG
 from ml_platform.errors import GateRefusedError, NotFoundError, ServiceError
 from ml_platform.records.metric import METRICS, Task
 from ml_platform.testing import training_set
@@ -97,6 +98,20 @@ def test_a_model_that_is_compared_with_itself_is_refused(world: World) -> None:
     assert not done.decision.promoted
     assert "better by 0 to 0 in an interval of 95 %, and must be better strictly" in done.decision.reasons[-1]
     assert world.champion() == champion
+
+
+def test_a_tainted_champion_gives_way_to_its_equal_that_is_not(world: World) -> None:
+    champion = world.candidate("linear")
+    world.promote()
+    clean = world.candidate("linear")
+    assert not world.promote().decision.promoted
+    # when it turns out that what the champion learned from was wrong, then nothing is scored again
+    world.registry.record("late", champion, {TAG: "{}"})
+    done = world.promote()
+    assert (world.champion(), done.evaluated) == (clean, False)
+    assert done.decision.reasons[-1].endswith("must not be worse over all of it: the champion is tainted.")
+    # and the new champion keeps its rules
+    assert world.promote().decision.promoted
 
 
 def test_a_candidate_that_wins_on_average_and_fails_a_slice_is_refused(world: World) -> None:
