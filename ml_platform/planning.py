@@ -141,4 +141,6 @@ def _after(step: Step, above: Sequence[str]) -> Step:
         return replace(step, effect="follow", why=f"looked at again {follows}")
     if step.effect == "lack":
         return replace(step, effect="create", why=follows)
+    if step.effect == "fail":  # by what is about to be another
+        return replace(step, effect="follow", why=f"looked at again {follows}; as it stands, {step.why}")
     return replace(step, why=f"{step.why}; {follows}")

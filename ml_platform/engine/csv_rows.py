@@ -7,6 +7,7 @@ breaks and doubled quotes. An empty field is NULL, an empty line is no row; wher
 from __future__ import annotations
 
 import csv
+import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -42,6 +43,7 @@ class Text:
         self._head = stream.read(_BLOCK_BYTES)
         self._quotes = 0
         self._last = b""
+        self._one_at_a_time = threading.Lock()
         self.closed = False
 
     def header(self) -> Sequence[str]:
@@ -55,7 +57,14 @@ class Text:
             raise damaged(self._path, "not UTF-8") from error
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes, none at the end."""
+        """The next bytes, none at the end.
+
+        pyarrow reads ahead in a thread of its own, and still does when what it has read is refused.
+        """
+        with self._one_at_a_time:
+            return self._next(size)
+
+    def _next(self, size: int) -> bytes:
         content: bytes
         if self._head:
             content = self._head if size < 0 else self._head[:size]

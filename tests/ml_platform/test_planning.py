@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ml_platform.planning import Asked, Step, plan
 from ml_platform.testing.project import Project
-from ml_platform.testing.shop import EVERYTHING, LANDING, MONTHS, Made, orders
+from ml_platform.testing.shop import EVERYTHING, LANDING, MONTHS, Made, declaration, orders
 from ml_platform.testing.shop import project as unmade
 
 
@@ -88,3 +88,16 @@ def test_what_lacks_something_that_no_run_of_the_selection_makes_says_so(shop: P
     (step,) = plan(Asked(graph, keys, MONTHS, services, shop.instance))
     assert step.effect == "lack"
     assert "silver/orders" in step.why
+
+
+def test_what_fails_as_things_stand_is_looked_at_again_after_what_it_reads(shop: Project, tmp_path: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "inbox" / "stores.csv").write_text("store,size,event_time,known_at\n")
+    shop.write("landing/more/defs.yaml", declaration("Landing", f"description: Files.\nfolder: {tmp_path / 'inbox'}"))
+    shop.change("bronze/stores/defs.yaml", "landing/shop", "landing/more")
+    steps = _plan(shop)
+    assert (steps["landing/more"].effect, steps["landing/more"].why) == ("change", "stores.csv is to be brought")
+    assert steps["bronze/stores"].effect == "follow"
+    assert steps["bronze/stores"].why.startswith(
+        "looked at again after landing/more; as it stands, bronze/stores reads"
+    )
