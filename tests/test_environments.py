@@ -137,4 +137,12 @@ class TestPromotionBetweenDatabricksEnvironments(PromotionContract):
     @classmethod
     def variables(cls) -> Iterator[Mapping[str, str]]:
         with databricks.cloud() as cloud:
-            yield {**cloud.environment, "ML_PLATFORM_PROFILE": "databricks"}
+            # The registry is all that a promotion goes through; runs of the whole profile are cloud_slice.py's.
+            account = {name: value for name, value in cloud.environment.items() if "__POLL_SECONDS" not in name}
+            registry = {
+                "": "databricks",
+                "__CATALOG": "${ML_PLATFORM_DATABRICKS_CATALOG}",
+                "__PREFIX": "${ML_PLATFORM_ENV}",
+            }
+            own = {f"ML_PLATFORM_MODEL_REGISTRY{name}": value for name, value in registry.items()}
+            yield {**account, **own, "ML_PLATFORM_PROFILE": "local"}
