@@ -129,7 +129,7 @@ class Progress:
         self._failures: list[str] = []
 
     def hear(self, entry: dg.EventLogEntry) -> None:
-        """Takes in one event of the run."""
+        """Takes in one event of the run; of a check that is a step of its own, only that it could not be made."""
         event = entry.dagster_event
         if event is None:
             return
@@ -138,7 +138,7 @@ class Progress:
         elif event.is_step_materialization:
             made = event.step_materialization_data.materialization
             self._said[made.asset_key.to_user_string()] = {name: it.value for name, it in made.metadata.items()}
-        elif event.is_step_success:
+        elif event.is_step_success and _asset(event) in self._waiting:
             self._made += 1
             self._line(_asset(event), event.step_success_data.duration_ms / 1000, None)
         elif event.is_step_failure:

@@ -12,7 +12,7 @@ from ml_platform.components.asset import asset, digest, key_of, place
 from ml_platform.components.declaration import Declaration
 from ml_platform.components.domain import domain_of
 from ml_platform.components.endpoint import Endpoint
-from ml_platform.components.making import declared, require_declared
+from ml_platform.components.making import declared
 from ml_platform.components.model import CHAMPION, Model
 from ml_platform.components.monitor_rules import Limit, Quality, Retrain, Thresholds, Volume
 from ml_platform.components.predictions import Predictions
@@ -169,8 +169,6 @@ class Monitor(Declaration):
             declared(context, self.predictions, Predictions, by=key)
         if self.log_of:
             self._require_log(context, declared(context, self.log_of, Endpoint, by=key), training)
-        if self.quality:
-            require_declared(context, training.events, place(context))
         if self.baseline == "season" and self.baseline_windows < 2:
             raise DeclarationError(
                 f"{place(context)}: baseline is season, but baseline_windows is {self.baseline_windows}",

@@ -81,15 +81,15 @@ def test_too_few_rows_are_a_state_of_their_own(monitor: Callable[..., Ran]) -> N
     assert check.metadata["not_enough_data"].value == ["2024-04"]
 
 
-def test_monitor_of_an_endpoints_log_says_that_nobody_has_asked_yet(made: Made, monitor: Callable[..., Ran]) -> None:
+def test_monitor_of_an_endpoints_log_says_that_too_few_have_asked_yet(made: Made, monitor: Callable[..., Ran]) -> None:
     made.project.change(DECLARED, "predictions: predictions/returns", "log_of: endpoints/returns")
     made.project.change(DECLARED, "window: month", "window: day")
     ran = made.project.run('key:"monitors/returns"')
     assert ran.success, ran.failures
     assert all(check.passed for check in ran.checks["monitors/returns"])
-    # a rollout asks by version to see that answers agree, which is audited and no traffic
+    # a rollout asks by version to see that answers agree, 200 times and more, which is audited and no traffic
     states = {check.check_name: check.metadata["state"].value for check in ran.checks["monitors/returns"]}
-    assert states["drift"] == states["quality"] == states["freshness"] == states["volume"] == "not enough data"
+    assert states["drift"] == states["prediction_drift"] == states["quality"] == "not enough data"
 
 
 def test_broken_input_is_an_error_and_an_incident_and_asks_for_nothing(monitor: Callable[..., Ran]) -> None:

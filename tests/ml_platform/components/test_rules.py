@@ -63,7 +63,7 @@ def test_a_changed_rule_is_changed_code(tmp_path: Path) -> None:
 
 def test_texts_stand_as_they_are_written(tmp_path: Path) -> None:
     project = declared(
-        tmp_path, 'one_of: {column: store, values: ["1", "{{ x }}"]}', 'matches: {column: store, pattern: "[1]"}'
+        tmp_path, 'one_of: {column: store, values: ["1", "{x}"]}', 'matches: {column: store, pattern: "[1]"}'
     )
     assert names(project) == ["store_matches", "store_one_of"]
 
