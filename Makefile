@@ -10,7 +10,7 @@ export DAGSTER_HOME ?= $(ML_PLATFORM_HOME)/dagster
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
-.PHONY: help env env-dev home run test check image ui stop clean bench lock snapshot screenshot notebook
+.PHONY: help env env-dev home run test drill check image ui stop clean bench lock snapshot screenshot notebook
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -50,6 +50,9 @@ run-%: home env-dev
 
 test: env-dev ## every test, on two processes
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
+
+drill: env ## the fire drill: faults in a scratch platform, and the guard that fires for each
+	@$(BIN)/ml-platform drill
 
 check: env-dev ## ruff and mypy
 	$(BIN)/ruff check .

@@ -172,6 +172,14 @@ def audit(select: str, module: str) -> None:
 
 
 @main.command()
+def drill() -> None:
+    """Inject faults into a scratch platform, and show which guard fired for each; exits with 1 where one was silent."""
+    from ml_platform.testing.drill.runner import drill
+
+    sys.exit(0 if drill(lambda line: click.echo(line)) else 1)
+
+
+@main.command()
 @click.argument("table")
 @click.option("--why", required=True, help="The reason, kept in the table's log.")
 @_MODULE

@@ -78,6 +78,7 @@ class Evaluation:
 
         features: feature → its type.
         """
+        import pyarrow as pa
         import pyarrow.compute as pc
 
         from ml_platform.jobs.tables import as_columns
@@ -92,7 +93,8 @@ class Evaluation:
         for moment in since.values():
             wanted = pc.and_(wanted, pc.greater_equal(table[self.event_time], moment))
         rows = table.filter(wanted).sort_by([(self.event_time, "descending")]).slice(0, _OFFERED * count)
-        rows = rows.filter(self._answerable(rows.select(own).to_pylist(), since)).slice(0, count)
+        answerable = self._answerable(rows.select(own).to_pylist(), since)
+        rows = rows.filter(pa.array(answerable, pa.bool_())).slice(0, count)
         asked = [{**row, EVENT_TIME: row[self.event_time]} for row in rows.select(own).to_pylist()]
         return Rows(
             asked, as_columns(rows, features), f"{snapshot.location.key} version {snapshot.version}, split {self.split}"

@@ -211,6 +211,9 @@ def _settled(state: State | None, known: Known) -> Next:
     if state and state.stage == "rolled back" and known.wanted == state.target and not known.retry:
         stands = state.since is not None and state.traffic_is(known.serving)
         return Next(state if stands else replace(state, since=None), "serve")
+    if state and state.stage == "served" and state.since and known.serving is None and known.wanted == state.target:
+        # Its server is gone, and it is what served on these very terms: nothing is left to compare.
+        return Next(replace(state, since=None), "serve")
     if known.wanted == standing:
         same = state is not None and state.stage == "served" and state.traffic_is(known.serving)
         return Next(state if state and same else State(known.wanted, None, "served"), "serve")

@@ -62,6 +62,14 @@ class Project:
         for path, text in {"__init__.py": '"""What is declared."""\n', **files}.items():
             self.write(path, text)
 
+    @classmethod
+    def standing(cls, package: Path, home: Path, environment: str = "test") -> Project:
+        """The project whose package and services' state stand there already, for another process than who made it."""
+        project = cls.__new__(cls)
+        project.keeps, project.name, project.root, project._folder = False, package.name, package, package.parent
+        project.services = embedded_services(home, environment)
+        return project
+
     @property
     def lakehouse(self) -> Lakehouse:
         """Where its tables and files are."""

@@ -122,6 +122,10 @@ def test_snapshot_gives_the_latest_rows_of_the_split_that_the_store_can_answer(e
     assert len(evaluation.rows({"wind": "number"}, 2).asked) == 2
 
 
+def test_a_store_that_has_moved_on_from_the_split_leaves_no_row(evaluation: Evaluation) -> None:
+    assert list(replace(evaluation, split="train").rows({"wind": "number"}, 200).asked) == []
+
+
 @pytest.mark.parametrize("elsewhere", [{"version": 7}, {"fingerprint": "of another table"}])
 def test_latest_snapshot_here_stands_in_for_one_of_another_environment(
     evaluation: Evaluation, elsewhere: dict[str, Any]

@@ -181,6 +181,17 @@ def test_endpoint_that_was_taken_away_begins_without_anything_to_shift_from() ->
         assert following == Next(State(NEW, None, "loaded"), "serve")
 
 
+def test_server_that_is_gone_serves_again_what_it_served_without_being_compared() -> None:
+    served = confirmed(State(NEW, None, "served"), NOW)
+    gone = replace(known(served), serving=None)
+    assert advance(CAREFUL, served, gone, NOW) == Next(replace(served, since=None), "serve")
+    # what it never served, or not on these terms, is compared as ever
+    for other in (replace(gone, wanted=THIRD), replace(gone, wanted=Target(2, "others"))):
+        assert advance(CAREFUL, served, other, NOW).state.stage == "loaded"
+    unsure = replace(served, since=None)
+    assert advance(CAREFUL, unsure, gone, NOW).state.stage == "loaded"
+
+
 def test_roll_back_that_was_undone_by_hand_is_made_again() -> None:
     back = confirmed(rolled_back(on_the_way()[2], ["Broken."]), NOW)
     following = advance(CAREFUL, back, replace(known(back), serving=Traffic({2: 1.0})), NOW)
