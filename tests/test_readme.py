@@ -144,7 +144,8 @@ def test_tables_are_kept_in_shape_and_examined_as_shown(copy: Copy) -> None:
 
 
 def test_a_trace_prints_what_is_shown(copy: Copy) -> None:
-    (shown,) = (text for kind, text in BLOCK.findall(section("## Operate")) if kind == "console")
+    printed_out = (text for kind, text in BLOCK.findall(section("## Operate")) if kind == "console")
+    (shown,) = (text for text in printed_out if "ml-platform trace" in text)
     command, *lines = shown.splitlines()
     printed = copy.type(command.replace("$ ", ".venv/bin/")).stdout.splitlines()
     for line in lines:
