@@ -53,8 +53,10 @@ def worse_model(world: World) -> Outcome:
     """The model is learned anew, by an estimator that looks at nothing."""
     champion = world.champion
     world.project.change(f"{MODEL}/defs.yaml", "estimator: linear", "estimator: baseline\n  seed: 1")
-    ran = world.run(f'key:"{MODEL}" or key:"{CHAMPION}" or key:"endpoints/returns"')
-    world.restore(f"{MODEL}/defs.yaml")
+    try:
+        ran = world.run(f'key:"{MODEL}" or key:"{CHAMPION}" or key:"endpoints/returns"')
+    finally:
+        world.restore(f"{MODEL}/defs.yaml")
     gate = world.check(CHAMPION, "gate")
     return Outcome(
         "gate, against the champion on the same rows",

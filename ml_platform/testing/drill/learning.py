@@ -34,8 +34,10 @@ def leaky_feature(world: World) -> Outcome:
     location = world.project.lakehouse.table(TRAINING_SET)
     before = delta.existing(location)
     world.project.write(f"{_VIEW}/order_moment_v1.py", _LEAKY)
-    ran = world.attempt(f'key:"{_VIEW}" or key:"{TRAINING_SET}"')
-    world.restore(f"{_VIEW}/order_moment_v1.py")
+    try:
+        ran = world.attempt(f'key:"{_VIEW}" or key:"{TRAINING_SET}"')
+    finally:
+        world.restore(f"{_VIEW}/order_moment_v1.py")
     leakage = world.check(TRAINING_SET, "leakage")
     return Outcome(
         "audit of leakage",
