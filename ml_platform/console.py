@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 import uuid
@@ -13,7 +14,7 @@ import click
 import dagster as dg
 
 from ml_platform.automation import by_hand, range_tags
-from ml_platform.errors import DeclarationError, PlatformError, nearest
+from ml_platform.errors import DeclarationError, nearest
 from ml_platform.metadata import ASK, OUTCOME
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -51,7 +52,7 @@ def reason(error: Any) -> str:
     error: as an event of dagster carries it.
     """
     told = error.cause or error
-    return str(told.message).strip().removeprefix(f"{PlatformError.__module__}.{told.cls_name}: ")
+    return re.sub(rf"^(ml_platform|resources)[\w.]*\.{re.escape(told.cls_name)}: ", "", str(told.message).strip())
 
 
 def selected(select: str, graph: Any) -> set[dg.AssetKey]:
