@@ -24,6 +24,8 @@ def _files(folder: Path) -> dict[str, str]:
 
 
 def test_a_plan_of_what_was_made_leaves_all_of_it_and_touches_no_file(made: Made) -> None:
+    # given: what other tests asked of the endpoint, or did to the graph, is taken in
+    assert made.project.run("*", EVERYTHING).success
     home = made.project.root.parent / "home"
     before = _files(home)
     steps = _plan(made.project)
