@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ml_platform.errors import AuditError, DeclarationError, NotFoundError, nearest
 from ml_platform.fitted_model import FittedModel
 from ml_platform.records.feature import FeatureView, RequestTimeFeatures
+from ml_platform.records.split import NAMES
 from ml_platform.records.table import TableSnapshot
 from ml_platform.rows import Rows
 
@@ -54,18 +55,22 @@ class Connection:
     ) -> Rows:
         """A table's rows, for instance of `silver/flights`; of its latest version without one.
 
-        columns: all without a list. where: an SQL predicate.
-        Raises NotFoundError where the table, the version or a column is not there.
+        columns: all without a list. where: one SQL expression over the row's own columns.
+        Raises NotFoundError where the table, the version or a column is not there; DeclarationError for a `where` that
+        is more than that.
         """
         from ml_platform.engine.plan import quoted
+        from ml_platform.engine.predicate import require_predicate
         from ml_platform.engine.sql import relation
 
         found = self._snapshot(key, version)
         for name in columns or ():
             if name not in found.schema.names:
                 raise NotFoundError(f"{key} has no column {name!r}", allowed=nearest(name, found.schema.names))
+        if where:
+            require_predicate(where, f"where of {key}", found.schema.names)
         listed = ", ".join(quoted(name) for name in columns) if columns else "*"
-        query = f"SELECT {listed} FROM {relation(key)}" + (f" WHERE {where}" if where else "")
+        query = f"SELECT {listed} FROM {relation(key)}" + (f" WHERE ({where}\n)" if where else "")
         return self._rows(key, query, {key: found})
 
     def sql(self, query: str) -> Rows:
@@ -103,6 +108,8 @@ class Connection:
         from ml_platform.engine.plan import literal
 
         self._declared(key, TrainingSet)
+        if split not in (None, *NAMES):
+            raise NotFoundError(f"{key} has no split {split!r}", allowed=nearest(str(split), NAMES))
         return self.table(key, version, where=f"split = {literal(split)}" if split else None)
 
     def model(self, reference: str) -> FittedModel:

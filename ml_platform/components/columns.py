@@ -96,6 +96,16 @@ def require_columns(has: Columns, needed: Sequence[str], at: str) -> None:
             )
 
 
+def require_where(context: dg.ComponentLoadContext, key: str, predicate: str | None, at: str) -> None:
+    """Returns where a predicate, if there is one, is one expression over the columns of the table of an asset key.
+
+    at: the file and line that has it, for errors.
+    """
+    if predicate is not None:
+        has = columns_of(context, key)
+        sql_files(context).require_predicate(predicate, f"{at}: where", tuple(has.origins) if has.complete else None)
+
+
 def _derivation(context: dg.ComponentLoadContext, key: str) -> Derivation:
     declared = (context.defs_module_path / key / "defs.yaml").exists()
     component: Any = context.load_component(key) if declared else None

@@ -9,8 +9,10 @@ from pydantic import Field
 
 from ml_platform import metadata
 from ml_platform.components.asset import asset, digest, key_of, place
+from ml_platform.components.columns import require_where
 from ml_platform.components.declaration import Declaration
 from ml_platform.components.domain import domain_of, partition_keys
+from ml_platform.components.lines import line_of
 from ml_platform.components.making import declared, require_declared
 from ml_platform.components.model import CHAMPION, DeclaredNeeds, Model
 from ml_platform.errors import DeclarationError
@@ -40,6 +42,7 @@ class Predictions(Declaration):
         training = model.training(context, self.champion_of)
         views = training.views(context, model.training_set)
         require_declared(context, self.events, place(context))
+        require_where(context, self.events, self.where, line_of(context, "where"))
         every = partition_keys(context.path)
         first, last = self._range(context, every)
         column = domain_of(context.path).partitions.column

@@ -81,7 +81,7 @@ class _Check:
 
             require_pattern(self.rule.pattern, self.at)
         elif self.rule.kind == "sql":
-            sql_files(self.context).require_predicate(self.rule.predicate, self.at, self.columns)
+            sql_files(self.context).require_predicate(self.rule.predicate, f"{self.at}: sql", self.columns)
         elif self.rule.kind == "references":
             self._require_parent()
 

@@ -9,9 +9,10 @@ from pydantic import Field
 
 from ml_platform import metadata
 from ml_platform.components.asset import asset, digest, key_of, place
-from ml_platform.components.columns import columns_of, require_columns
+from ml_platform.components.columns import columns_of, require_columns, require_where
 from ml_platform.components.declaration import Declaration
 from ml_platform.components.feature_view import FeatureView
+from ml_platform.components.lines import line_of
 from ml_platform.components.making import declared, require_declared
 from ml_platform.components.request_time import RequestTimeFeatures
 from ml_platform.components.split import DeclaredSplit
@@ -109,6 +110,8 @@ class TrainingSet(Declaration):
         """The asset of the training set, and the check that nothing in it was known later than it could be."""
         require_declared(context, self.events, place(context))
         require_columns(columns_of(context, self.events), self.of_events, place(context))
+        require_where(context, self.events, self.where, line_of(context, "where"))
+        self._require_hidden_label(context)
         key = key_of(context)
         views, request_time = self.views(context, key), self.request_time(context, key)
         self.require_given(context, key, dict.fromkeys(self.carried, ""), place(context))
@@ -198,6 +201,16 @@ class TrainingSet(Declaration):
             where=self.where,
             request_time=request_time,
         )
+
+    def _require_hidden_label(self, context: dg.ComponentLoadContext) -> None:
+        """Returns where no request carries the answer to its own question."""
+        for field, columns in (("request", self.request), ("entity", self.entity)):
+            if self.label in columns:
+                raise DeclarationError(
+                    f"{line_of(context, field)}: {field} has {self.label}, but that is the label, which nobody knows "
+                    "when they ask",
+                    remedy=f"Take it out of {field}",
+                )
 
     def require_given(self, context: dg.ComponentLoadContext, key: str, request: Mapping[str, str], at: str) -> None:
         """Returns where a request and the views give what is computed of them; what only the events know leaks.

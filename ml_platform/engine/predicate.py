@@ -28,7 +28,8 @@ _OUTSIDE = {
 def require_predicate(text: str, at: str, columns: Collection[str] | None) -> None:
     """Returns when the text is one expression over the row's own columns; else raises DeclarationError.
 
-    at: file and line, for errors. columns: of the row; None where they are not known before it is made.
+    at: where it stands and as what, for errors, as `defs.yaml:7: sql`. columns: of the row; None where they are not
+    known before it is made.
     A statement is refused, and so is what looks beyond the row: a subquery, an aggregate, a window, a clock.
     """
     from sqlglot import exp
@@ -40,7 +41,7 @@ def require_predicate(text: str, at: str, columns: Collection[str] | None) -> No
         outside = isinstance(node, exp.Anonymous) and node.name.lower() in _OUTSIDE
         if outside or isinstance(node, (*beyond, *clocks)):
             raise DeclarationError(
-                f"{at}: sql is {text!r}, but {node.sql('duckdb')!r} in it looks beyond the row",
+                f"{at} is {text!r}, but {node.sql('duckdb')!r} in it looks beyond the row",
                 allowed="One expression over the row's own columns is",
                 remedy="Compute it in the table's query, as a column",
             )
@@ -101,7 +102,7 @@ def _expression(text: str, at: str) -> exp.Expr:
 
 def _no_expression(text: str, at: str) -> DeclarationError:
     return DeclarationError(
-        f"{at}: sql is {text!r}, but that is not one expression",
+        f"{at} is {text!r}, but that is not one expression",
         allowed="One is, for instance, arrival >= departure OR cancelled",
     )
 
@@ -109,12 +110,12 @@ def _no_expression(text: str, at: str) -> DeclarationError:
 def _require_own(column: exp.Column, text: str, at: str, columns: Collection[str] | None) -> None:
     if column.table:
         raise DeclarationError(
-            f"{at}: sql is {text!r}, but {column.sql('duckdb')!r} in it names a table",
+            f"{at} is {text!r}, but {column.sql('duckdb')!r} in it names a table",
             allowed="A predicate is about the row's own columns, by their names alone",
             remedy="Write the column without its table; a field of a struct is column['field']",
         )
     if columns is not None and column.name.lower() not in {name.lower() for name in columns}:
         raise DeclarationError(
-            f"{at}: sql is {text!r}, but the table has no column {column.name}",
+            f"{at} is {text!r}, but the table has no column {column.name}",
             allowed=nearest(column.name, columns),
         )

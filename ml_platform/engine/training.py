@@ -149,7 +149,7 @@ def _rows(key: str, view: FeatureView, since: datetime, until: datetime, fetch: 
 
 
 def _filtered(question: Question) -> str:
-    where = f" WHERE {question.where}" if question.where else ""
+    where = f" WHERE ({question.where}\n)" if question.where else ""
     return f"(SELECT * FROM {relation(question.events)}{where}) AS events"
 
 

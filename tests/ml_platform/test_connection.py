@@ -62,6 +62,18 @@ def test_an_earlier_version_can_be_opened(project: Project, connection: Connecti
         connection.table("silver/orders", version=99).to_arrow()
 
 
+@pytest.mark.parametrize(
+    "where", ["1=1; COPY (SELECT 1) TO '{file}'; SELECT 1", "1=1; ATTACH '{file}'; SELECT 1", "1=1) UNION (SELECT 1"]
+)
+def test_a_condition_is_one_expression_and_nothing_is_written_by_it(
+    connection: Connection, tmp_path: Path, where: str
+) -> None:
+    file = tmp_path / "written"
+    with pytest.raises(DeclarationError, match=r"where of silver/orders is .*, but that is not one expression"):
+        connection.table("silver/orders", where=where.format(file=file))
+    assert not file.exists()
+
+
 def test_a_query_reads_tables_by_their_names(connection: Connection) -> None:
     found = connection.sql("SELECT store, count(*) AS n FROM silver.orders GROUP BY store ORDER BY store")
 
@@ -136,6 +148,8 @@ def test_what_is_not_there_is_told_with_the_nearest_name(connection: Connection)
         connection.table("silver/orders", columns=["amuont"])
     with pytest.raises(NotFoundError, match="Did you mean champion"):
         connection.model("returns@champio")
+    with pytest.raises(NotFoundError, match=r"no split 'tset'\. Did you mean test"):
+        connection.training_set(_SET, split="tset")
     with pytest.raises(NotFoundError, match="silver/order "):
         connection.table("silver/order")
     with pytest.raises(DeclarationError, match="is a Table"):

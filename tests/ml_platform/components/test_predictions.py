@@ -49,6 +49,11 @@ def test_predictions_without_a_champion_fail_the_run(tables: Project) -> None:
     [
         ("models/returns", "models/retruns", "it reads 'models/retruns', but .*Did you mean models/returns"),
         ("silver/orders", "silver/order", "it reads 'silver/order', but .*Did you mean silver/orders"),
+        (
+            "events:",
+            "where: amuont > 1\n  events:",
+            ":6: where is 'amuont > 1', but .* no column amuont. Did you mean",
+        ),
         ('"2024-04"]', '"2024-05"]', "partitions is 2024-04 to 2024-05, but .* They go from 2024-01 to 2024-04"),
         ('["2024-04", "2024-04"]', '["2024-04", "2024-03"]', "partitions is 2024-04 to 2024-03, but that is no range"),
     ],

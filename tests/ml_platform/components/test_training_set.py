@@ -51,6 +51,9 @@ def test_each_event_has_what_was_known_of_it_and_nothing_later(made: Made) -> No
         ("events: silver/orders", "events: silver/order", "it reads 'silver/order', but .*Did you mean silver/orders"),
         ("split:", "splits:", "split is missing"),
         ('test: ["2024-04", "2024-04"]', 'test: ["2024-04"]', "test.* is missing"),
+        ("label:", "where: retrned\n  label:", ":7: where is 'retrned', but the table has no column .* mean returned?"),
+        ("label:", "where: 1=1; DROP TABLE x\n  label:", ":7: where is .*, but that is not one expression"),
+        ("label:", "request: [returned]\n  label:", ":7: request has returned, but that is the label"),
     ],
 )
 def test_wrong_declaration_is_refused_by_its_own_file(shop: Project, old: str, new: str, message: str) -> None:
@@ -67,7 +70,6 @@ def test_wrong_declaration_is_refused_by_its_own_file(shop: Project, old: str, n
             'validate: ["2024-02"',
             "the split train is 2024-01 to 2024-02, but it is empty or runs",
         ),
-        ("  label:", "  where: retrned\n  label:", "retrned"),
     ],
 )
 def test_wrong_split_or_predicate_fails_the_run(tables: Project, old: str, new: str, message: str) -> None:

@@ -10,7 +10,7 @@ from ml_platform.errors import DeclarationError
     "text", ["a > 1", "A > 1 -- why", "a", "a BETWEEN 1 AND 2 OR b IN ('x', ')')", "CAST(a AS VARCHAR) ~ 'x'"]
 )
 def test_an_expression_over_the_rows_columns_is_a_predicate(text: str) -> None:
-    require_predicate(text, "defs.yaml:1", ["a", "b"])
+    require_predicate(text, "defs.yaml:1: sql", ["a", "b"])
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,11 @@ def test_an_expression_over_the_rows_columns_is_a_predicate(text: str) -> None:
 )
 def test_anything_else_is_refused(text: str, why: str) -> None:
     with pytest.raises(DeclarationError, match=rf"^defs\.yaml:1: sql is .*{why}"):
-        require_predicate(text, "defs.yaml:1", ["a", "b"])
+        require_predicate(text, "defs.yaml:1: sql", ["a", "b"])
 
 
 def test_columns_are_not_looked_for_where_they_are_not_known() -> None:
-    require_predicate("anything > 1", "defs.yaml:1", None)
+    require_predicate("anything > 1", "defs.yaml:1: sql", None)
 
 
 @pytest.mark.parametrize(
