@@ -29,14 +29,15 @@ def join(
     views: in the order in which they are joined; a view may be keyed by features of an earlier one.
     request_time: computed of the joined rows, in their order.
     Raises ComputationError as `request_time.computed` does; AuditError for a key that neither the events nor an earlier
-    view have, for a feature that would replace a column, for an event without a moment or with one in local time, and
-    for a view's row that does not say when it is about or was known.
+    view have, or that is of another type there, for a feature that would replace a column, for an event without a
+    moment or with one in local time, and for a view's row that does not say when it is about or was known.
     """
     _require_moments(events, "the events", event_time)
     ordered = events[event_time].is_sorted()
     joined = events if ordered else events.with_row_index(_ROW).sort(event_time)
     for view, rows in views:
         _require_columns(joined, view)
+        _require_types(joined, view, rows)
         _require_moments(rows, view.name, view.event_time)
         _require_moments(rows, view.name, view.known_at)
         joined = _as_of(joined, view, rows, event_time)
@@ -126,6 +127,16 @@ def _require_columns(events: pl.DataFrame, view: FeatureView) -> None:
             remedy="List the view that gives the key before it",
         )
     _require_new(events, view.features, view.name)
+
+
+def _require_types(events: pl.DataFrame, view: FeatureView, rows: pl.DataFrame) -> None:
+    for column in view.entity:
+        asked, known = events.schema[column], rows.schema[column]
+        if asked != known:
+            raise AuditError(
+                f"{column} of the events is a {asked}, but {view.name} is keyed by a {known}, and they never meet",
+                remedy="Make them of one type",
+            )
 
 
 def _require_new(rows: pl.DataFrame, features: Iterable[str], view: str = "a function") -> None:

@@ -184,6 +184,11 @@ def test_a_key_of_two_columns_is_both_of_them() -> None:
         (events(), weather(("JFK", None, at(0), 1.0)), "event_time is NULL in 1 rows of weather_v1"),
         (events(), weather(("JFK", at(0), None, 1.0)), "known_at is NULL in 1 rows of weather_v1"),
         (events().rename({"origin": "dest"}), weather(), "weather_v1 is keyed by origin, but neither the events"),
+        (
+            events().with_columns(origin=pl.lit(7)),
+            weather(),
+            "origin of the events is a Int32, but weather_v1",
+        ),
         (events().with_columns(wind=1.0), weather(), "weather_v1 gives wind, but the events or an earlier view have"),
     ],
 )
