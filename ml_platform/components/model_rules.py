@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import ValidationError
 
+from ml_platform.components import python_model
 from ml_platform.components.gate_rules import gate_faults
 from ml_platform.components.lines import line_of
 from ml_platform.components.preprocessing import PreprocessingStep
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from ml_platform.components.model import Model
 
 SIDES = ("negative", "positive")
-FUNCTIONS = ("fit", "predict")
-REPORT = "report"
 _TUNABLE = ("linear", "gradient_boosting", "python")
 
 
@@ -84,14 +82,8 @@ class ModelRules:
         if not path.exists():
             self._fail(("estimator",), f"estimator is python, but there is no {path.name} beside it", "", "Write it")
         text = path.read_text(encoding="utf-8")
-        names = {node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
-        lacking = [name for name in FUNCTIONS if name not in names]
-        if lacking:
-            self._fail(
-                ("estimator",),
-                f"estimator is python, but {path.name} has no function {' and no '.join(lacking)}",
-                "fit(train, validate, question) returns what predict(state, x) answers by",
-            )
+        if fault := python_model.fault_in(text, self.context):
+            self._fail(("estimator",), f"estimator is python, but {fault}", python_model.CONTRACT)
         return text
 
     def _require_parameters(self) -> None:
@@ -190,8 +182,7 @@ class ModelRules:
         """Returns where a Python model whose fits may be given up says how they stand."""
         if self.model.estimator != "python" or not tune.pruning:
             return
-        functions = (node for node in ast.parse(self.source()).body if isinstance(node, ast.FunctionDef))
-        if not any(REPORT in {it.arg for it in node.args.args} for node in functions if node.name == "fit"):
+        if not python_model.reports(self.source()):
             self._fail(
                 ("tune", "pruning"),
                 f"tune.pruning is true, but fit in {self.context.path.name}.py does not take report, by which it would "

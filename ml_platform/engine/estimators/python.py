@@ -19,6 +19,7 @@ from ml_platform.records.metric import Task
 _SOURCE = "model.py"
 _STATE = "state.json"
 FUNCTIONS = ("fit", "predict")
+_ROWS_TRIED = 100
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class PythonEstimator:
 
     @classmethod
     def fit(cls, task: FitTask) -> Self:
-        """Fitted by the function; the state is as it will be read again. Raises DeclarationError for one that is none.
+        """Fitted by the function; the state is as it will be read again. Raises DeclarationError for one that is none,
+        and for answers that are not the task's.
 
         A function that takes `report` calls it after each of its steps: `report(step, {"train": loss, "validate":
         loss}, share)`, the share of the fit that is done in 0–1 where it is known. The learning curve is of that, and
@@ -74,7 +76,9 @@ class PythonEstimator:
         fit = _function(task.source, "fit")
         told = {"report": _reporting(task)} if "report" in inspect.signature(fit).parameters else {}
         state = fit(train, validate, question, **told)
-        return cls(task.source, _read(_written(state, "state")))
+        fitted = cls(task.source, _read(_written(state, "state")))
+        fitted._require_answers(task)
+        return fitted
 
     @classmethod
     def load(cls, package: Path, features: tuple[Feature, ...]) -> Self:
@@ -102,6 +106,22 @@ class PythonEstimator:
                 allowed="One number a row, or one a row and class",
             )
         return said
+
+    def _require_answers(self, task: FitTask) -> None:
+        """Returns where the answers to some rows are such as the task has."""
+        some = task.train[0][:_ROWS_TRIED]
+        said = self.score(some)
+        shape = (len(some), task.classes) if task.task == "multiclass" else (len(some),)
+        if said.shape != shape:
+            raise DeclarationError(
+                f"predict gave an array of shape {said.shape} for {len(some)} rows of a {task.task} task, but an "
+                f"answer to them is of shape {shape}",
+                allowed="One number a row is, and of several classes one a row and class",
+            )
+        wrong = ~np.isfinite(said) if task.task == "regression" else ~((said >= 0) & (said <= 1))
+        if wrong.any():
+            kind = "value" if task.task == "regression" else "probability"
+            raise DeclarationError(f"predict gave {said[wrong][0]}, but that is no {kind}", remedy="Mend predict")
 
     def importance(self) -> Mapping[str, float]:
         """Empty: only its function knows."""

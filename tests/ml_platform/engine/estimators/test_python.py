@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
 import pytest
 
 from ml_platform.engine.estimators.python import PythonEstimator
@@ -53,11 +52,23 @@ def test_state_that_is_not_finite_is_refused(given):
 
 
 def test_answer_of_another_shape_is_an_error(given):
-    fitted = PythonEstimator.fit(
-        given(SOURCE.replace("def predict(state, x):", "def predict(state, x):\n    x = x[:1]"))
-    )
-    with pytest.raises(PlatformError, match=r"predict gave an array of shape \(1,\) for 5 rows"):
-        fitted.score(np.zeros((5, 3)))
+    functions = SOURCE.replace("def predict(state, x):", "def predict(state, x):\n    x = x[:1]")
+    with pytest.raises(PlatformError, match=r"predict gave an array of shape \(1,\) for 100 rows"):
+        PythonEstimator.fit(given(functions))
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("np.full((len(x), 2), 0.5)", r"predict gave an array of shape \(100, 2\) for 100 rows of a binary task, but"),
+        ("x[:, 0] * np.nan", r"predict gave nan, but that is no probability"),
+        ("np.full(len(x), 1.5)", r"predict gave 1\.5, but that is no probability"),
+    ],
+)
+def test_answers_that_are_not_the_task_s_are_refused_when_it_is_fitted(given, answer, said):
+    functions = SOURCE.partition("def predict")[0] + f"def predict(state, x):\n    return {answer}\n"
+    with pytest.raises(DeclarationError, match=said):
+        PythonEstimator.fit(given(functions))
 
 
 STEPS = """\
@@ -68,7 +79,7 @@ def fit(train, validate, question, report):
 
 
 def predict(state, x):
-    return x[:, 0]
+    return [0.5] * len(x)
 """
 
 
