@@ -17,6 +17,8 @@ from ml_platform.errors import DeclarationError, PlatformError, nearest
 _COMPONENTS = ml_platform.components.__name__
 _SYMBOL = re.compile(r"Module `(?P<module>[\w.]+)` (?:not found|has no attribute `(?P<name>\w+)`)")
 _COMPONENT = re.compile(r"Error while loading component (?P<path>.+)\[\d+\]:")
+# Of a bounded number any field may also be a template text in dagster, on which pydantic stumbles at the bound.
+_BOUND = "Unable to apply constraint"
 # Pydantic names every member of a union that it tried; what is left are the names that somebody wrote.
 _WRITTEN = re.compile(r"(?!(?:str|bool|int|float)$)(?:[a-z_]\w*|\d+)$")
 
@@ -31,6 +33,8 @@ def fault_in(error: BaseException, folder: Path) -> PlatformError | None:
             return cause
         if isinstance(cause, ValidationError):
             return _of_fields(cause, _file_in(str(error), folder), folder)
+        if isinstance(cause, TypeError) and _BOUND in str(cause):
+            return _of_bounds(_file_in(str(error), folder), folder)
         if isinstance(cause, yaml.MarkedYAMLError):
             return _of_yaml(cause, folder)
         if isinstance(cause, dg.DagsterError) and (match := _SYMBOL.search(str(cause))):
@@ -64,6 +68,17 @@ def _of_fields(error: ValidationError, file: Path | None, folder: Path) -> Decla
     return DeclarationError(f"{at}: {field} is {first['input']!r}, but that cannot be: {first['msg']}")
 
 
+def _of_bounds(file: Path | None, folder: Path) -> DeclarationError | None:
+    """The first of the faults in the file, whose values are held against the component's own types."""
+    for document in yaml.safe_load_all(file.read_text()) if file else ():
+        component: Any = getattr(ml_platform.components, document["type"].rpartition(".")[2])
+        try:
+            component.model_validate(document["attributes"])
+        except ValidationError as error:
+            return _of_fields(error, file, folder)
+    return None
+
+
 def _file_in(message: str, folder: Path) -> Path | None:
     """The file of the component that dagster was at."""
     match = _COMPONENT.match(message)
@@ -71,12 +86,13 @@ def _file_in(message: str, folder: Path) -> Path | None:
 
 
 def _line_of(field: str, file: Path | None, folder: Path) -> str:
-    """The file and line where a field is written."""
+    """The file and line where a field is written, or that which it is inside of."""
     if file is None:
         return "a declaration"
-    name = re.compile(rf"[\s{{]*{re.escape(field.rpartition('.')[2])}\s*:")
-    lines = file.read_text().splitlines()
-    return f"{_relative(str(file), folder)}:{next((n for n, line in enumerate(lines, 1) if name.match(line)), 1)}"
+    lines = list(enumerate(file.read_text().splitlines(), 1))
+    names = [re.compile(rf"[\s{{]*{re.escape(part)}\s*:") for part in reversed(field.split("."))]
+    found = (number for name in names for number, line in lines if name.match(line))
+    return f"{_relative(str(file), folder)}:{next(found, 1)}"
 
 
 def _of_yaml(error: yaml.MarkedYAMLError, folder: Path) -> DeclarationError:

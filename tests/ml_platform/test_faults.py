@@ -56,6 +56,23 @@ def test_field_is_named_without_the_unions_that_were_tried(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("seed: abc", "7: seed is 'abc', but that cannot be: Input should be a valid integer"),
+        ("needs: {cpu: lots}", "7: needs.cpu is 'lots', but that cannot be: Input should be a valid number"),
+        (
+            "tune: {trials: many, space: {}}",
+            "7: tune.trials is 'many', but that cannot be: Input should be a valid int",
+        ),
+    ],
+)
+def test_text_in_the_place_of_a_bounded_number_is_told_by_its_line(shop: Project, more: str, message: str) -> None:
+    shop.change("models/returns/defs.yaml", "task: binary", f"task: binary\n  {more}")
+    with pytest.raises(DeclarationError, match=f"models/returns/defs.yaml:{message}"):
+        _ = shop.definitions
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("description: One", "description: [One", "gold/totals/defs.yaml:5: the file is not YAML"),
