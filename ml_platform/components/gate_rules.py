@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ml_platform.errors import nearest
-from ml_platform.records.metric import METRICS
+from ml_platform.records.metric import METRICS, SHARES
 
 if TYPE_CHECKING:
     from ml_platform.components.model import Model
@@ -17,6 +18,7 @@ Fault = tuple[tuple[str | int, ...], str, str]
 
 def gate_faults(model: Model, columns: Sequence[str]) -> Iterator[Fault]:
     """Everything that is wrong with the model's gate. columns: of the training set's table."""
+    yield from _of_floors(model)
     yield from _of_slices(model, columns)
     bounds = model.gate.calibration
     if bounds is None:
@@ -27,6 +29,14 @@ def gate_faults(model: Model, columns: Sequence[str]) -> Iterator[Fault]:
     if model.task == "multiclass" and (bounds.slope or bounds.intercept):
         told = "gate.calibration bounds a line, but that of several classes is more than one"
         yield ("gate", "calibration"), told, "max_error is of the class that a row is taken for"
+
+
+def _of_floors(model: Model) -> Iterator[Fault]:
+    """Floors that every version passes, or none can."""
+    for name, floor in model.gate.floors.items():
+        if not math.isfinite(floor) or (name in SHARES and not 0 <= floor <= 1):
+            told = f"gate.floors.{name} is {floor:g}, but no version is ever measured there"
+            yield ("gate", "floors", name), told, f"{name} is in 0 to 1" if name in SHARES else "It is a finite number"
 
 
 def _of_slices(model: Model, columns: Sequence[str]) -> Iterator[Fault]:

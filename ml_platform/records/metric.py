@@ -52,6 +52,8 @@ _LOWER_IS_BETTER = {"log_loss", "brier", "expected_calibration_error", "rmse", "
 HIGHER_IS_BETTER: Mapping[str, bool] = {
     name: name not in _LOWER_IS_BETTER for names in METRICS.values() for name in names
 }
+# Whatever a model says, these are not less than 0 nor more than 1.
+SHARES = frozenset(HIGHER_IS_BETTER) - {"log_loss", "rmse", "mae", "median_absolute_error", "r2", "brier"}
 
 
 def loss_of(task: Task) -> Metric:

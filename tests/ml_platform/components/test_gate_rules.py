@@ -29,6 +29,20 @@ def test_a_gate_that_does_not_go_with_its_model_is_refused(shop: Project, gate: 
 
 
 @pytest.mark.parametrize(
+    ("floors", "message"),
+    [
+        ("{log_loss: 9, roc_auc: 50}", "10: gate.floors.roc_auc is 50, but no version is ever measured there"),
+        ("{accuracy: -0.1}", "10: gate.floors.accuracy is -0.1, but no version"),
+        ("{log_loss: .nan}", "10: gate.floors.log_loss is nan, but no version .* It is a finite number"),
+    ],
+)
+def test_a_floor_that_no_version_can_reach_or_miss_is_refused(shop: Project, floors: str, message: str) -> None:
+    shop.change("models/returns/defs.yaml", FLOORS, f"floors: {floors}")
+    with pytest.raises(DeclarationError, match=rf"models/returns/defs.yaml:{message}"):
+        _ = shop.definitions
+
+
+@pytest.mark.parametrize(
     ("task", "floors", "calibration", "message"),
     [
         ("regression", "{rmse: 1}", "{max_error: 0.1}", "max_error is given, but a regression has no probabilities"),
