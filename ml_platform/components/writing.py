@@ -57,17 +57,11 @@ def require_row_wise(at: str, query: str | None) -> None:
 
 
 def _require_predicate(at: str, predicate: str, *, keyed: bool) -> None:
-    import sqlglot
-    from sqlglot.errors import ParseError, TokenError
+    from ml_platform.engine.predicate import require_predicate
 
     if not keyed:
         raise DeclarationError(
             f"{at}: delete_when is declared, but only a key that is merged can be deleted",
             allowed="write: merge and write: history know delete markers",
         )
-    try:
-        sqlglot.parse_one(f"SELECT 1 WHERE {predicate}", read="duckdb")
-    except (ParseError, TokenError) as error:
-        raise DeclarationError(
-            f"{at}: delete_when is {predicate!r}, but that is no SQL predicate", allowed="For instance status = 'gone'"
-        ) from error
+    require_predicate(predicate, f"{at}: delete_when", None)

@@ -16,9 +16,11 @@ MERGE = "write: merge\n  newest: known_at"
         ("write: history\n  newest: known_at", "a history is partitioned, but a version can hold longer"),
         ("write: merge\n  delete_when: returned", "newest is not declared, but a delete marker holds from a moment"),
         ("delete_when: returned\n  newest: known_at", "delete_when is declared, but only a key that is merged can be"),
+        (f"{MERGE}\n  delete_when: returned); DROP TABLE x", "delete_when is .*, but that is not one expression"),
+        (f"{MERGE}\n  delete_when: event_time < now()", "delete_when is .*, but 'NOW.*' in it looks beyond the row"),
         (
             f"{MERGE}\n  delete_when: returned AND AND",
-            "delete_when is 'returned AND AND', but that is no SQL",
+            "delete_when is 'returned AND AND', but that is not one expression",
         ),
     ],
 )
