@@ -36,16 +36,24 @@ def activity(
         revision = host.describe(name)
         if revision is None:
             continue
-        before = (known or {}).get(name)
-        last, seen = (before.last_request, before.seen) if before else (None, 0)
-        while records := log.since(name, seen, _AT_A_TIME):
-            rows, seen = records
-            moments = [row.served_at for row in rows if _is_traffic(row)]
-            last = max([*moments, *([last] if last else [])], default=None)
-            if len(rows) < _AT_A_TIME:
-                break
-        found[name] = Activity(revision, last, seen)
+        before = (known or {}).get(name) or Activity(revision, None)
+        found[name] = Activity(revision, *last_request(name, log, before.last_request, before.seen))
     return found
+
+
+def last_request(
+    endpoint: str, log: PredictionLog, last: datetime | None = None, seen: int = 0
+) -> tuple[datetime | None, int]:
+    """When an endpoint was last asked, and the log's cursor; None where the log has no request of it.
+
+    last, seen: what this gave before, from where the log is read on.
+    """
+    while True:
+        rows, seen = log.since(endpoint, seen, _AT_A_TIME)
+        moments = [row.served_at for row in rows if _is_traffic(row)]
+        last = max([*moments, *([last] if last else [])], default=None)
+        if len(rows) < _AT_A_TIME:
+            return last, seen
 
 
 def idle(found: Mapping[str, Activity], now: datetime, hours: float) -> dict[str, datetime | None]:
