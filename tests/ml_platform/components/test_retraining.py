@@ -7,7 +7,7 @@ import pytest
 
 from ml_platform.testing.project import Project, Ran
 from ml_platform.testing.shop import Made
-from ml_platform.watching import RETRAIN_OF
+from ml_platform.watching import retrain_tags
 
 DECLARED = "monitors/returns/defs.yaml"
 KEY = "monitors/returns__retraining"
@@ -66,7 +66,7 @@ def test_drift_without_new_labels_waits_and_the_reasons_are_shown(
     ]
     assert look(deciding).run_requests[0].run_key == request.run_key
     with dg.DagsterInstance.ephemeral() as busy:
-        busy.add_run(dg.DagsterRun("retrain", status=dg.DagsterRunStatus.STARTED, tags={RETRAIN_OF: "models/returns"}))
+        busy.add_run(dg.DagsterRun("retrain", status=dg.DagsterRunStatus.STARTED, tags=retrain_tags("models/returns")))
         repository = deciding.definitions.get_repository_def()
         with dg.build_sensor_context(busy, repository_def=repository) as context:
             assert repository.get_sensor_def("retraining").evaluate_tick(context).run_requests == []
