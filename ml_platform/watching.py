@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from ml_platform.automation import by_hand
 from ml_platform.binding import Binding, build, environment
 from ml_platform.errors import DeclarationError
 
@@ -33,9 +34,15 @@ _UNFINISHED = (
 def watching(specs: Sequence[dg.AssetSpec], services: Mapping[str, Binding]) -> dg.Definitions:
     """The sensor `telling`, and where a monitor declares `retrain` the sensor `retraining` with the job it asks for.
 
+    A retrain makes the candidate and leaves its gate to a person where that is who promotes.
     Raises DeclarationError where two monitors would retrain one model: requests are damped one model at a time.
     """
-    deciding = {spec.key.to_user_string(): spec.metadata[RETRAINS] for spec in specs if RETRAINS in spec.metadata}
+    left_out = {spec.key.to_user_string() for spec in specs if by_hand(spec.tags)}
+    deciding = {
+        spec.key.to_user_string(): {**of, "assets": [key for key in of["assets"] if key not in left_out]}
+        for spec in specs
+        if (of := spec.metadata.get(RETRAINS))
+    }
     _require_one_a_model(deciding)
     told = dg.Definitions(sensors=[_telling(specs, services)])
     if not deciding:
