@@ -105,7 +105,7 @@ def _why(owned: Owned, endpoints: Collection[str], house: House) -> str:
         return "" if owned.name in _named(house.declared, "features") else "it stands online, but nothing declares it"
     if owned.name not in endpoints:
         return f"it serves{_since(owned)}, but nothing declares it"
-    last, _ = last_request(owned.name, house.log)
+    last = last_request(owned.name, house.log)
     if last is None:
         return "it serves, but was never asked"
     idle = house.now - last > timedelta(hours=house.idle_hours)
