@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +21,7 @@ _LOOKS_BACK = 20
 class Spent:
     """What one asset took in one environment. seconds: of its runs here; size_bytes: of its table as it stands.
 
-    billable_seconds, cost: of its managed jobs; unpriced: how many of them have no price.
+    billable_seconds, cost: of its managed jobs; unpriced: how many of them have no price, and on which machines.
     """
 
     seconds: float = 0.0
@@ -30,6 +30,7 @@ class Spent:
     cost: float = 0.0
     jobs: int = 0
     unpriced: int = 0
+    machines: set[str] = field(default_factory=set)
 
 
 def totals(instance: dg.DagsterInstance, since: datetime) -> dict[tuple[str, str], Spent]:
@@ -49,9 +50,18 @@ def totals(instance: dg.DagsterInstance, since: datetime) -> dict[tuple[str, str
     return dict(found)
 
 
-def spent_since(instance: dg.DagsterInstance, since: datetime, environment: str) -> float:
-    """What the priced jobs of an environment cost since a moment, UTC."""
-    return sum(one.cost for (_, here), one in totals(instance, since).items() if here == environment)
+def spent_since(instance: dg.DagsterInstance, since: datetime, environment: str) -> Spent:
+    """What everything in an environment took since a moment, UTC."""
+    found = [one for (_, here), one in totals(instance, since).items() if here == environment]
+    whole = Spent(machines=set().union(*(one.machines for one in found)))
+    for one in found:
+        whole.seconds += one.seconds
+        whole.size_bytes += one.size_bytes
+        whole.billable_seconds += one.billable_seconds
+        whole.cost += one.cost
+        whole.jobs += one.jobs
+        whole.unpriced += one.unpriced
+    return whole
 
 
 def last_cost(instance: dg.DagsterInstance, key: dg.AssetKey, environment: str) -> float | None:
@@ -68,7 +78,9 @@ def _add(one: Spent, job: Mapping[str, Any]) -> None:
     one.jobs += 1
     one.billable_seconds += job["billable_seconds"]
     one.cost += job["cost"] or 0.0
-    one.unpriced += job["cost"] is None
+    if job["cost"] is None:
+        one.unpriced += 1
+        one.machines.add(str(job["instance"]))
 
 
 def _said(

@@ -33,6 +33,7 @@ def declared_graph(definitions: dg.Definitions) -> Declared:
         },
         query=lambda key: tree.query(key, specs[key].code_version or "") if key in specs else None,
         origins=tree.origins,
+        redacted=tree.redacted(specs),
     )
 
 
@@ -84,6 +85,13 @@ class _Tree:
                 learned: Any = self.component(component.champion_of)
                 found[key] = tuple(self.component(learned.training_set).entity)
         return found
+
+    def redacted(self, specs: Mapping[str, dg.AssetSpec]) -> dict[str, Sequence[str]]:
+        """Endpoint's name → the columns that its log hides, of those that hide any."""
+        from ml_platform.components import Endpoint
+
+        found = {key.rpartition("/")[2]: self.component(key) for key in specs if key.startswith("endpoints/")}
+        return {name: one.log.redact for name, one in found.items() if isinstance(one, Endpoint) and one.log.redact}
 
     def origins(self, key: str) -> Origins:
         """The columns of a table, and of which columns of others their values are made."""

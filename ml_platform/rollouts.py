@@ -8,10 +8,11 @@ from typing import Any
 
 import dagster as dg
 
-from ml_platform.binding import Binding, build, players, service_class
+from ml_platform.binding import Binding, build, environment, players, service_class
 from ml_platform.components.rollout import ROLLOUT, plan_of
 from ml_platform.engine.hosting import CAPABILITIES, FINE_SHARES, IDLE, SHADOW, cannot
 from ml_platform.errors import DeclarationError
+from ml_platform.watching import ENVIRONMENT
 
 _EVERY_MINUTE = 60
 _ASK_AGAIN_MINUTES = 10
@@ -73,6 +74,8 @@ def _next(spec: dg.AssetSpec, lakehouse: Any, now: datetime) -> dg.RunRequest | 
     """The run that looks at the endpoint's rollout, where it is time to.
 
     It has the same key until somebody looked, so that it is asked for once; where its run died, again ten minutes on.
+    Dagster makes one run of a key, ever, and may serve several environments: the moment tells their entries apart, and
+    those of an endpoint that was made anew.
     """
     from ml_platform.engine.rollout import due
     from ml_platform.engine.rollout_log import RolloutLog
@@ -85,14 +88,18 @@ def _next(spec: dg.AssetSpec, lakehouse: Any, now: datetime) -> dg.RunRequest | 
     if when is None or now < when:
         return None
     again = int((now - when).total_seconds() // 60) // _ASK_AGAIN_MINUTES
-    run_key = f"{key} {entry.sequence} {again}"
-    return dg.RunRequest(asset_selection=[spec.key], run_key=run_key, tags={_TAG: spec.key.path[-1]})
+    run_key = f"{environment()} {key} {entry.sequence} {entry.at.isoformat()} {again}"
+    return dg.RunRequest(asset_selection=[spec.key], run_key=run_key, tags=_tags(spec))
 
 
 def _runs(instance: dg.DagsterInstance, spec: dg.AssetSpec) -> bool:
     """Whether a run that was asked for is still on its way."""
-    mine = dg.RunsFilter(tags={_TAG: spec.key.path[-1]}, statuses=_ON_THE_WAY)
+    mine = dg.RunsFilter(tags=_tags(spec), statuses=_ON_THE_WAY)
     return instance.get_runs_count(mine) > 0
+
+
+def _tags(spec: dg.AssetSpec) -> dict[str, str]:
+    return {_TAG: spec.key.path[-1], ENVIRONMENT: environment()}
 
 
 def _rolled(specs: Sequence[dg.AssetSpec]) -> list[dg.AssetSpec]:

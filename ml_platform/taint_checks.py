@@ -1,8 +1,9 @@
 """The check `untainted`: whether a model version learned from what turned out to be wrong, and an endpoint serves it.
 
 It stands on every model, its champion and every endpoint, is evaluated when they are made, and is reported without a
-run as soon as something is tainted. A check `corrections` on a source taints what was made of a file before it was
-corrected.
+run as soon as something is tainted. On a model it comes before the gate and keeps what it finds with the candidate, for
+the gate lets a champion that is tainted give way more easily to what is not. A check `corrections` on a source taints
+what was made of a file before it was corrected.
 """
 
 # Dagster reads the annotations of a check's function as they stand, so this module does not postpone them.
@@ -64,19 +65,28 @@ def walked(declared: "Declared", lakehouse: Lakehouse, registry: ModelRegistry, 
 
 
 def _untainted(key: str, declared: "Declared") -> dg.AssetChecksDefinition:
+    # Blocking is only to come first: a warning stops nothing, and a gate may still find the candidate better.
     @dg.asset_check(
         asset=dg.AssetKey(key.split("/")),
         name=UNTAINTED,
         description="No version that it names learned from what turned out to be wrong.",
+        blocking=_is_candidate(key),
     )
     def untainted(
         lakehouse: dg.ResourceParam[Lakehouse],
         model_registry: dg.ResourceParam[ModelRegistry],
         endpoint_host: dg.ResourceParam[EndpointHost],
     ) -> dg.AssetCheckResult:
+        from ml_platform.engine.taints import keep
+
         reaches = _reaches(declared, lakehouse, model_registry, endpoint_host)
-        found = _evaluation(key, _of(key, declared, model_registry, endpoint_host), reaches)
-        return dg.AssetCheckResult(passed=found.passed, description=found.description, metadata=found.metadata)
+        versions = _of(key, declared, model_registry, endpoint_host)
+        for version in versions:
+            keep(*version, reaches.get(version, ()), model_registry)
+        found = _evaluation(key, versions, reaches)
+        return dg.AssetCheckResult(
+            passed=found.passed, severity=found.severity, description=found.description, metadata=found.metadata
+        )
 
     return untainted
 
@@ -122,6 +132,10 @@ def _reaches(
     return reaching(taints(lakehouse), lambda: walked(declared, lakehouse, registry, host), registry)
 
 
+def _is_candidate(key: str) -> bool:
+    return key.startswith("models/") and not key.endswith(CHAMPION)
+
+
 def _of(key: str, declared: "Declared", registry: ModelRegistry, host: EndpointHost) -> list[tuple[str, int]]:
     """The model versions that an asset stands for: the candidate, the champion, or whatever serves."""
     from ml_platform.engine.fitting import CHALLENGER, registered_name
@@ -158,4 +172,5 @@ def _evaluation(
         passed=not told,
         description=" ".join(told) or "Kept.",
         metadata=metadata,
+        severity=dg.AssetCheckSeverity.WARN if _is_candidate(key) else dg.AssetCheckSeverity.ERROR,
     )

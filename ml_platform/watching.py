@@ -7,13 +7,16 @@ from typing import Any
 
 import dagster as dg
 
-from ml_platform.binding import Binding, build
+from ml_platform.automation import by_hand
+from ml_platform.binding import Binding, build, environment
 from ml_platform.errors import DeclarationError
 
 RETRAINS = "retrains"
 """Metadata of an asset whose table decides about retraining: the `model`, and the `assets` that a retrain makes."""
 RETRAIN_OF = "ml_platform/retrain"
 """The tag of a run that learns a model anew; its value is the model's asset key."""
+ENVIRONMENT = "ml_platform/environment"
+"""The tag of a run that a sensor asked for: an instance may hold the runs of several environments."""
 INCIDENT = "incident"
 TELL = "tell"
 """Metadata of a materialization: a sentence that people are told."""
@@ -31,9 +34,15 @@ _UNFINISHED = (
 def watching(specs: Sequence[dg.AssetSpec], services: Mapping[str, Binding]) -> dg.Definitions:
     """The sensor `telling`, and where a monitor declares `retrain` the sensor `retraining` with the job it asks for.
 
+    A retrain makes the candidate and leaves its gate to a person where that is who promotes.
     Raises DeclarationError where two monitors would retrain one model: requests are damped one model at a time.
     """
-    deciding = {spec.key.to_user_string(): spec.metadata[RETRAINS] for spec in specs if RETRAINS in spec.metadata}
+    left_out = {spec.key.to_user_string() for spec in specs if by_hand(spec.tags)}
+    deciding = {
+        spec.key.to_user_string(): {**of, "assets": [key for key in of["assets"] if key not in left_out]}
+        for spec in specs
+        if (of := spec.metadata.get(RETRAINS))
+    }
     _require_one_a_model(deciding)
     told = dg.Definitions(sensors=[_telling(specs, services)])
     if not deciding:
@@ -44,9 +53,14 @@ def watching(specs: Sequence[dg.AssetSpec], services: Mapping[str, Binding]) -> 
 
 
 def retrain_is_running(instance: dg.DagsterInstance, model: str) -> bool:
-    """Whether a run that learns the model anew is queued or on its way. model: asset key."""
-    unfinished = dg.RunsFilter(tags={RETRAIN_OF: model}, statuses=list(_UNFINISHED))
+    """Whether a run that learns the model anew is queued or on its way in this environment. model: asset key."""
+    unfinished = dg.RunsFilter(tags=retrain_tags(model), statuses=list(_UNFINISHED))
     return bool(instance.get_runs(filters=unfinished, limit=1))
+
+
+def retrain_tags(model: str) -> dict[str, str]:
+    """The tags of a run that learns a model anew in this environment. model: asset key."""
+    return {RETRAIN_OF: model, ENVIRONMENT: environment()}
 
 
 def _require_one_a_model(deciding: Mapping[str, Mapping[str, Any]]) -> None:
@@ -81,9 +95,9 @@ def _retraining(
                 requests.append(
                     dg.RunRequest(
                         # Dagster makes one run of a key, ever: a decision is acted on once.
-                        run_key=f"{key} {last.number} {last.at.isoformat()}",
+                        run_key=f"{environment()} {key} {last.number} {last.at.isoformat()}",
                         asset_selection=[dg.AssetKey(name.split("/")) for name in of["assets"]],
-                        tags={RETRAIN_OF: of["model"]},
+                        tags=retrain_tags(of["model"]),
                     )
                 )
         return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason("; ".join(told))

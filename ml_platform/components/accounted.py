@@ -57,11 +57,13 @@ def _account(context: dg.AssetExecutionContext) -> Account:
     if not Account(key.to_user_string(), table).limited:
         return Account(key.to_user_string(), table)
     month = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    spent = spent_since(context.instance, month, environment())
     return Account(
         key.to_user_string(),
         table,
         last_cost(context.instance, key, environment()),
-        spent_since(context.instance, month, environment()),
+        spent.cost,
+        frozenset(spent.machines),
     )
 
 

@@ -193,6 +193,13 @@ class Monitor(Declaration):
                 f"{place(context)}: window is {self.window!r}, but the windows of a log are cut from time",
                 allowed=f"They go by {', '.join(FORMATS)}",
             )
+        days = endpoint.log.retention_days
+        if self.quality and days is not None and days * 24 <= self.quality.within_hours:
+            raise DeclarationError(
+                f"{place(context)}: quality.within_hours is {self.quality.within_hours:g}, but {self.log_of} keeps its "
+                f"log for {days:g} days, so that answers are gone before their labels have come",
+                remedy="Keep the log for longer, expect labels sooner, or write quality: null",
+            )
         lacking = [name for name in training.entity if name not in endpoint.request or name in endpoint.log.redact]
         if self.quality and lacking:
             raise DeclarationError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,21 +12,12 @@ from ml_platform.engine.sql import relation
 from ml_platform.engine.standing import Standing, standing
 from ml_platform.engine.watched import Watched, labels_of, schema
 from ml_platform.records.model import ModelVersion
-from ml_platform.records.monitor import Finding
+from ml_platform.records.monitor import WORDS, Finding
 from ml_platform.records.retraining import Decision, Evidence, Policy
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
 
 _ASKING, _BROKEN = ("drifted", "decayed"), ("broken", "skewed")
-_WORDS: Mapping[str, str] = {
-    "drift": "Data drift",
-    "prediction_drift": "Prediction drift",
-    "quality": "Quality",
-    "skew": "Skew",
-    "freshness": "Freshness",
-    "volume": "Volume",
-    "input": "Input",
-}
 
 
 def said(policy: Policy, findings: Sequence[Finding]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -95,5 +86,5 @@ def _only(of: Standing, states: Sequence[str]) -> Standing | None:
 
 
 def _sentence(of: Standing) -> str:
-    word = _WORDS[of.family]
+    word = WORDS[of.family]
     return f"{word}: {of.sentence[0].lower()}{of.sentence[1:]}"

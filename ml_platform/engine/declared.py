@@ -41,6 +41,7 @@ class Declared:
     sources: bronze table → what lands and how it is read. views: feature view → as it travels.
     query: of a table; None where a function makes it, or something that is no plain query.
     origins: column of a table → the columns of others that its values are made from.
+    redacted: endpoint's name → what its log has as keyed hashes; without those that hide nothing.
     """
 
     tables: Collection[str]
@@ -54,6 +55,7 @@ class Declared:
     views: Mapping[str, FeatureView] = field(default_factory=dict)
     query: Callable[[str], Query | None] = _no_query
     origins: Callable[[str], Origins] = _no_origins
+    redacted: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def endpoints(self) -> Mapping[str, str]:

@@ -21,6 +21,7 @@ from ml_platform.engine.files import filesystem, put
 from ml_platform.engine.ingest import Source
 from ml_platform.engine.integrity import versions_of
 from ml_platform.engine.pins import ERASED, erased, pins
+from ml_platform.engine.redaction import redaction
 from ml_platform.engine.retry import until_undisputed
 from ml_platform.engine.staging import present, stage, undone_on_failure
 from ml_platform.engine.table_log import read_log
@@ -69,18 +70,24 @@ def tables(of: Plan, declared: Declared, lakehouse: Lakehouse) -> dict[str, Sequ
         for suffix in BESIDE:
             if table_log.stands(lakehouse.table(f"{key}{suffix}")):
                 found[f"{key}{suffix}"] = rows
-    for endpoint, model in declared.endpoints.items():
+    for endpoint, rows in served(of, declared).items():
         key = f"endpoints/{endpoint}__log"
-        rows = _served(model, of, declared)
-        if rows and table_log.stands(lakehouse.table(key)):
+        if table_log.stands(lakehouse.table(key)):
             found[key] = rows
     return found
 
 
 def served(of: Plan, declared: Declared) -> dict[str, Sequence[Row]]:
-    """Endpoint → the rows that name the key in what it was asked."""
+    """Endpoint → the rows that name the key in what it was asked; where its log hides them, as their hashes too.
+
+    Raises BindingError where a log hides the key, and the secret that it is hashed by is not there.
+    """
     found = {endpoint: _served(model, of, declared) for endpoint, model in declared.endpoints.items()}
-    return {endpoint: rows for endpoint, rows in found.items() if rows}
+    return {
+        endpoint: [*rows, *_hashed(rows, declared.redacted.get(endpoint, ()))]
+        for endpoint, rows in found.items()
+        if rows
+    }
 
 
 def places(source: Source, of: Plan, lakehouse: Lakehouse) -> dict[str, dict[int, str | None]]:
@@ -194,6 +201,13 @@ def _served(model: str, of: Plan, declared: Declared) -> list[Row]:
     ]
     named = [dict(of.key)] if any(set(of.key) <= set(entity) for _, entity in entities) else []
     return list({json.dumps(row, sort_keys=True, default=str): row for row in (*named, *rows)}.values())
+
+
+def _hashed(rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
+    """The rows as a log has them that hides columns; those that were asked before it did are there in the clear."""
+    held = [row for row in rows if not row.keys().isdisjoint(columns)]
+    hidden = redaction(columns) if held else None
+    return [hidden.row(row) for row in held] if hidden else []
 
 
 def _names(row: Row, entity: Sequence[str]) -> bool:

@@ -11,17 +11,8 @@ from ml_platform.engine.counting import Window
 from ml_platform.engine.distributions import Counts, counted
 from ml_platform.engine.drawings import COLOURS, Point, histogram, trend
 from ml_platform.engine.standing import Standing, standing
-from ml_platform.records.monitor import FAMILIES, NOT_ENOUGH, PREDICTION, Family, Finding, MonitorRules
+from ml_platform.records.monitor import FAMILIES, NOT_ENOUGH, PREDICTION, WORDS, Family, Finding, MonitorRules
 
-_WORDS: Mapping[str, str] = {
-    "drift": "Data drift",
-    "prediction_drift": "Prediction drift",
-    "quality": "Quality",
-    "skew": "Skew",
-    "freshness": "Freshness",
-    "volume": "Volume",
-    "input": "Input",
-}
 _STYLE = """
 :root{--ink:#1d2329;--soft:#5b636d;--line:#e2e6ea;--page:#f6f7f9}
 *{box-sizing:border-box}
@@ -88,7 +79,7 @@ def _tiles(families: Mapping[Family, Standing]) -> Iterator[str]:
         told = one.sentence if one else "Not asked."
         shown = state if one else "not asked"
         yield (
-            f'<div class="tile" style="--state:{COLOURS[state]}"><b>{_WORDS[family]}</b><span>{shown}</span>'
+            f'<div class="tile" style="--state:{COLOURS[state]}"><b>{WORDS[family]}</b><span>{shown}</span>'
             f"<small>{escape(told)}</small></div>"
         )
 
@@ -219,7 +210,7 @@ def _all(findings: Sequence[Finding]) -> Iterator[str]:
     for one in findings:
         value = "" if one.value is None else f"{one.value:.4g}"
         limit = "" if one.threshold is None else f"{one.threshold:.4g}"
-        cells = [one.window, _WORDS[one.family], one.feature, one.statistic]
+        cells = [one.window, WORDS[one.family], one.feature, one.statistic]
         yield "".join(f"<td>{escape(cell)}</td>" for cell in cells).join(("<tr>", "")) + (
             f'<td class="n">{value}</td><td class="n">{limit}</td><td>{escape(one.state)}</td>'
             f'<td class="n">{one.rows:,}</td><td>{escape(one.baseline)}</td><td>{escape(one.detail)}</td></tr>'

@@ -13,7 +13,7 @@ READS: Mapping[str, frozenset[str]] = {
     "compute": frozenset({"fetch"}),
     "endpoint_host": frozenset({"describe"}),
     "feature_store": frozenset({"look_up", "published"}),
-    "instance": frozenset({"get_latest_materialization_event", "fetch_materializations"}),
+    "instance": frozenset({"get_latest_materialization_event", "fetch_materializations", "get_runs"}),
     "inventory": frozenset({"found"}),
     "job_runner": frozenset({"status"}),
     "lakehouse": frozenset({"table", "files"}),

@@ -99,7 +99,7 @@ class Roller:
     ) -> Next:
         """What comes next, once parity or the guards were looked at where they count; found takes what they say."""
         plan, state = self._rolling.plan, entry.state if entry else None
-        standing = _standing(entry, revision)
+        standing = _standing(entry)
         idle = IDLE not in cannot(self._host)
         beside = standing is None or (idle and self._rolling.terms.beside(standing) is not None)
         known = Known(self._rolling.terms.target, traffic_of(revision), beside, retry=retry)
@@ -183,8 +183,8 @@ class Roller:
         return logged if len(logged.asked) >= count else self._rolling.evaluated(features, count)
 
 
-def _standing(entry: Entry | None, revision: Revision | None) -> Terms | None:
-    """What one would go back to from here."""
-    if entry is None or revision is None:
+def _standing(entry: Entry | None) -> Terms | None:
+    """What one would go back to from here, whether its server runs or not."""
+    if entry is None:
         return None
     return entry.terms if entry.state.stage == "served" else entry.before

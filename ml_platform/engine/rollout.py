@@ -167,9 +167,7 @@ def advance(plan: Plan, state: State | None, known: Known, now: datetime) -> Nex
         return _settled(state, known)
     if known.wanted != state.target:
         return _changed(state, known)
-    if known.serving is None and state.before is not None:
-        # Somebody took the endpoint away: there is nothing to shift traffic from.
-        return Next(State(state.target, None, "loaded"), "serve")
+    # A server that is gone comes back with this very split, or a crash would be a way past all guards.
     if state.since is None or not state.traffic_is(known.serving):
         return Next(replace(state, since=None), "serve")
     if state.stage == "loaded":
@@ -222,10 +220,9 @@ def _settled(state: State | None, known: Known) -> Next:
 
 def _changed(state: State, known: Known) -> Next:
     """Another version is wanted on the way: the one of before, which is gone back to, or a third that begins anew."""
-    before = None if known.serving is None else state.before
-    if known.wanted == before:
+    if known.wanted == state.before:
         return Next(State(known.wanted, None, "served"), "serve")
-    return Next(State(known.wanted, before, "loaded", beside=known.beside), "serve")
+    return Next(State(known.wanted, state.before, "loaded", beside=known.beside), "serve")
 
 
 def _compared(plan: Plan, state: State, parity: Finding | None) -> Next:

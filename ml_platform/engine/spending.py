@@ -22,13 +22,15 @@ class OverBudgetError(RefusedError):
 class Account:
     """One asset's, while it is made. estimate: what a job of it cost last; None where none ever did.
 
-    spent_this_month: by everything in this environment. usages: of the jobs that ran meanwhile.
+    spent_this_month: by everything in this environment; unpriced: the machines that it ran on and that had no price.
+    usages: of the jobs that ran meanwhile.
     """
 
     asset: str
     prices: Prices
     estimate: float | None = None
     spent_this_month: float = 0.0
+    unpriced: frozenset[str] = frozenset()
     usages: list[Usage] = field(default_factory=list)
 
     @property
@@ -59,13 +61,15 @@ def charged(account: Account) -> Iterator[None]:
 def require_affordable(spec: JobSpec, runner: Any) -> None:
     """Returns where a managed job may begin; else raises RefusedError, before anything of it is submitted.
 
-    The estimate is what the asset's last job cost. With nothing left of the month, nothing begins.
+    The estimate is what the asset's last job cost. With nothing left of the month, nothing begins; nor does anything
+    where what was spent is not known, for a job of this month ran on a machine that has no price.
     """
     account = _ACCOUNT.get()
     if account is None or not account.limited or not hasattr(runner, "usage"):
         return
     if runner.find(spec):  # what has begun, or was done, is attached to
         return
+    _require_known(spec, account)
     budget, estimate = account.prices.budget, account.estimate or 0.0
     if budget.per_run is not None and estimate > budget.per_run:
         raise _refused(spec, account, f"a run may cost {budget.per_run:g}", "per_run")
@@ -73,6 +77,18 @@ def require_affordable(spec: JobSpec, runner: Any) -> None:
         left = budget.per_month - account.spent_this_month - sum(map(_cost_of(account), account.usages))
         if left <= 0 or estimate > left:
             raise _refused(spec, account, f"{max(left, 0):g} of the month's {budget.per_month:g} is left", "per_month")
+
+
+def _require_known(spec: JobSpec, account: Account) -> None:
+    """Returns where every machine that was billed this month has a price by now."""
+    billed = account.unpriced | {usage.instance for usage in account.usages}
+    lacking = sorted(billed - account.prices.per_instance_hour.keys())
+    if lacking:
+        raise OverBudgetError(
+            f"the {spec.program} job of {account.asset} has a budget to keep, but {', '.join(lacking)} ran this month "
+            "and has no price, so that nobody knows what is left",
+            remedy="Write its price to prices.per_instance_hour in the profile; nothing was submitted",
+        )
 
 
 def charge(runner: Any, job_id: str, say: Callable[[str], None]) -> None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from ml_platform.engine import kept_code
 from ml_platform.engine.files import filesystem
+from ml_platform.engine.idle import last_request
 from ml_platform.engine.pins import pins
 from ml_platform.errors import DeclarationError, nearest
 from ml_platform.records.inventory import Owned
@@ -20,8 +21,9 @@ from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.roles.model_registry import ModelRegistry
 from ml_platform.roles.prediction_log import PredictionLog
 
-_AT_A_TIME = 50_000
 _LOOKED_FOR = "sweep/sweep"
+# What the platform keeps for itself, such as what is tainted: nothing declares it, and all of it would be missed.
+_OURS = "platform/"
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def _why(owned: Owned, endpoints: Collection[str], house: House) -> str:
         return "" if owned.name in _named(house.declared, "features") else "it stands online, but nothing declares it"
     if owned.name not in endpoints:
         return f"it serves{_since(owned)}, but nothing declares it"
-    last = _last_request(owned.name, house.log)
+    last = last_request(owned.name, house.log)
     if last is None:
         return "it serves, but was never asked"
     idle = house.now - last > timedelta(hours=house.idle_hours)
@@ -118,16 +120,6 @@ def _named(declared: Collection[str], group: str) -> set[str]:
     return {key.partition("/")[2] for key in declared if key.startswith(f"{group}/")}
 
 
-def _last_request(endpoint: str, log: PredictionLog) -> datetime | None:
-    cursor, last = 0, None
-    while True:
-        records, cursor = log.since(endpoint, cursor, _AT_A_TIME)
-        moments = [record.served_at for record in records if not record.shadow]
-        last = max([*moments, *([last] if last else [])], default=None)
-        if len(records) < _AT_A_TIME:
-            return last
-
-
 def _root(lakehouse: Lakehouse) -> Location | None:
     """The folder of all tables of the environment; None where a catalog lends each of them its credentials."""
     some = lakehouse.table(_LOOKED_FOR)
@@ -137,14 +129,15 @@ def _root(lakehouse: Lakehouse) -> Location | None:
 
 
 def _tables(root: Location) -> list[str]:
-    """The keys of all tables below the folder."""
+    """The keys of all tables below the folder, but for the platform's own."""
     from pyarrow.fs import FileSelector
 
     files = filesystem(root)
     layers = files.get_file_info(FileSelector("", allow_not_found=True))
     inside = (files.get_file_info(FileSelector(it.path)) for it in layers if it.type.name == "Directory")
     found = (it.path for them in inside for it in them)
-    return sorted(key for key in found if files.get_file_info(f"{key}/_delta_log").type.name == "Directory")
+    keys = (key for key in found if not key.startswith(_OURS))
+    return sorted(key for key in keys if files.get_file_info(f"{key}/_delta_log").type.name == "Directory")
 
 
 def _code(house: House) -> Iterator[Found]:

@@ -95,7 +95,7 @@ def mark(
         until_undisputed(lambda: _append(taint, lakehouse))
     tainted = over.tainted(taint)
     for (name, number), reach in sorted(tainted.items(), key=lambda one: one[0]):
-        _tag(name, number, reach, registry)
+        keep(name, number, [reach], registry)
     digests = {pin.digest for pin in over.pins if (pin.model, pin.number) in tainted}
     serving = sorted(one.endpoint for one in over.serving if digests & set(one.digests.values()))
     return Marked(taint, tainted, tuple(serving), stands is None)
@@ -142,12 +142,15 @@ def of_version(key: str, version: int, logs: Mapping[str, TableLog]) -> Seeds:
     return Seeds({key: [file.path for file in snap.files] if snap else []}, {key: {version: None}})
 
 
-def _tag(name: str, number: int, reach: Reach, registry: ModelRegistry) -> None:
+def keep(name: str, number: int, found: Sequence[Reach], registry: ModelRegistry) -> None:
+    """What reached a version is kept with it, beside what reached it before."""
     version = registry.version(name, str(number))
-    stood: dict[str, Any] = json.loads(version.tags.get(TAG, "{}")) if version else {}
-    if version is not None and reach.taint.subject not in stood:
-        way = [list(node) for node in reach.way]
-        registry.record(name, number, {TAG: json.dumps({**stood, reach.taint.subject: way})})
+    if version is None or not found:
+        return
+    stood: dict[str, Any] = json.loads(version.tags.get(TAG, "{}"))
+    told = {reach.taint.subject: [list(node) for node in reach.way] for reach in found}
+    if not told.keys() <= stood.keys():
+        registry.record(name, number, {TAG: json.dumps({**told, **stood})})
 
 
 def _append(taint: Taint, lakehouse: Lakehouse) -> None:

@@ -71,7 +71,8 @@ def trace(answer: Answer, declared: Declared, registry: ModelRegistry, lakehouse
     gate = json.loads(version.tags.get("gate", "{}")).get("decision", {})
     views = {key: declared.views[key] for key in _views(answer, declared, inputs)}
     origins = Origins(declared, lakehouse, compute)
-    seen = tuple(_seen(answer, views, origins))
+    hidden = declared.redacted.get(registered_name(answer.asked), ()) if answer.read is None else ()
+    seen = tuple(_seen(answer, views, hidden, origins))
     return Trace(answer, version, gate, (pin["key"], pin["version"]) if pin else None, inputs, seen)
 
 
@@ -83,7 +84,7 @@ def _views(answer: Answer, declared: Declared, inputs: Mapping[str, int]) -> lis
     return [by_name[name] for name in answer.views if by_name.get(name) in declared.views]
 
 
-def _seen(answer: Answer, views: Mapping[str, FeatureView], origins: Origins) -> Iterator[Seen]:
+def _seen(answer: Answer, views: Mapping[str, FeatureView], hidden: Sequence[str], origins: Origins) -> Iterator[Seen]:
     known = {**answer.features, **answer.inputs}
     for key, view in views.items():
         stood = answer.read.get(key) if answer.read is not None else _as_of(key, answer.served_at, origins)
@@ -93,6 +94,11 @@ def _seen(answer: Answer, views: Mapping[str, FeatureView], origins: Origins) ->
         used = answer.views.get(view.name, "")
         if used is None:
             yield Seen(key, stood, None, "no row was usable", None)
+            continue
+        unknown = [name for name in view.entity if name in hidden]
+        if unknown:
+            told = f"its row cannot be told, for the log has {', '.join(unknown)} only hashed"
+            yield Seen(key, stood, None, told, None)
             continue
         yield _looked_up(key, view, stood, replace(answer, inputs=known), used, origins)
 

@@ -11,6 +11,9 @@ State = Literal["steady", "drifted", "decayed", "skewed", "broken", "not enough 
 Baseline = Literal["training_set", "previous", "season"]
 
 FAMILIES: tuple[Family, ...] = ("drift", "prediction_drift", "quality", "skew", "freshness", "volume", "input")
+WORDS: Mapping[Family, str] = {family: family.replace("_", " ").capitalize() for family in FAMILIES} | {
+    "drift": "Data drift"
+}
 NOT_ENOUGH: State = "not enough data"
 PREDICTION = "prediction"
 

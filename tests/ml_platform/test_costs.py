@@ -43,8 +43,8 @@ def test_what_an_asset_took_is_added_up_by_environment(instance: dg.DagsterInsta
     prod, dev = found["models/late", "prod"], found["models/late", "dev"]
     assert (prod.cost, prod.billable_seconds, prod.jobs, prod.seconds, prod.size_bytes) == (2.5, 120.0, 2, 2.0, 100)
     assert (dev.cost, dev.jobs) == (1.0, 1)
-    assert spent_since(instance, LONG_AGO, "prod") == 2.5
-    assert spent_since(instance, datetime(2999, 1, 1, tzinfo=UTC), "prod") == 0.0
+    assert spent_since(instance, LONG_AGO, "prod").cost == 2.5
+    assert spent_since(instance, datetime(2999, 1, 1, tzinfo=UTC), "prod").cost == 0.0
 
 
 def test_a_job_that_two_runs_waited_for_counts_once(instance: dg.DagsterInstance) -> None:
@@ -56,7 +56,7 @@ def test_a_job_that_two_runs_waited_for_counts_once(instance: dg.DagsterInstance
 def test_a_job_of_a_failed_run_is_billed_too(instance: dg.DagsterInstance) -> None:
     observed = dg.AssetObservation(MODEL, metadata={"jobs": dg.MetadataValue.json([_job(1, 2.0)])})
     instance.report_runless_asset_event(observed)
-    assert spent_since(instance, LONG_AGO, "prod") == 2.0
+    assert spent_since(instance, LONG_AGO, "prod").cost == 2.0
 
 
 def test_the_estimate_is_what_the_last_run_with_a_job_cost(instance: dg.DagsterInstance) -> None:
@@ -66,3 +66,4 @@ def test_the_estimate_is_what_the_last_run_with_a_job_cost(instance: dg.DagsterI
     assert last_cost(instance, MODEL, "prod") == 2.5
     _made(instance, _job(3, None))
     assert last_cost(instance, MODEL, "prod") is None
+    assert spent_since(instance, LONG_AGO, "prod").machines == {"large"}

@@ -37,6 +37,13 @@ def test_the_query_of_aggregates_is_no_plain_one(shop: Project) -> None:
     assert declared_graph(shop.definitions).query("features/store_day_v1") is None
 
 
+def test_what_a_log_hides_is_known_to_whoever_erases(shop: Project) -> None:
+    assert declared_graph(shop.definitions).redacted == {}
+    request = "request: {order_id: string}"
+    shop.change("endpoints/returns/defs.yaml", request, f"{request}\n  log: {{redact: [order_id]}}")
+    assert declared_graph(shop.definitions).redacted == {"returns": ["order_id"]}
+
+
 def test_definitions_of_another_kind_are_refused() -> None:
     with pytest.raises(DeclarationError, match="the definitions have no declarations behind them"):
         declared_graph(dg.Definitions())

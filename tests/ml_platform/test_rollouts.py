@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from ml_platform.binding import Binding, bindings
+from ml_platform.engine.rollout import State
+from ml_platform.engine.rollout_log import Entry, RolloutLog
+from ml_platform.engine.terms import Terms
 from ml_platform.errors import DeclarationError
-from ml_platform.rollouts import require_hosted, rollouts
+from ml_platform.rollouts import _next, require_hosted, rollouts
 from resources.aws.endpoint_host import AwsEndpointHost
+from resources.embedded.lakehouse import EmbeddedLakehouse
 
 
 def endpoint(**told: Any) -> dg.AssetSpec:
@@ -65,3 +71,20 @@ def test_an_endpoint_brings_the_job_and_the_sensor() -> None:
     found = rollouts([endpoint()], bindings())
     assert [job.name for job in found.jobs or ()] == ["rollout"]
     assert [sensor.name for sensor in found.sensors or ()] == ["rollouts"]
+
+
+def test_a_step_of_another_environment_or_of_an_endpoint_made_anew_is_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terms = Terms(1, "digest", {}, ())
+    entry = Entry(State(terms.target, None, "loaded"), terms, None)
+    keys = set()
+    for environment, day in (("dev", 1), ("prod", 1), ("dev", 2)):
+        monkeypatch.setenv("ML_PLATFORM_ENV", environment)
+        lakehouse = EmbeddedLakehouse(str(tmp_path / f"{environment}-{day}"))
+        RolloutLog(lakehouse.table("endpoints/x__rollout")).write(entry, datetime(2024, 5, day, tzinfo=UTC))
+        request = _next(endpoint(), lakehouse, datetime(2024, 5, day, 1, tzinfo=UTC))
+        assert request is not None
+        assert request.tags["ml_platform/environment"] == environment
+        keys.add(request.run_key)
+    assert len(keys) == 3

@@ -121,3 +121,17 @@ def test_a_correction_taints_what_learned_from_the_file_before(copy: Copied) -> 
     of = dg.AssetCheckKey(dg.AssetKey(["models", "returns"]), "untainted")
     found = project.instance.event_log_storage.get_latest_asset_check_execution_by_key([of])[of]
     assert "orders/2024-02.csv was corrected by " in str(found.event)
+
+
+def test_a_refit_on_the_same_rows_is_tainted_before_its_gate_looks(copy: Copied) -> None:
+    # given a champion that is tainted, and a candidate of other code that learns from the very same rows
+    copy.type("taint", "features/order_v1@0", *WHY)
+    copy.project.change("models/returns/defs.yaml", "estimator: linear", "estimator: linear\n  seed: 7")
+    # when both steps are one run
+    ran = copy.project.run('key:"models/returns" or key:"models/returns__champion"')
+    # then the gate holds it to what any candidate is held to
+    assert ran.success, ran.failures
+    tags = copy.project.service("model_registry").version("returns", "2").tags
+    assert "features/order_v1@0" in json.loads(tags["tainted"])
+    (gate,) = (it for it in ran.checks["models/returns__champion"] if it.check_name == "gate")
+    assert "the champion is tainted" not in str(gate.description)

@@ -9,7 +9,7 @@ import pytest
 
 from ml_platform.errors import DeclarationError
 from ml_platform.testing.project import Project, embedded_services
-from ml_platform.watching import RETRAIN_OF, RETRAINS, TELL, retrain_is_running, watching
+from ml_platform.watching import RETRAINS, TELL, retrain_is_running, retrain_tags, watching
 
 SAID = {"moved": "failed", "sentence": ""}
 
@@ -100,6 +100,16 @@ def test_without_a_policy_there_is_no_job_to_retrain(shop: Project) -> None:
 )
 def test_retrain_is_running_from_its_request_to_its_end(status: dg.DagsterRunStatus, running: bool) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_run(dg.DagsterRun("retrain", status=status, tags={RETRAIN_OF: "models/x"}))
+        instance.add_run(dg.DagsterRun("retrain", status=status, tags=retrain_tags("models/x")))
         assert retrain_is_running(instance, "models/x") is running
         assert not retrain_is_running(instance, "models/y")
+
+
+def test_a_retrain_of_another_environment_is_none_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        monkeypatch.setenv("ML_PLATFORM_ENV", "staging")
+        on_its_way = dg.DagsterRun("retrain", status=dg.DagsterRunStatus.STARTED, tags=retrain_tags("models/x"))
+        instance.add_run(on_its_way)
+        assert retrain_is_running(instance, "models/x")
+        monkeypatch.setenv("ML_PLATFORM_ENV", "prod")
+        assert not retrain_is_running(instance, "models/x")

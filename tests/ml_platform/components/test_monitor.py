@@ -126,3 +126,13 @@ def test_wrong_declaration_is_refused_by_file(shop: Project, old: str, new: str,
     shop.change(DECLARED, old, new)
     with pytest.raises(DeclarationError, match=rf"{DECLARED}.*{message}"):
         _ = shop.definitions
+
+
+def test_answers_that_are_gone_before_their_labels_come_are_refused(shop: Project) -> None:
+    # given labels that come within a week, and a log that is kept for five days
+    request = "request: {order_id: string}"
+    shop.change("endpoints/returns/defs.yaml", request, f"{request}\n  log: {{retention_days: 5}}")
+    shop.change(DECLARED, "predictions: predictions/returns", "log_of: endpoints/returns")
+    shop.change(DECLARED, "window: month", "window: day")
+    with pytest.raises(DeclarationError, match=rf"{DECLARED}.*within_hours is 168, .* for 5 days, so that answers are"):
+        _ = shop.definitions

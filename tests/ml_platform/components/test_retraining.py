@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
 
+from ml_platform.engine import decisions
+from ml_platform.records.retraining import Decision
 from ml_platform.testing.project import Project, Ran
 from ml_platform.testing.shop import Made
-from ml_platform.watching import RETRAIN_OF
+from ml_platform.watching import retrain_tags
 
 DECLARED = "monitors/returns/defs.yaml"
 KEY = "monitors/returns__retraining"
@@ -66,7 +69,21 @@ def test_drift_without_new_labels_waits_and_the_reasons_are_shown(
     ]
     assert look(deciding).run_requests[0].run_key == request.run_key
     with dg.DagsterInstance.ephemeral() as busy:
-        busy.add_run(dg.DagsterRun("retrain", status=dg.DagsterRunStatus.STARTED, tags={RETRAIN_OF: "models/returns"}))
+        busy.add_run(dg.DagsterRun("retrain", status=dg.DagsterRunStatus.STARTED, tags=retrain_tags("models/returns")))
         repository = deciding.definitions.get_repository_def()
         with dg.build_sensor_context(busy, repository_def=repository) as context:
             assert repository.get_sensor_def("retraining").evaluate_tick(context).run_requests == []
+
+
+def test_a_retrain_leaves_the_gate_to_the_person_who_promotes(shop: Project) -> None:
+    # given a model that somebody promotes by hand, and a decision that asks for a retrain
+    shop.change("models/returns/defs.yaml", "metric: log_loss", "metric: log_loss\n    promote: manual")
+    shop.change(DECLARED, "minimum_rows: 20", "minimum_rows: 20\n  retrain: {}")
+    asks = Decision(1, datetime(2024, 5, 1, tzinfo=UTC), "retrain", ("It drifted.",), 1, 5)
+    decisions.record(shop.lakehouse.table(KEY), lambda _: asks)
+    # then neither the sensor's run nor the job moves the alias
+    (request,) = look(shop).run_requests
+    made = ["training_sets/returns", "models/returns"]
+    assert [key.to_user_string() for key in request.asset_selection] == made
+    job = shop.definitions.resolve_job_def("retrain")
+    assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == set(made)

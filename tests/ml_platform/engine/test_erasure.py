@@ -6,9 +6,13 @@ import polars as pl
 import pytest
 
 from ml_platform.engine import changes, delta
-from ml_platform.engine.erasure import among, erase_rows, has, sweep
+from ml_platform.engine.declared import Declared
+from ml_platform.engine.erasure import among, erase_rows, has, served, sweep
+from ml_platform.engine.erasure_plan import Plan
+from ml_platform.engine.redaction import VARIABLE, Redaction
 from ml_platform.engine.staging import present, stage
 from ml_platform.engine.table_log import read_log
+from ml_platform.errors import BindingError
 from resources.embedded.lakehouse import EmbeddedLakehouse
 
 ROWS = {"id": ["a", "b", "c"], "month": ["1", "1", "2"], "n": [1, 2, 3]}
@@ -71,3 +75,19 @@ def test_after_a_sweep_one_version_is_left_and_can_be_built_on(
     assert (log.first, sorted(log.entries), log.faults) == (after.version - 1, [after.version], [])
     put("silver/a", {"id": ["e"], "month": ["2"], "n": [5]}, "month")
     assert sorted(delta.read_rows(delta.existing(snap.location))["id"].to_pylist()) == ["d", "e"]
+
+
+def test_a_log_that_hides_the_key_is_searched_for_its_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Plan("silver/a", {"id": "N1"}, {"silver/a": [{"id": "N1"}], "training_sets/late": [{"id": "N1"}]})
+    hanging = {"reads": {"models/late": ["training_sets/late"]}, "entities": {"training_sets/late": ["id"]}}
+    declared = Declared((), models={"endpoints/late": "models/late"}, **hanging, redacted={"late": ["id"]})
+    # without the secret nobody can tell which records are the key's, and nothing is claimed of them
+    monkeypatch.delenv(VARIABLE, raising=False)
+    with pytest.raises(BindingError, match="id may be logged only hashed"):
+        served(plan, declared)
+    monkeypatch.setenv(VARIABLE, "a secret of this test")
+    clear, hashed = served(plan, declared)["late"]
+    assert clear == {"id": "N1"}
+    hidden = Redaction(frozenset({"id"}), b"a secret of this test")
+    assert has(hidden.row({"id": "N1"}), [hashed])
+    assert not has(hidden.row({"id": "N2"}), [clear, hashed])

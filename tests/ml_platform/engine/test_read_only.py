@@ -13,6 +13,7 @@ from ml_platform.engine.intent import Intended, planning
 from ml_platform.engine.package import digest
 from ml_platform.engine.read_only import READS, ReadOnly
 from ml_platform.records.endpoint import EndpointSpec, Revision, ServiceBinding, TrafficSplit
+from ml_platform.watching import retrain_is_running
 
 NOBODY = ServiceBinding("nowhere", "Nobody")
 
@@ -50,6 +51,12 @@ def test_of_every_role_only_what_reads_reaches_the_service(role: str) -> None:
                 written.append(method)
     assert set(service.asked) <= READS.get(role, frozenset())
     assert set(written) == set(_methods(role)) - READS.get(role, frozenset())
+
+
+def test_a_plan_may_ask_whether_a_retrain_is_on_its_way() -> None:
+    instance: Any = ReadOnly("instance", Recorder())
+    with planning():
+        assert not retrain_is_running(instance, "models/returns")
 
 
 def test_it_is_known_wherever_its_service_is() -> None:

@@ -175,10 +175,14 @@ def test_what_was_not_read_back_or_is_not_what_serves_is_made_so_again() -> None
             assert following == Next(replace(state, since=None), "serve")
 
 
-def test_endpoint_that_was_taken_away_begins_without_anything_to_shift_from() -> None:
+def test_server_that_is_gone_on_the_way_comes_back_with_the_split_and_passes_no_guard_by() -> None:
     for state in on_the_way():
-        following = advance(CAREFUL, state, replace(known(state), serving=None), NOW)
-        assert following == Next(State(NEW, None, "loaded"), "serve")
+        gone = replace(known(state), serving=None)
+        following = advance(CAREFUL, state, gone, NOW + timedelta(days=1))
+        assert following == Next(replace(state, since=None), "serve")
+        # and what is wanted meanwhile begins beside what stood
+        other = advance(CAREFUL, state, replace(gone, wanted=THIRD), NOW)
+        assert other == Next(State(THIRD, OLD, "loaded"), "serve")
 
 
 def test_server_that_is_gone_serves_again_what_it_served_without_being_compared() -> None:

@@ -96,6 +96,23 @@ def test_a_job_within_the_budget_runs_and_what_it_cost_counts_for_the_next(tmp_p
     assert runner.submitted == ["late@1"]
 
 
+def test_what_a_machine_without_a_price_took_lets_nothing_pass_until_it_has_one(tmp_path: Path) -> None:
+    budget, runner = Budget(per_run=100, per_month=100), Managed()
+    with pytest.raises(RefusedError, match="but huge ran this month and has no price, so that nobody knows what is"):
+        _run(
+            Account("models/late", Prices("USD", "", HOURLY, budget=budget), unpriced=frozenset({"huge"})),
+            runner,
+            tmp_path,
+        )
+    assert runner.submitted == []
+    _run(
+        Account("models/late", Prices("USD", "", {**HOURLY, "huge": 9.0}, budget=budget), unpriced=frozenset({"huge"})),
+        runner,
+        tmp_path,
+    )
+    assert runner.submitted == ["late@1"]
+
+
 def test_a_job_that_has_begun_is_attached_to_whatever_is_left(tmp_path: Path) -> None:
     runner = Managed(stands="job-1")
     _run(_account(Budget(per_month=0)), runner, tmp_path)

@@ -64,6 +64,7 @@ def test_an_endpoint_is_idle_once_nobody_has_asked_it_for_so_long(house: House) 
     (never,) = sweep(house)
     assert (never.name, never.why) == ("endpoints/delay", "it serves, but was never asked")
     house.log.append([replace(served(1), served_at=NOW - timedelta(hours=30))])
+    house.log.append([replace(served(9), served_at=NOW, named=True), replace(served(8), served_at=NOW, shadow=True)])
     (idle,) = sweep(house)
     assert idle.why == "it serves, but was asked last at 2024-04-30 06:00 UTC"
     house.log.append([replace(served(2), served_at=NOW - timedelta(hours=1))])
@@ -93,6 +94,11 @@ def test_what_nothing_declares_is_found_wherever_it_stands(house: House, tmp_pat
         "silver/old",
         f"code/{'ab' * 8}",
     ]
+
+
+def test_what_the_platform_keeps_for_itself_is_never_offered(house: House) -> None:
+    _table(house, "platform/taints")
+    assert list(sweep(house)) == []
 
 
 def test_only_what_is_named_is_removed(house: House) -> None:
