@@ -60,7 +60,7 @@ def landing(lakehouse: EmbeddedLakehouse) -> Path:
         ("a.csv", csv(ROWS)),
         ("a.csv", csv(ROWS, "\r\n")),
         ("a.csv", csv(ROWS).replace(b'"bert"', b'\n"bert"')),
-        ("a.csv.gz", gzip.compress(csv(ROWS))),
+        ("a.csv.gz", gzip.compress(csv(ROWS), mtime=0)),
         ("a.jsonl", jsonl(ROWS)),
         ("a.parquet", parquet(ROWS)),
     ],
