@@ -11,7 +11,8 @@ from ml_platform.records.notice import Delivery, Notice, Severity
 from ml_platform.roles.notifier import Notifier
 
 _MOST_PENDING = 50
-_TRIES = 5
+# A sensor looks once a minute: an hour between tries at the most, and a day in all.
+_LOOKS_BETWEEN, _LOOKS = 60, 24 * 60
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Memory:
     """What was told, kept between looks. told: what → a digest of the state that was told.
 
     runs_until: seconds since 1970 up to which failed runs were looked at; None before the first look.
-    pending: notices that did not arrive everywhere, and how often they were tried.
+    pending: notices that did not arrive everywhere, and how many looks ago each was told first.
     """
 
     told: dict[str, str] = field(default_factory=dict)
@@ -48,12 +49,12 @@ class Memory:
         if not text:
             return Memory()
         kept = json.loads(text)
-        pending = tuple((Notice(**notice), tries) for notice, tries in kept["pending"])
+        pending = tuple((Notice(**notice), looks) for notice, looks in kept["pending"])
         return Memory(kept["told"], kept["runs_until"], pending, kept["rounds"])
 
     def written(self) -> str:
         """The same as a text."""
-        return json.dumps({**asdict(self), "pending": [[asdict(one), tries] for one, tries in self.pending]})
+        return json.dumps({**asdict(self), "pending": [[asdict(one), looks] for one, looks in self.pending]})
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ def tell(
 ) -> tuple[Memory, list[Delivery]]:
     """The memory afterwards, and every delivery that was tried.
 
-    A notice that did not arrive is tried again at each look, five times in all, and then given up: the record of it
-    is with the notifier. Nothing is raised for what does not arrive.
+    A notice that did not arrive is tried again after 1, 2, 4 and so on looks, then every 60, and given up after 1,440:
+    the record of it is with the notifier. Nothing is raised for what does not arrive.
     """
     told, notices = dict(memory.told), []
     for one in stands:
@@ -87,13 +88,22 @@ def tell(
     notices += [_notice(one, 0, one.of) for one in ended.runs]
     deliveries: list[Delivery] = []
     waiting: list[tuple[Notice, int]] = []
-    for notice, tries in [*memory.pending, *((notice, 0) for notice in notices)]:
-        done = notifier.tell(notice)
-        deliveries += done
-        if not all(one.delivered for one in done) and tries + 1 < _TRIES:
-            waiting.append((notice, tries + 1))
+    for notice, looks in [*((one, ago + 1) for one, ago in memory.pending), *((one, 0) for one in notices)]:
+        done = notifier.tell(notice) if _due(looks) else None
+        deliveries += done or ()
+        if (done is None or not all(one.delivered for one in done)) and looks < _LOOKS:
+            waiting.append((notice, looks))
     kept = {of: mark for of, mark in told.items() if mark}
     return Memory(kept, ended.until, tuple(waiting[-_MOST_PENDING:]), memory.rounds + bool(notices)), deliveries
+
+
+def _due(looks: int) -> bool:
+    """Whether it is tried at that look; trying more often would only keep others waiting for what does not answer.
+
+    >>> [looks for looks in range(130) if _due(looks)]
+    [0, 1, 2, 4, 8, 16, 32, 60, 120]
+    """
+    return looks % _LOOKS_BETWEEN == 0 or (looks < _LOOKS_BETWEEN and looks & (looks - 1) == 0)
 
 
 def _notice(one: Happening, round_: int, of: str) -> Notice:

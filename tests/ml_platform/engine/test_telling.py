@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import doctest
 from collections.abc import Sequence
 
+from ml_platform.engine import telling
 from ml_platform.engine.telling import Ended, Happening, Memory, tell
 from ml_platform.records.notice import Delivery, Notice
 
@@ -60,8 +62,13 @@ def test_what_did_not_arrive_is_tried_again_under_the_same_id_and_then_given_up(
     notifier.down = True
     memory = rounds(notifier, "failed")
     assert len(memory.pending) == 1
-    memory = rounds(notifier, *["failed"] * 8, memory=memory)
-    assert len(notifier.told) == 5
+    # an hour later it was tried at looks 0, 1, 2, 4, 8, 16, 32 and 60
+    memory = rounds(notifier, *["failed"] * 60, memory=memory)
+    assert len(notifier.told) == 8
+    assert len(memory.pending) == 1
+    # and after a day, which is 23 hours more, it is given up
+    memory = rounds(notifier, *["failed"] * 1380, memory=memory)
+    assert len(notifier.told) == 8 + 23
     assert len({notice.id for notice in notifier.told}) == 1
     assert memory.pending == ()
 
@@ -88,3 +95,7 @@ def test_sentence_of_a_materialization_that_goes_away_mends_nothing() -> None:
     memory, _ = tell(notifier, [said], NOTHING, Memory())
     tell(notifier, [Happening("asset a", "", "info", "a says", "", mends=False)], NOTHING, memory)
     assert len(notifier.told) == 1
+
+
+def test_worked_example_of_the_docstring_holds() -> None:
+    assert doctest.testmod(telling).failed == 0
