@@ -155,7 +155,10 @@ def _beyond(of: Plan, declared: Declared) -> Iterator[str]:
     landings = sorted({source.landing for key, source in declared.sources.items() if key in of.rows})
     for landing in landings:
         yield f"not ours: where {landing} brings its files from may hold it on; it is not landed again"
-    yield "not looked through: Dagster's event log, MLflow's runs, backups"
+    yield (
+        "not looked through: Dagster's event log, MLflow's runs, the example that a skew check keeps, the reports of "
+        "monitors, backups"
+    )
 
 
 def _require_quiet() -> None:
