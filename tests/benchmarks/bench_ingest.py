@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,7 +25,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
-from kept import keep
+from kept import keep, peak_mb
 from tpch import table
 
 from ml_platform.engine.column_types import arrow_schema, kind_of
@@ -193,13 +192,12 @@ def one(way: str, name: str, scale: int, home: Path) -> None:
     started, cpu = time.monotonic(), time.process_time()
     ways[way](name, path, home)
     seconds, cpu = time.monotonic() - started, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     location = lakehouse.table("bronze/input").uri if way == "engine" else str(home)
     offsets = f"SELECT count(*), max(_source_offset) + 1 FROM read_parquet({DeltaTable(location).file_uris()})"
     rows, places = duckdb.sql(offsets).fetchall()[0]
     if rows != places:
         raise AssertionError(f"{way} wrote {rows} rows of {places}")
-    figures = {"seconds": round(seconds, 2), "cpu_seconds": round(cpu, 2), "peak_mb": round(peak)}
+    figures = {"seconds": round(seconds, 2), "cpu_seconds": round(cpu, 2), "peak_mb": peak_mb()}
     print(json.dumps({"rows": rows, **figures}))
 
 

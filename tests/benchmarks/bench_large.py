@@ -6,14 +6,13 @@ bronze through a keyed, partitioned silver table to a gold one, in one process; 
 from __future__ import annotations
 
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pyarrow.parquet as pq
-from kept import keep
+from kept import keep, peak_mb
 from tpch import table
 
 from ml_platform.engine import delta
@@ -67,8 +66,7 @@ def main() -> None:
 def _measured(step: Callable[[], int]) -> dict[str, Any]:
     started = time.monotonic()
     rows = step()
-    peak_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    return {"rows": rows, "wall_seconds": round(time.monotonic() - started, 1), "peak_mb": peak_mb}
+    return {"rows": rows, "wall_seconds": round(time.monotonic() - started, 1), "peak_mb": peak_mb()}
 
 
 if __name__ == "__main__":

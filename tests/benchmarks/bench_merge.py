@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
-from kept import keep
+from kept import keep, peak_mb
 from tpch import table
 
 from ml_platform.engine import delta
@@ -161,8 +160,7 @@ def one(way: str, home: Path, layout: str, changes: Path) -> None:
     expected = pq.ParquetFile(changes).metadata.num_rows
     if changed != (expected, 6_001_215):
         raise AssertionError(f"{way} left {changed}, but {expected} of 6,001,215 rows changed")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": round(seconds, 2), "cpu_seconds": round(cpu, 2), "peak_mb": round(peak)}))
+    print(json.dumps({"seconds": round(seconds, 2), "cpu_seconds": round(cpu, 2), "peak_mb": peak_mb()}))
 
 
 def main() -> None:

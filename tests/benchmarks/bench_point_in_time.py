@@ -22,7 +22,7 @@ from typing import Any
 
 import duckdb
 import polars as pl
-from kept import keep
+from kept import keep, peak_mb
 
 from ml_platform.engine.aggregates import Aggregate, compiled
 from ml_platform.engine.point_in_time import join
@@ -204,7 +204,7 @@ def _process(folder: Path) -> dict[str, float]:
 def _alone(folder: Path) -> None:
     ours(read(folder))
     used = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({"cpu_seconds": round(used.ru_utime + used.ru_stime, 2), "peak_mb": round(used.ru_maxrss / 1024)}))
+    print(json.dumps({"cpu_seconds": round(used.ru_utime + used.ru_stime, 2), "peak_mb": peak_mb()}))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import resource
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,3 +21,15 @@ def keep(section: str, figures: Mapping[str, Any]) -> None:
     kept[section] = {**machine, **figures}
     _KEPT.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
     print(f"{section}: {json.dumps(figures, indent=1)}")
+
+
+def peak_mb() -> int:
+    """The most memory that this process held, in MB.
+
+    Linux hands a parent's peak down through fork and exec in `ru_maxrss`; the program's own is in `/proc`.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return round(int(line.split()[1]) / 1024)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
