@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from types import ModuleType
@@ -83,6 +85,11 @@ def build_definitions(made: ModuleType, services: Mapping[str, Binding]) -> dg.D
     made: a package like `assets`. services: role → binding, for instance `ml_platform.binding.bindings()`.
     Raises BindingError for services that cannot see the stores that they need.
     """
+    with _uncollected():
+        return _bound(made, services)
+
+
+def _bound(made: ModuleType, services: Mapping[str, Binding]) -> dg.Definitions:
     require_reachable(services)
     found = declared(made)
     specs = [spec for asset in found.assets or () if isinstance(asset, dg.AssetsDefinition) for spec in asset.specs]
@@ -93,6 +100,18 @@ def build_definitions(made: ModuleType, services: Mapping[str, Binding]) -> dg.D
     own = dg.Definitions(resources=bound, executor=dg.in_process_executor)
     moved = (automation(specs, services), rollouts(specs, services), watching(specs, services), taint_checks(specs))
     return dg.Definitions.merge(found, *moved, own)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage is looked for meanwhile: what a load makes stays, and to walk it again and again takes a seventh."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 def _require_no_cycle(specs: Iterable[dg.AssetSpec]) -> None:
