@@ -10,10 +10,11 @@ from pydantic import Field
 from ml_platform import metadata
 from ml_platform.components.asset import asset, asset_key, digest, key_of, place
 from ml_platform.components.declaration import Declaration
+from ml_platform.components.deployed import Deployed, Services
 from ml_platform.components.endpoint_log import DeclaredLog
 from ml_platform.components.making import declared
 from ml_platform.components.model import CHAMPION, DeclaredNeeds, Model
-from ml_platform.components.rollout import ROLLOUT, Attempt, Rollout, check
+from ml_platform.components.rollout import ROLLOUT, Attempt, Rollout
 from ml_platform.errors import DeclarationError
 from ml_platform.records.feature import FeatureView
 from ml_platform.roles.compute import Compute
@@ -57,12 +58,13 @@ class Endpoint(Declaration):
     def _endpoint(self, context: dg.ComponentLoadContext, model: Model) -> dg.AssetsDefinition:
         training = model.training(context, self.champion_of)
         key = key_of(context)
-        name = key.rpartition("/")[2]
         views = training.views(context, model.training_set)
         self._require_keys(context, training.carried, views)
         training.require_given(context, model.training_set, self.request, place(context))
         self.log.require(context, self.request, views)
         self.rollout.require(context)
+
+        deployed = Deployed(self, key, training.event_time, model.training_set, model.gate.split, views)
 
         @asset(
             context,
@@ -82,57 +84,8 @@ class Endpoint(Declaration):
             feature_store: dg.ResourceParam[FeatureStore],
             prediction_log: dg.ResourceParam[PredictionLog],
         ) -> dg.MaterializeResult:  # type: ignore[type-arg] # beside a check, dagster knows only the bare type
-            import time
-
-            from ml_platform.binding import resolved
-            from ml_platform.engine import clock
-            from ml_platform.engine.champion import champion_of
-            from ml_platform.engine.example import example_request
-            from ml_platform.engine.parity import Evaluation
-            from ml_platform.engine.rolling import Roller
-            from ml_platform.engine.rollout_log import RolloutLog
-            from ml_platform.engine.rollout_serving import Rolling
-            from ml_platform.engine.terms import Terms
-
-            started = time.monotonic()
-            version = champion_of(self.champion_of, model_registry)
-            terms = Terms(version.number, version.digest, dict(self.request), tuple(views.values()))
-            evaluated = Evaluation(version, model.gate.split, training.event_time, terms, lakehouse, feature_store)
-            rolling = Rolling(
-                key=key,
-                name=name,
-                champion=version,
-                terms=terms,
-                plan=self.rollout.plan(),
-                needs=self.needs.record,
-                group=self.group,
-                redact=tuple(self.log.redact),
-                feature_store=resolved(feature_store),
-                prediction_log=resolved(prediction_log),
-                evaluated=evaluated.rows,
-            )
-            log = RolloutLog(lakehouse.table(f"{key}__{ROLLOUT}"))
-            services = (endpoint_host, model_registry, prediction_log, log)
-            roller = Roller(rolling, *services, lambda: clock.now(lakehouse, "real"), context.log.info)
-            done = roller.run(retry=config.retry)
-            revision = done.serving()
-            published = {view.name: feature_store.published(view) for view in views.values()}
-            example = example_request(model.training_set, training.event_time, self.request, lakehouse)
-            told = metadata.of_revision(
-                done.before,
-                revision,
-                published,
-                example,
-                time.monotonic() - started,
-                # Managed endpoints ask for their cloud's own credentials.
-                open_to_all=not hasattr(endpoint_host, "REACHES"),
-            )
-            serving = " and ".join(revision.digests[one] for one, share in revision.split.shares.items() if share)
-            return dg.MaterializeResult(
-                data_version=dg.DataVersion(f"revision {revision.number} of {serving}"),
-                metadata={**told, **metadata.of_rollout(done, log.latest(20))},
-                check_results=[check(done)],
-            )
+            services = Services(lakehouse, model_registry, endpoint_host, feature_store, prediction_log)
+            return deployed.rolled(services, retry=config.retry, say=context.log.info)
 
         return endpoint
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import dagster as dg
 from pydantic import Field
 
-from ml_platform import metadata
+from ml_platform import model_metadata
 from ml_platform.automation import BY_HAND
 from ml_platform.binding import environment, home, in_force, service
 from ml_platform.components.asset import asset, digest, key_of
@@ -143,7 +143,7 @@ class Model(Declaration):
             fitted = fit(fitting, lakehouse, job_runner, model_registry, context.log.info)
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(fitted.version.digest),
-                metadata=metadata.of_model(fitted),
+                metadata=model_metadata.of_model(fitted),
             )
 
         return model
@@ -164,7 +164,7 @@ class Model(Declaration):
         taking = Taking(key, self.training_set, source, environment())
         taken = take(taking, there, lakehouse, registry, context.log.info)
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(taken.version.digest), metadata=metadata.of_taken(taken, source)
+            data_version=dg.DataVersion(taken.version.digest), metadata=model_metadata.of_taken(taken, source)
         )
 
     def _settings(self, rules: ModelRules) -> dict[str, Any]:
@@ -225,7 +225,7 @@ class Model(Declaration):
             done = promote(promotion, lakehouse, job_runner, model_registry, context.log.info)
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(done.champion.digest),
-                metadata=metadata.of_promotion(done),
+                metadata=model_metadata.of_promotion(done),
                 check_results=[_check(done)],
             )
 
@@ -239,5 +239,5 @@ def _check(done: "Promoted") -> dg.AssetCheckResult:
         check_name="gate",
         description=" ".join(done.decision.reasons),
         severity=dg.AssetCheckSeverity.WARN,
-        metadata=metadata.of_examination(done),
+        metadata=model_metadata.of_examination(done),
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from ml_platform import metadata
+from ml_platform import endpoint_metadata
 from ml_platform.components.lines import line_of
 from ml_platform.engine.rollout import Guards, Plan
 from ml_platform.errors import DeclarationError
@@ -97,5 +97,5 @@ def check(done: RolledOut) -> dg.AssetCheckResult:
         check_name=ROLLOUT,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"Version {state.target.version} went back. {said}" if failed else said,
-        metadata=metadata.of_findings(done.found),
+        metadata=endpoint_metadata.of_findings(done.found),
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from ml_platform import metadata
+from ml_platform import metadata, model_metadata
 from ml_platform.components.asset import asset, digest, key_of, place
 from ml_platform.components.columns import columns_of, require_columns, require_where
 from ml_platform.components.declaration import Declaration
@@ -147,7 +147,9 @@ class TrainingSet(Declaration):
             card = card_of(
                 made, contents, self.description, lakehouse, lambda query: compute.fetch(query, {ROWS: made.snapshot})
             )
-            yield metadata.result(context, made, column=None, lineage=recipe.lineage, extra=metadata.of_card(card))
+            yield metadata.result(
+                context, made, column=None, lineage=recipe.lineage, extra=model_metadata.of_card(card)
+            )
             yield _check(found[0] if found else None)
 
         return dg.Definitions(assets=[training_set])

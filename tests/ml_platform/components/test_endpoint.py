@@ -26,21 +26,6 @@ def test_endpoint_depends_on_the_champion_and_on_what_it_looks_up(made: Made) ->
     assert {key.to_user_string() for key in log.parent_keys} == {"endpoints/returns"}
 
 
-def test_endpoint_says_what_it_serves_and_what_it_looks_up(made: Made) -> None:
-    said = made.first.said["endpoints/returns"]
-    assert (said["outcome"], said["revision"]) == ("revision 1 serves", 1)
-    assert said["traffic"] == {"1": 1.0}
-    assert said["url"].endswith("/v2/models/returns/infer")
-    assert [record.data["view"] for record in said["looks_up"].records] == ["order_v1", "store_recent_v1"]
-    assert made.first.data_versions["models/returns__champion"] in made.first.data_versions["endpoints/returns"]
-
-
-def test_second_run_adopts_the_running_revision(made: Made) -> None:
-    again, first = made.again.said["endpoints/returns"], made.first.said["endpoints/returns"]
-    assert again["outcome"] == "unchanged"
-    assert (again["revision"], again["url"]) == (first["revision"], first["url"])
-
-
 def test_printed_curl_is_answered_and_collected_into_the_log_exactly_once(made: Made) -> None:
     before = len(made.project.rows("endpoints/returns__log"))
     answer = ask(made.again.said["endpoints/returns"]["ask"])
@@ -68,12 +53,6 @@ def test_served_features_are_those_of_the_offline_path(made: Made) -> None:
     (check,) = made.project.run('key:"endpoints/returns__log"').checks["endpoints/returns__log"]
     assert (check.check_name, check.passed) == ("skew", True)
     assert check.metadata["requests"].value >= 1
-
-
-def test_endpoint_without_a_champion_fails_the_run(tables: Project) -> None:
-    failures = tables.run('key:"endpoints/returns"').failures
-    assert "models/returns has no champion, but something serves" in failures["endpoints/returns"]
-    assert "Materialize models/returns and models/returns__champion" in failures["endpoints/returns"]
 
 
 @pytest.mark.parametrize(
