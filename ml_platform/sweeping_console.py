@@ -12,7 +12,14 @@ from ml_platform.binding import service
 from ml_platform.engine.intent import planning
 from ml_platform.engine.sweeping import House, remove, sweep
 
-_GOING = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+# One that is queued may take up what an earlier attempt of it has submitted.
+_GOING = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 def tell_sweep(definitions: dg.Definitions, idle_hours: float, names: Sequence[str]) -> None:

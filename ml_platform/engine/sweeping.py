@@ -106,10 +106,10 @@ def _why(owned: Owned, endpoints: Collection[str], house: House) -> str:
     if owned.name not in endpoints:
         return f"it serves{_since(owned)}, but nothing declares it"
     last = last_request(owned.name, house.log)
-    if last is None:
-        return "it serves, but was never asked"
-    idle = house.now - last > timedelta(hours=house.idle_hours)
-    return f"it serves, but was asked last at {last:%Y-%m-%d %H:%M} UTC" if idle else ""
+    began = last or owned.since
+    if began and house.now - began <= timedelta(hours=house.idle_hours):
+        return ""
+    return f"it serves, but was {f'asked last at {last:%Y-%m-%d %H:%M} UTC' if last else 'never asked'}"
 
 
 def _since(owned: Owned) -> str:

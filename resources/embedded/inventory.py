@@ -34,9 +34,11 @@ class EmbeddedInventory:
 
     def found(self, endpoints: Collection[str]) -> Sequence[Owned]:
         """As the role promises."""
-        served = [Owned("endpoint", name) for name in self._host.endpoints()]
+        served = [
+            Owned("endpoint", name, _written(self._folder(name) / "state.json")) for name in self._host.endpoints()
+        ]
         going = [
-            Owned("job", path.name, datetime.fromtimestamp((path / "spec.json").stat().st_mtime, UTC))
+            Owned("job", path.name, _written(path / "spec.json"))
             for path in sorted(record.parent for record in self._jobs.glob("*/status.json"))
             if self._runner.status(path.name).state in _LIVE
         ]
@@ -47,11 +49,14 @@ class EmbeddedInventory:
         if owned.kind == "job":
             self._runner.cancel(owned.name)
         elif owned.kind == "endpoint":
-            if not self._folders.with_name(f"{self._folders.name}-{owned.name}").exists():
+            if not self._folder(owned.name).exists():
                 raise NotFoundError(f"endpoint {owned.name} is to be removed, but this environment never had it")
             self._host.retire(owned.name)
         else:
             self._remove_view(owned.name)
+
+    def _folder(self, endpoint: str) -> Path:
+        return self._folders.with_name(f"{self._folders.name}-{endpoint}")
 
     def _views(self) -> list[str]:
         if not self._features.exists():
@@ -68,6 +73,11 @@ class EmbeddedInventory:
             quoted = name.replace('"', '""')
             connection.execute(f'DROP TABLE IF EXISTS "{quoted}"')
             connection.execute("DELETE FROM __views WHERE name = ?", (name,))
+
+
+def _written(path: Path) -> datetime:
+    """When the file was last written."""
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
 
 if TYPE_CHECKING:

@@ -4,8 +4,10 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 
 from ml_platform.cli import main
 from ml_platform.testing.project import Project
@@ -47,3 +49,11 @@ def test_a_sweep_of_a_name_that_is_not_found_exits_with_1(home: Path) -> None:
     assert refused.exit_code == 1
     assert "the sweep does not find it" in refused.stderr
     assert home.exists()
+
+
+@pytest.mark.parametrize("status", ["QUEUED", "STARTED"])
+def test_while_a_run_waits_or_goes_on_no_job_is_taken_for_an_orphan(home: Path, status: str) -> None:
+    origin = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("shop"), "shop").get_job_origin("everything")
+    with dg.DagsterInstance.get() as instance:
+        instance.add_run(dg.DagsterRun("everything", status=dg.DagsterRunStatus(status), remote_job_origin=origin))
+    assert "a run goes on, so that no job is taken for an orphan" in _sweep().stdout

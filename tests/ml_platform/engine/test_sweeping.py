@@ -71,6 +71,13 @@ def test_an_endpoint_is_idle_once_nobody_has_asked_it_for_so_long(house: House) 
     assert list(sweep(house)) == []
 
 
+def test_an_endpoint_that_was_never_asked_is_idle_only_once_it_has_served_for_so_long(house: House) -> None:
+    new, old = (Owned("endpoint", "delay", NOW - timedelta(hours=hours)) for hours in (1, 25))
+    assert list(sweep(replace(house, inventory=Kept(new)))) == []
+    (never,) = sweep(replace(house, inventory=Kept(old)))
+    assert never.why == "it serves, but was never asked"
+
+
 def test_a_job_is_an_orphan_only_while_no_run_may_wait_for_it(house: House) -> None:
     house = replace(house, inventory=Kept(Owned("job", "fit-late-1", NOW - timedelta(hours=3))))
     (orphan,) = sweep(house)
