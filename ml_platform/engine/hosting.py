@@ -15,7 +15,7 @@ CAPABILITIES: Mapping[str, str] = {
     IDLE: "a version that is loaded without a share of the traffic, and answers whoever names it",
     REQUEST_KEY: "a traffic split by the request's entities: the same ones are answered by the same version",
     FINE_SHARES: "shares of traffic that are no whole percents",
-    GROUP: "one server for several endpoints",
+    GROUP: "a server, or machines, that several endpoints share",
     REDACT: "columns that the server's log never holds in the clear",
 }
 

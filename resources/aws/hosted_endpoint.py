@@ -7,14 +7,11 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from ml_platform.errors import NotFoundError, PlatformError, ServiceError
-from resources.aws import sdk
-from resources.aws.sdk import ENVIRONMENT, TakenError
+from resources.aws.control_plane import ControlPlane
 
-_MOVING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 REVISION = "ml_platform_revision"
 _PARTS = {"EndpointConfig": "endpoint_config", "Model": "model"}
 
@@ -40,35 +37,19 @@ class Machine:
 class HostedEndpoint:
     """Configurations are named `<name>-<number>`, models `<name>-<number>-v<version>`, variants `v<version>`.
 
-    name: in SageMaker. prefix: the environment's, which all of it is tagged with.
-    poll_seconds, wait_seconds: between two looks at a change, and how long one may take.
+    name: in SageMaker.
     """
 
-    def __init__(self, name: str, prefix: str, region: str, poll_seconds: float, wait_seconds: float) -> None:
-        self.name, self._prefix, self._region = name, prefix, region
-        self._poll_seconds, self._wait_seconds = poll_seconds, wait_seconds
+    def __init__(self, name: str, plane: ControlPlane) -> None:
+        self.name, self._plane = name, plane
 
     def described(self) -> dict[str, Any] | None:
         """What SageMaker says of it; None where there is none. Raises ServiceError where it is not ours."""
-        try:
-            found = sdk.call(self._sagemaker, "describe_endpoint", EndpointName=self.name)
-            self._check_ours(found["EndpointArn"])
-        except NotFoundError:
-            return None
-        return found
+        return self._plane.ours("describe_endpoint", "Endpoint", self.name)
 
     def settled(self) -> dict[str, Any] | None:
         """The same, once it is not being changed. Raises ServiceError where that takes too long."""
-        deadline = time.monotonic() + self._wait_seconds
-        while (found := self.described()) and found["EndpointStatus"] in _MOVING:
-            if time.monotonic() > deadline:
-                raise ServiceError(
-                    f"endpoint {self.name} is {found['EndpointStatus']} after {self._wait_seconds:g} seconds, but is "
-                    "to settle",
-                    remedy="Look at it in SageMaker's console, then deploy again: it is taken up as it stands then",
-                )
-            time.sleep(self._poll_seconds)
-        return found
+        return self._plane.settled(self.described, "Endpoint")
 
     def number(self, found: Mapping[str, Any]) -> int:
         """The number of the configuration that serves."""
@@ -105,14 +86,14 @@ class HostedEndpoint:
             raise NotFoundError(f"endpoint {self.name} is gone, but its traffic was to be moved")
         # Before the traffic moves: a number that was served is never given again.
         revision = [{"Key": REVISION, "Value": str(number)}]
-        sdk.call(self._sagemaker, "add_tags", ResourceArn=found["EndpointArn"], Tags=revision)
+        self._plane.call("add_tags", ResourceArn=found["EndpointArn"], Tags=revision)
         weights = [{"VariantName": f"v{version}", "DesiredWeight": share} for version, share in shares.items()]
         self._update("update_endpoint_weights_and_capacities", DesiredWeightsAndCapacities=weights)
         self.settled()
 
     def revision(self, found: Mapping[str, Any]) -> int:
         """The number that its traffic was last moved under; 0 where it was not since it was created."""
-        return int(sdk.tags(self._sagemaker, found["EndpointArn"]).get(REVISION, "0"))
+        return int(self._plane.tags(found["EndpointArn"]).get(REVISION, "0"))
 
     def keep(self, numbers: Iterable[int]) -> None:
         """No configuration or model of ours with another number stands, but for what serves."""
@@ -120,36 +101,26 @@ class HostedEndpoint:
         kept = {*numbers, *([self.number(found)] if found else [])}
         self._remove(lambda number: number not in kept)
 
-    def delete(self) -> None:
-        """Nothing of it stands."""
+    def delete(self, keep: int = 0) -> None:
+        """Nothing of it stands, but for what has that number."""
         if self.settled():
             self._delete_endpoint()
-        self.keep(())
-
-    @cached_property
-    def _sagemaker(self) -> Any:
-        return sdk.client("sagemaker", self._region)
+        self.keep((keep,))
 
     def _create_parts(self, number: int, variants: Sequence[Variant], machine: Machine) -> None:
         for variant in variants:
             source = {"S3Uri": variant.source, "S3DataType": "S3Prefix", "CompressionType": "None"}
-            self._create(
+            self._plane.create(
                 "model",
                 ModelName=f"{self.name}-{number}-v{variant.version}",
                 PrimaryContainer={"Image": machine.image, "ModelDataSource": {"S3DataSource": source}},
                 ExecutionRoleArn=machine.role,
             )
-        self._create(
+        self._plane.create(
             "endpoint_config",
             EndpointConfigName=f"{self.name}-{number}",
             ProductionVariants=[self._variant(number, variant, machine) for variant in variants],
         )
-
-    def _create(self, what: str, **request: Any) -> None:
-        """It stands; where it stood already, by our own call whose answer was lost: no name is used twice."""
-        with contextlib.suppress(TakenError):
-            tags = [{"Key": ENVIRONMENT, "Value": self._prefix}]
-            sdk.call(self._sagemaker, f"create_{what}", **request, Tags=tags)
 
     def _variant(self, number: int, variant: Variant, machine: Machine) -> dict[str, Any]:
         return {
@@ -163,41 +134,23 @@ class HostedEndpoint:
     def _begin(self, config: str, update: bool) -> None:
         """SageMaker brings the endpoint to the configuration; what comes of it is to be read back."""
         if not update:
-            self._create("endpoint", EndpointName=self.name, EndpointConfigName=config)
+            self._plane.create("endpoint", EndpointName=self.name, EndpointConfigName=config)
             return
         self._update("update_endpoint", EndpointConfigName=config)
 
     def _update(self, operation: str, **request: Any) -> None:
-        try:
-            sdk.call(self._sagemaker, operation, EndpointName=self.name, **request)
-        except ServiceError:
-            # It is being updated already where the answer to our own call was lost.
-            found = self.described()
-            if not found or found["EndpointStatus"] not in _MOVING:
-                raise
+        self._plane.update(self.described, "Endpoint", operation, EndpointName=self.name, **request)
 
     def _failed(self, number: int, found: Mapping[str, Any], begun: float) -> ServiceError:
         """Why the change did not come about."""
         status, reason = found.get("EndpointStatus", "gone"), found.get("FailureReason", "SageMaker gives no reason")
         if status == "InService":
             status = f"back at configuration {self.number(found)}"
-        words = self._last_words(begun)
+        words = self._plane.last_words(f"/aws/sagemaker/Endpoints/{self.name}", begun)
         return ServiceError(
             f"endpoint {self.name} is {status}, but was to serve configuration {number}: {reason}",
             allowed=f"Its container's last words: {words}" if words else "",
         )
-
-    def _last_words(self, begun: float) -> str:
-        """The last line that a container of it has printed since then, in seconds since 1970."""
-        logs = sdk.client("logs", self._region)
-        request = {"logGroupName": f"/aws/sagemaker/Endpoints/{self.name}", "startTime": int(begun * 1000)}
-        try:
-            with sdk.told():
-                pages = logs.get_paginator("filter_log_events").paginate(**request)
-                lines = [event["message"].strip() for page in pages for event in page["events"]]
-        except NotFoundError:
-            return ""
-        return next((line for line in reversed(lines) if line), "")
 
     def _undo(self, number: int, error: PlatformError) -> None:
         """What was made for the number is gone, unless it serves; what could not be removed is said with the error."""
@@ -217,25 +170,15 @@ class HostedEndpoint:
             for name in self._named(noun, operation, unwanted):
                 # Somebody else may be cleaning up as well, or the answer to our own call was lost.
                 with contextlib.suppress(NotFoundError):
-                    found = sdk.call(self._sagemaker, f"describe_{operation}", **{f"{noun}Name": name})
-                    self._check_ours(found[f"{noun}Arn"])
-                    sdk.call(self._sagemaker, f"delete_{operation}", **{f"{noun}Name": name})
+                    if self._plane.ours(f"describe_{operation}", noun, name):
+                        self._plane.call(f"delete_{operation}", **{f"{noun}Name": name})
 
     def _named(self, noun: str, operation: str, unwanted: Callable[[int], bool]) -> list[str]:
-        with sdk.told():
-            pages = self._sagemaker.get_paginator(f"list_{operation}s").paginate(NameContains=f"{self.name}-")
-            names = [part[f"{noun}Name"] for page in pages for part in page[f"{noun}s"]]
+        names = self._plane.names(f"list_{operation}s", noun, NameContains=f"{self.name}-")
         found = [re.fullmatch(rf"{re.escape(self.name)}-(\d+)(-v\d+)?", name) for name in names]
         return [match[0] for match in found if match and unwanted(int(match[1]))]
 
     def _delete_endpoint(self) -> None:
         with contextlib.suppress(NotFoundError):
-            sdk.call(self._sagemaker, "delete_endpoint", EndpointName=self.name)
+            self._plane.call("delete_endpoint", EndpointName=self.name)
         self.settled()
-
-    def _check_ours(self, arn: str) -> None:
-        if sdk.tags(self._sagemaker, arn).get(ENVIRONMENT) != self._prefix:
-            raise ServiceError(
-                f"{arn} stands without the tag {ENVIRONMENT}={self._prefix}, but has our name",
-                remedy="It is somebody else's: name the environment or the endpoint otherwise",
-            )

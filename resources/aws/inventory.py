@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ml_platform.errors import NotFoundError, ServiceError
 from ml_platform.records.inventory import Owned
 from resources.aws import sdk
+from resources.aws.component import Component
+from resources.aws.control_plane import ControlPlane
 from resources.aws.endpoint_host import NAME_CHARACTERS
 from resources.aws.hosted_endpoint import HostedEndpoint
 from resources.aws.job_answers import kind_of
@@ -26,15 +28,21 @@ class AwsInventory:
 
     def __init__(self, prefix: str, region: str, poll_seconds: float = 10.0, wait_seconds: float = 3600.0) -> None:
         self._prefix, self._region = prefix, region
-        self._poll_seconds, self._wait_seconds = poll_seconds, wait_seconds
+        self._plane = ControlPlane(prefix, region, poll_seconds, wait_seconds)
 
     def found(self, endpoints: Collection[str]) -> Sequence[Owned]:
         """As the role promises; of jobs, those that have not ended."""
         declared = {self._called(name): name for name in endpoints}
-        served = [
-            Owned("endpoint", declared.get(one["EndpointName"], one["EndpointName"]), one["CreationTime"])
+        # A component is an endpoint of ours; what components stand on is only the machines that they share.
+        components = [*self._listed("InferenceComponent", "list_inference_components")]
+        shared = {one["EndpointName"] for one in components}
+        named = [(one["InferenceComponentName"], one["CreationTime"]) for one in components]
+        named += [
+            (one["EndpointName"], one["CreationTime"])
             for one in self._listed("Endpoint", "list_endpoints")
+            if one["EndpointName"] not in shared
         ]
+        served = [Owned("endpoint", declared.get(name, name), since) for name, since in named]
         going = [
             Owned("job", one[f"{kind}JobName"], one["CreationTime"])
             for kind in ("Processing", "Training")
@@ -46,8 +54,8 @@ class AwsInventory:
         """As the role promises."""
         if owned.kind == "endpoint":
             called = owned.name if owned.name.startswith(f"{self._prefix}-") else self._called(owned.name)
-            hosted = HostedEndpoint(called, self._prefix, self._region, self._poll_seconds, self._wait_seconds)
-            return hosted.delete()
+            Component(called, self._plane).delete()
+            return HostedEndpoint(called, self._plane).delete()
         return self._stop(owned.name)
 
     def _stop(self, job_id: str) -> None:
@@ -65,7 +73,7 @@ class AwsInventory:
 
     def _listed(self, noun: str, operation: str, **request: Any) -> Iterator[dict[str, Any]]:
         """The summaries of what is ours; names are looked through before tags are asked for."""
-        plural = {"Endpoint": "Endpoints"}.get(noun, f"{noun}Summaries")
+        plural = f"{noun}Summaries" if noun.endswith("Job") else f"{noun}s"
         with sdk.told():
             pages = self._sagemaker.get_paginator(operation).paginate(NameContains=f"{self._prefix}-", **request)
             every = [one for page in pages for one in page[plural]]

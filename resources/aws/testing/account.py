@@ -16,6 +16,8 @@ ACCOUNT, REGION = "123456789012", "us-east-1"
 KEYS = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nobodys-secret-key"}
 # Nothing listens there: a service that is not stood in for is refused, where it would else be called on the real one.
 TRAP = "http://127.0.0.1:1"
+# What a List request may ask for.
+LISTED = ("NameContains", "StatusEquals", "SortBy", "SortOrder", "MaxResults", "NextToken")
 _PAGE = 100
 
 

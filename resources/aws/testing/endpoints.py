@@ -1,71 +1,19 @@
-"""Models, endpoint configurations and endpoints: what is declared of them, their states, and invocations."""
+"""Endpoints: their states, and the servers that invocations go to."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import Thread
 from typing import Any
 
-from resources.aws.testing.account import ACCOUNT, Account, offered, page
+from resources.aws.testing.account import ACCOUNT, LISTED, Account, offered, page
+from resources.aws.testing.declared import Declared
 from resources.aws.testing.servers import Server, chosen, ended, started
 from resources.aws.testing.service_model import Refusal
 
-_LISTED = ("NameContains", "StatusEquals", "SortBy", "SortOrder", "MaxResults", "NextToken")
 _SETTLED = ("InService", "Failed")
-
-
-class Declared:
-    """Resources that only stand there, models or endpoint configurations: created, described, listed, deleted."""
-
-    def __init__(self, account: Account, noun: str, taken: Sequence[str]) -> None:
-        self._account, self._noun, self._taken = account, noun, (f"{noun}Name", "Tags", *taken)
-        self._kind = {"Model": "model", "EndpointConfig": "endpoint-config"}[noun]
-        self.requests: dict[str, Mapping[str, Any]] = {}
-        self._created: dict[str, datetime] = {}
-
-    def create(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """It stands."""
-        offered(request, *self._taken)
-        name, arn = self._named(request)
-        if name in self.requests:
-            raise Refusal("ValidationException", f'Cannot create already existing {self._kind} "{arn}".')
-        self._account.tag(arn, request.get("Tags", []))
-        self.requests[name], self._created[name] = request, datetime.now(UTC)
-        return {f"{self._noun}Arn": arn}
-
-    def describe(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """It as it was created."""
-        name = self.found(request)
-        given = {key: value for key, value in self.requests[name].items() if key != "Tags"}
-        return given | {f"{self._noun}Arn": self._named(request)[1], "CreationTime": self._created[name]}
-
-    def list(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Those that the request asks for."""
-        offered(request, *_LISTED)
-        names = ({f"{self._noun}Name": name} for name in self.requests)
-        kept = (f"{self._noun}Name", f"{self._noun}Arn", "CreationTime")
-        found, more = page([{key: self.describe(name)[key] for key in kept} for name in names], request, self._noun)
-        return {f"{self._noun}s": found, **more}
-
-    def delete(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """It is gone."""
-        name = self.found(request)
-        self._account.forget(self._named(request)[1])
-        del self.requests[name], self._created[name]
-        return {}
-
-    def found(self, request: Mapping[str, Any]) -> str:
-        """The name that the request has. Raises Refusal where nothing stands under it."""
-        name, arn = self._named(request)
-        if name not in self.requests:
-            raise Refusal("ValidationException", f'Could not find {self._kind.replace("-", " ")} "{arn}".')
-        return name
-
-    def _named(self, request: Mapping[str, Any]) -> tuple[str, str]:
-        name = request[f"{self._noun}Name"]
-        return name, self._account.arn(self._kind, name)
 
 
 @dataclass
@@ -84,11 +32,15 @@ class Endpoint:
 
 
 class Endpoints:
-    """The endpoints; an update leaves the old servers answering until the new ones are healthy."""
+    """The endpoints; an update leaves the old servers answering until the new ones are healthy.
+
+    shared: whether inference components stand on an endpoint, which then is not deleted.
+    """
 
     def __init__(self, account: Account, models: Declared, configs: Declared) -> None:
         self._account, self._models, self._configs = account, models, configs
         self._endpoints: dict[str, Endpoint] = {}
+        self.shared: Callable[[str], bool] = lambda _: False
 
     def create(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """It is being created."""
@@ -132,6 +84,8 @@ class Endpoints:
     def delete(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """It is being deleted."""
         endpoint = self._settled(request, "delete")
+        if self.shared(endpoint.name):
+            raise Refusal("ValidationException", f'Cannot delete endpoint "{endpoint.arn}" with inference components.')
         endpoint.status = "Deleting"
         Thread(target=self._delete, args=(endpoint,), daemon=True).start()
         return {}
@@ -153,7 +107,7 @@ class Endpoints:
 
     def list(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Those that the request asks for."""
-        offered(request, *_LISTED)
+        offered(request, *LISTED)
         kept = ("EndpointName", "EndpointArn", "CreationTime", "LastModifiedTime", "EndpointStatus")
         described = (self.describe({"EndpointName": name}) for name in list(self._endpoints))
         found, more = page([{key: each[key] for key in kept} for each in described], request, "Endpoint")
@@ -165,6 +119,19 @@ class Endpoints:
         if endpoint is None or not endpoint.servers:
             raise Refusal("ValidationError", f"Endpoint {name} of account {ACCOUNT} not found.")
         return chosen(endpoint.servers, variant)
+
+    def machines(self, name: str, variant: str) -> tuple[str, int]:
+        """Type and greatest number of the machines that inference components of a variant are placed on.
+
+        Raises Refusal where the endpoint is not in service, or has a model of its own.
+        """
+        endpoint = self._endpoints.get(name)
+        if endpoint is None or endpoint.status != "InService":
+            raise Refusal("ValidationException", f'Endpoint "{name}" is not InService.')
+        found = next((one for one in endpoint.variants if one["VariantName"] == variant), None)
+        if found is None or "ModelName" in found:
+            raise Refusal("ValidationException", f'Variant "{variant}" of "{name}" takes no inference components.')
+        return found["InstanceType"], found.get("ManagedInstanceScaling", {}).get("MaxInstanceCount", 1)
 
     def end(self) -> None:
         """No container of an endpoint runs."""
@@ -219,7 +186,7 @@ class Endpoints:
 
     def _started(self, endpoint: Endpoint, config: str) -> Sequence[Server]:
         variants = self._configs.requests[config]["ProductionVariants"]
-        return started(self._account, endpoint.name, variants, self._models.requests)
+        return started(self._account, f"/aws/sagemaker/Endpoints/{endpoint.name}", variants, self._models.requests)
 
     def _become(self, endpoint: Endpoint, status: str, reason: str = "") -> None:
         with self._account.lock:
@@ -240,7 +207,7 @@ class Endpoints:
 
 
 def _variant(variant: Mapping[str, Any]) -> dict[str, Any]:
-    weight, count = variant["InitialVariantWeight"], variant["InitialInstanceCount"]
+    weight, count = variant.get("InitialVariantWeight", 1.0), variant["InitialInstanceCount"]
     return {
         "VariantName": variant["VariantName"],
         "CurrentWeight": weight,

@@ -22,7 +22,9 @@ from ml_platform.testing.faults import FAULTS, Fault
 from ml_platform.testing.stand_in import serve
 from ml_platform.testing.told import Told
 from resources.aws.testing.account import ACCOUNT, REGION, Account
-from resources.aws.testing.endpoints import Declared, Endpoints
+from resources.aws.testing.components import Components
+from resources.aws.testing.declared import Declared
+from resources.aws.testing.endpoints import Endpoints
 from resources.aws.testing.jobs import Jobs
 from resources.aws.testing.service_model import Refusal, check_answer, check_request, operation
 
@@ -54,8 +56,10 @@ class SageMaker:
         self.account = account
         self.training, self.processing = Jobs(account, "Training"), Jobs(account, "Processing")
         models = Declared(account, "Model", _MODEL)
-        configs = Declared(account, "EndpointConfig", ("ProductionVariants",))
+        configs = Declared(account, "EndpointConfig", ("ProductionVariants", "ExecutionRoleArn"))
         self.endpoints = Endpoints(account, models, configs)
+        self.components = Components(account, models, self.endpoints)
+        self.endpoints.shared = self.components.on
         self._operations: dict[str, Operation] = {
             "AddTags": self._add_tags,
             "ListTags": lambda request: {"Tags": account.tags(request["ResourceArn"])},
@@ -65,9 +69,11 @@ class SageMaker:
             "StopProcessingJob": self.processing.stop,
             "UpdateEndpoint": self.endpoints.update,
             "UpdateEndpointWeightsAndCapacities": self.endpoints.weigh,
+            "UpdateInferenceComponent": self.components.update,
         }
         played: Mapping[str, Any] = {"TrainingJob": self.training, "ProcessingJob": self.processing, "Model": models}
-        for noun, part in {**played, "EndpointConfig": configs, "Endpoint": self.endpoints}.items():
+        served = {"EndpointConfig": configs, "Endpoint": self.endpoints, "InferenceComponent": self.components}
+        for noun, part in {**played, **served}.items():
             for verb, done in (("Create", part.create), ("Describe", part.describe)):
                 self._operations[f"{verb}{noun}"] = done
             self._operations[f"List{noun}s"] = part.list
@@ -94,7 +100,7 @@ class SageMaker:
 
     def end(self) -> None:
         """Nothing that it started runs."""
-        for part in (self.training, self.processing, self.endpoints):
+        for part in (self.training, self.processing, self.endpoints, self.components):
             part.end()
 
     def _check_references(self, name: str, request: Mapping[str, Any]) -> None:
@@ -105,7 +111,10 @@ class SageMaker:
                 raise Refusal("ValidationException", f"Could not find model data at {source.get('S3Uri')}.")
         if name == "CreateEndpointConfig":
             for variant in request["ProductionVariants"]:
-                self._models.found(variant)
+                if "ModelName" in variant:
+                    self._models.found(variant)
+                elif "ExecutionRoleArn" not in request:
+                    raise Refusal("ValidationException", "ExecutionRoleArn is required for inference components.")
 
     def _add_tags(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self.account.tags(request["ResourceArn"])
@@ -209,11 +218,16 @@ def _invoke(plane: SageMaker, request: Request, body: bytes) -> Response:
     asked = {field: request.headers[header] for header, field in known.items()}
     name = request.path_params["name"]
     check_request(model, {**asked, "EndpointName": name, "Body": body}, "ValidationError")
-    server = plane.endpoints.server(name, asked.get("TargetVariant"))
+    component = asked.get("InferenceComponentName")
+    server = (
+        plane.components.server(name, component)
+        if component
+        else plane.endpoints.server(name, asked.get("TargetVariant"))
+    )
     headers = {"content-type": asked.get("ContentType", "application/octet-stream")}
     answer = server.answer(body, headers | ({"accept": asked["Accept"]} if "Accept" in asked else {}))
     if answer.is_error:
-        group = f"/aws/sagemaker/Endpoints/{name}"
+        group = f"/aws/sagemaker/{f'InferenceComponents/{component}' if component else f'Endpoints/{name}'}"
         raise Refusal(
             "ModelError",
             f'Received error ({answer.status_code}) from primary with message "{answer.text}". See {group}.',

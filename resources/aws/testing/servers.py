@@ -1,4 +1,4 @@
-"""The servers behind an endpoint: one container for each production variant, healthy or gone."""
+"""The servers behind an endpoint: a container for each variant or component, healthy or gone."""
 
 from __future__ import annotations
 
@@ -45,15 +45,19 @@ class Server:
 
 
 def started(
-    account: Account, endpoint: str, variants: Sequence[Mapping[str, Any]], models: Mapping[str, Any]
+    account: Account, group: str, variants: Sequence[Mapping[str, Any]], models: Mapping[str, Any]
 ) -> list[Server]:
-    """A healthy server for each variant of an endpoint configuration. Raises Unhealthy, and none runs, otherwise."""
+    """A healthy server for each variant that has a model. Raises Unhealthy, and none runs, otherwise.
+
+    group: of the logs that containers print to.
+    """
     servers: list[Server] = []
     try:
         if account.faults.take("unhealthy"):
             raise Unhealthy(_unhealthy(variants[0]["VariantName"]))
         # Kept one by one, so that those which started are ended where the next one does not.
-        servers.extend(_start(account, endpoint, variant, models[variant["ModelName"]]) for variant in variants)
+        own = [variant for variant in variants if "ModelName" in variant]
+        servers.extend(_start(account, group, variant, models[variant["ModelName"]]) for variant in own)
         for server in servers:
             _wait(server)
     except BaseException:
@@ -78,7 +82,7 @@ def chosen(servers: Sequence[Server], variant: str | None) -> Server:
     raise Refusal("ValidationError", f"Variant {variant} not found for Request")
 
 
-def _start(account: Account, endpoint: str, variant: Mapping[str, Any], model: Mapping[str, Any]) -> Server:
+def _start(account: Account, group: str, variant: Mapping[str, Any], model: Mapping[str, Any]) -> Server:
     folder = account.folder()
     base = folder / "opt" / "ml"
     account.download(model["PrimaryContainer"]["ModelDataSource"]["S3DataSource"]["S3Uri"], base / "model")
@@ -89,8 +93,8 @@ def _start(account: Account, endpoint: str, variant: Mapping[str, Any], model: M
     variables = {**account.environment, **own, **given}
     container = Container.start(["resources.aws.edge", "serve"], folder, variables, account.told.log())
     name = variant["VariantName"]
-    account.print_to(f"/aws/sagemaker/Endpoints/{endpoint}", f"{name}/i-{container.pid:017x}", container.output)
-    return Server(name, variant["InitialVariantWeight"], container, f"http://127.0.0.1:{port}")
+    account.print_to(group, f"{name}/i-{container.pid:017x}", container.output)
+    return Server(name, variant.get("InitialVariantWeight", 1.0), container, f"http://127.0.0.1:{port}")
 
 
 def _wait(server: Server) -> None:

@@ -15,6 +15,7 @@ from ml_platform.records.endpoint import ServiceBinding
 from ml_platform.testing.endpoint_host import endpoint_spec, write_package
 from ml_platform.testing.stand_in import Cloud
 from resources.aws.bucket import Bucket
+from resources.aws.control_plane import ControlPlane
 from resources.aws.hosted_endpoint import HostedEndpoint, Machine, Variant
 
 
@@ -35,7 +36,7 @@ def machine(cloud: Cloud) -> Machine:
 
 
 def hosted(place: dict[str, str], wait_seconds: float = 3600.0) -> HostedEndpoint:
-    return HostedEndpoint(f"{place['prefix']}-late", place["prefix"], place["region"], 0.1, wait_seconds)
+    return HostedEndpoint(f"{place['prefix']}-late", ControlPlane(place["prefix"], place["region"], 0.1, wait_seconds))
 
 
 @pytest.fixture
