@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from types import ModuleType
@@ -17,18 +15,21 @@ import dagster as dg
 for _category in (dg.BetaWarning, dg.PreviewWarning):
     warnings.filterwarnings("ignore", category=_category)
 
-import assets
-import resources
-from ml_platform.automation import automation
-from ml_platform.binding import Binding, bindings
-from ml_platform.components.tree import tree_of
-from ml_platform.errors import DeclarationError, NotFoundError, nearest
-from ml_platform.faults import fault_in
-from ml_platform.reachability import require_reachable
-from ml_platform.rollouts import require_hosted, rollouts
-from ml_platform.service_resource import ServiceResource
-from ml_platform.taint_checks import taint_checks
-from ml_platform.watching import watching
+from ml_platform.uncollected import keep_modules, uncollected
+
+with uncollected():
+    import assets
+    import resources
+    from ml_platform.automation import automation
+    from ml_platform.binding import Binding, bindings
+    from ml_platform.components.tree import tree_of
+    from ml_platform.errors import DeclarationError, NotFoundError, nearest
+    from ml_platform.faults import fault_in
+    from ml_platform.reachability import require_reachable
+    from ml_platform.rollouts import require_hosted, rollouts
+    from ml_platform.service_resource import ServiceResource
+    from ml_platform.taint_checks import taint_checks
+    from ml_platform.watching import watching
 
 Loaded = TypeVar("Loaded")
 
@@ -85,7 +86,7 @@ def build_definitions(made: ModuleType, services: Mapping[str, Binding]) -> dg.D
     made: a package like `assets`. services: role → binding, for instance `ml_platform.binding.bindings()`.
     Raises BindingError for services that cannot see the stores that they need.
     """
-    with _uncollected():
+    with uncollected():
         return _bound(made, services)
 
 
@@ -102,18 +103,6 @@ def _bound(made: ModuleType, services: Mapping[str, Binding]) -> dg.Definitions:
     return dg.Definitions.merge(found, *moved, own)
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """No garbage is looked for meanwhile: what a load makes stays, and to walk it again and again takes a seventh."""
-    on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if on:
-            gc.enable()
-
-
 def _require_no_cycle(specs: Iterable[dg.AssetSpec]) -> None:
     try:
         TopologicalSorter({spec.key: [dep.asset_key for dep in spec.deps] for spec in specs}).prepare()
@@ -127,6 +116,7 @@ def _require_no_cycle(specs: Iterable[dg.AssetSpec]) -> None:
 @dg.definitions
 def defs() -> dg.Definitions:
     """The code location: `assets`, by the profile and environment in force."""
+    keep_modules()
     return build_definitions(assets, bindings())
 
 
