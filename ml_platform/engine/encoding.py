@@ -15,6 +15,7 @@ Column = Sequence[object] | NDArray[np.generic]
 
 _NUMBERS = (int, float, np.number, np.bool_, Decimal)
 _NAN = float("nan")
+_FEW_ROWS = 16
 
 
 class Encoding:
@@ -39,23 +40,28 @@ class Encoding:
         Raises PlatformError naming the feature that is missing, of another length, or not of its type.
         """
         rows = self._rows(columns)
+        encoded = (
+            _numbers(feature.name, columns[feature.name])
+            if codes is None
+            else _coded(codes, unknown, columns[feature.name])
+            for feature, codes, unknown in zip(self.features, self._codes, self._unknown, strict=True)
+        )
+        if rows <= _FEW_ROWS:
+            # A request's row has a value a column: filled one by one, they cost more than the rest of the encoding.
+            return np.array([*encoded], dtype=np.float64).reshape(len(self.features), rows).T.copy()
         matrix = np.empty((rows, len(self.features)), dtype=np.float64)
-        for position, feature in enumerate(self.features):
-            column, codes = columns[feature.name], self._codes[position]
-            matrix[:, position] = (
-                _numbers(feature.name, column) if codes is None else _coded(codes, self._unknown[position], column)
-            )
+        for position, values in enumerate(encoded):
+            matrix[:, position] = values
         return matrix
 
     def _rows(self, columns: Mapping[str, Column]) -> int:
-        lengths = {}
         for feature in self.features:
             if feature.name not in columns:
                 raise PlatformError(
                     f"feature {feature.name} is missing, but the model needs it",
                     allowed=nearest(feature.name, columns),
                 )
-            lengths[feature.name] = len(columns[feature.name])
+        lengths = {feature.name: len(columns[feature.name]) for feature in self.features}
         if len(set(lengths.values())) > 1:
             raise PlatformError(f"columns have lengths {lengths}, but every column must have the same number of rows")
         return next(iter(lengths.values()), 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -173,21 +173,26 @@ def _column(tensor: Mapping[str, Any], name: str, kind: str, nullable: bool) -> 
     if not isinstance(data, list) or len(data) != shape[0]:
         found = f"{len(data)} values" if isinstance(data, list) else _shown(data)
         raise RequestError(f"input {name!r} has data of {found}, but its shape says {shape[0]}")
+    fits = _FITS[given]
     for row, value in enumerate(data):
-        if not (_fits(value, given) or (nullable and value is None)):
+        if not fits(value) and not (nullable and value is None):
             raise RequestError(f"input {name!r} is {_shown(value)} in row {row}, but that is no {given}")
     return data
 
 
-def _fits(value: object, given: str) -> bool:
-    if given == "BYTES":
-        return type(value) is str
-    if given == "BOOL":
-        return type(value) is bool
-    if given in _INTEGERS:
-        low, high = _INTEGERS[given]
-        return type(value) is int and low <= value <= high
-    return type(value) is int or (type(value) is float and math.isfinite(value))
+def _within(low: int, high: int) -> Callable[[object], bool]:
+    return lambda value: type(value) is int and low <= value <= high
+
+
+# Datatype → whether a value is one of it.
+_FITS: Mapping[str, Callable[[object], bool]] = {
+    "BYTES": lambda value: type(value) is str,
+    "BOOL": lambda value: type(value) is bool,
+    **{name: _within(*bounds) for name, bounds in _INTEGERS.items()},
+    **dict.fromkeys(
+        ("FP64", "FP32"), lambda value: type(value) is int or (type(value) is float and math.isfinite(value))
+    ),
+}
 
 
 def _check_rows(lengths: Mapping[str, int]) -> None:

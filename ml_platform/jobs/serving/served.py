@@ -193,6 +193,8 @@ class Served:
     def _seen(self, version: int, columns: Columns, rows: Sequence[int], at: Sequence[datetime]) -> Columns:
         """What a version sees: what was given, and what is computed of it by the functions that it learned from."""
         scorer = self.scorers[version]
+        if not scorer.request_time and len(rows) == len(at):
+            return {feature.name: columns[feature.name] for feature in scorer.features}
         names = dict.fromkeys([*taken_by(scorer.request_time), *(feature.name for feature in scorer.features)])
         given = {name: [columns[name][row] for row in rows] for name in names if name in columns}
         try:

@@ -30,6 +30,17 @@ def test_unknown_categories_are_of_the_others_where_there_are_others():
     assert np.array_equal(matrix[:, 0], [1, 2, np.nan, np.nan, 0], equal_nan=True)
 
 
+@pytest.mark.parametrize("array", [list, np.array])
+def test_a_request_is_encoded_as_a_table_is(array):
+    wind, carrier = [0.1 * row for row in range(1000)], ["AA", "UA", "ZZ", None] * 250
+    table = ENCODING.matrix({"wind": array(wind), "carrier": carrier})
+    for rows in (1, 2, 16, 17):
+        few = ENCODING.matrix({"wind": array(wind[:rows]), "carrier": carrier[:rows]})
+        assert few.tobytes() == table[:rows].tobytes()
+        assert few.flags.c_contiguous
+    assert ENCODING.matrix({"wind": array([]), "carrier": []}).shape == (0, 2)
+
+
 def test_missing_and_unknown_values_are_nan():
     matrix = ENCODING.matrix({"wind": [None, float("nan"), 1.0], "carrier": [None, "ZZ", float("nan")]})
     assert np.isnan(matrix).tolist() == [[True, True], [True, True], [False, True]]
