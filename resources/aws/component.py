@@ -60,6 +60,11 @@ class Group:
         config = self._plane.call("describe_endpoint_config", EndpointConfigName=found["EndpointConfigName"])
         return str(config["ProductionVariants"][0]["InstanceType"])
 
+    def stands(self) -> bool:
+        """Whether it is there, and not about to go."""
+        found = self._hosted.described()
+        return bool(found) and (found or {})["EndpointStatus"] != "Deleting"
+
     def delete_if_empty(self) -> None:
         """It is gone, unless a component is left on it."""
         if not self._plane.names("list_inference_components", NOUN, EndpointNameEquals=self.name):
@@ -105,18 +110,15 @@ class Component:
         and what was made for this is gone. An interrupted change goes on; whoever deploys next takes it up.
         """
         before = self.settled()
-        if before and before["InferenceComponentStatus"] == "Failed":
-            self._delete()
-            before = None
         begun = time.time()
         try:
             self._create_model(number, part, machine)
-            self._begin(number, part, group, update=before is not None)
+            self._begin(number, part, group, before)
             found = self.settled()
             if not found or found["InferenceComponentStatus"] != "InService" or self.number(found) != number:
                 raise self._failed(number, found or {}, group, begun)
         except PlatformError as error:
-            self._undo(number, error)
+            self._undo(number, error, created=before is None)
             raise
 
     def delete(self) -> None:
@@ -135,16 +137,25 @@ class Component:
             ExecutionRoleArn=machine.role,
         )
 
-    def _begin(self, number: int, part: Part, group: str, *, update: bool) -> None:
-        """SageMaker brings it to the model; what comes of it is to be read back."""
+    def _begin(self, number: int, part: Part, group: str, before: Mapping[str, Any] | None) -> None:
+        """SageMaker brings it to the model; what comes of it is to be read back.
+
+        before: how it stands. One that failed is updated where SageMaker lets it be, for its last model may serve
+        still, and made anew otherwise.
+        """
         specification = {
             "ModelName": f"{self.name}-{number}",
             "ComputeResourceRequirements": _requirements(part.needs),
         }
-        if update:
-            request = {"InferenceComponentName": self.name, "Specification": specification}
-            self._plane.update(self.described, NOUN, "update_inference_component", **request)
-            return
+        if before:
+            try:
+                request = {"InferenceComponentName": self.name, "Specification": specification}
+                self._plane.update(self.described, NOUN, "update_inference_component", **request)
+                return
+            except ServiceError:
+                if before["InferenceComponentStatus"] != "Failed":
+                    raise
+            self._delete()
         self._plane.create(
             "inference_component",
             InferenceComponentName=self.name,
@@ -166,11 +177,14 @@ class Component:
             allowed=f"Its container's last words: {words}" if words else "",
         )
 
-    def _undo(self, number: int, error: PlatformError) -> None:
-        """What was made for the number is gone, unless it serves; what could not be removed is said with the error."""
+    def _undo(self, number: int, error: PlatformError, *, created: bool) -> None:
+        """What was made for the number is gone, unless it serves; what could not be removed is said with the error.
+
+        created: whether the component is new. One that was there and failed is left, for its last model may serve on.
+        """
         try:
             found = self.settled()
-            if found and found["InferenceComponentStatus"] == "Failed":
+            if found and created and found["InferenceComponentStatus"] == "Failed":
                 self._delete()
                 found = None
             if not found or self.number(found) != number:

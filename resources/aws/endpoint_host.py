@@ -117,7 +117,18 @@ class AwsEndpointHost:
         self._forget(name)
 
     def _invoked(self, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer. An endpoint that somebody else has moved, into a group or out of one, is looked for once more."""
         group = self._group_of(name)
+        try:
+            return self._asked(name, request, group)
+        except NotFoundError:
+            self._shares.pop(name, None)
+            now = self._group_of(name)
+            if now == group:
+                raise
+            return self._asked(name, request, now)
+
+    def _asked(self, name: str, request: Mapping[str, Any], group: str) -> dict[str, Any]:
         return self._shared(name).invoke(request, group) if group else self._own(name).invoke(request)
 
     def _group_of(self, name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ml_platform.errors import ServiceError
+from ml_platform.errors import NotFoundError, PlatformError, ServiceError
 from ml_platform.records.endpoint import EndpointSpec, Revision
 from ml_platform.records.job import Needs
 from resources.aws.component import Component, Group, Part
@@ -17,7 +17,7 @@ from resources.aws.runtime import DESCRIBE, Runtime, not_served
 from resources.aws.serving import Serving, digests_of
 
 _PART = "all"  # of a bundle: one container holds all versions
-_SERVES = ("InService", "Updating")
+_SERVES = ("InService", "Updating", "Failed")  # an update that failed leaves the last model answering, or nothing
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class SharedEndpoint:
         """As the role promises. machine: of the group where it is new."""
         from ml_platform.jobs.serving.wire import fingerprint
 
-        standing = self._component.settled()
+        self._component.settled()
         wanted = {_PART: fingerprint(spec, digests_of(spec))}
         before = self.serving()
         if before and before.fingerprints == wanted:
@@ -53,20 +53,28 @@ class SharedEndpoint:
         number = self._revisions.next(self._name)
         try:
             bundles = self._revisions.upload(self._name, number, {_PART: spec})
-            self._component.change(number, Part(bundles[_PART], spec.needs), group.name, machine)
+            part = Part(bundles[_PART], spec.needs)
+            try:
+                self._component.change(number, part, group.name, machine)
+            except PlatformError:
+                if group.stands():
+                    raise
+                # The last to leave has taken it along since.
+                group.stand(machine, of.most)
+                self._component.change(number, part, group.name, machine)
         except Exception:
             group.delete_if_empty()
             raise
         found = self.serving()
         if not found or found.revision.number != number or found.fingerprints != wanted:
             raise not_as_deployed(self._name, number, found)
-        self._hosted.keep([number, *([self._component.number(standing)] if before and standing else [])])
+        self._hosted.keep([number, *([before.revision.number] if before else [])])
         return found.revision
 
     def group(self) -> str:
         """The name of the endpoint of SageMaker that it is on; empty where there is none."""
         found = self._component.described()
-        return str(found["EndpointName"]) if found else ""
+        return str(found["EndpointName"]) if found and found["InferenceComponentStatus"] != "Deleting" else ""
 
     def serving(self) -> Serving | None:
         """What serves, as its server says."""
@@ -75,7 +83,12 @@ class SharedEndpoint:
         found = self._component.described()
         if not found or found["InferenceComponentStatus"] not in _SERVES:
             return None
-        answer = self._asked(DESCRIBE, found["EndpointName"])
+        try:
+            answer = self._asked(DESCRIBE, found["EndpointName"])
+        except (NotFoundError, ServiceError):
+            if found["InferenceComponentStatus"] == "Failed":
+                return None
+            raise
         revision = bundle.revision(answer, self._runtime.url(found["EndpointName"]))
         return Serving(revision, {_PART: answer["fingerprint"]})
 

@@ -1,8 +1,14 @@
-"""Inference components: the containers that share the machines of one endpoint, their states, and their capacity."""
+"""Inference components: the containers that share the machines of one endpoint, their states, and their capacity.
+
+From SageMaker's documentation: the calls and their fields, that an update starts the new copy beside the old, that a
+component's copy is placed on one machine, and that an endpoint goes only after its components. Chosen here, for it is
+written nowhere: the words of refusals, that the old copy counts until the new one is healthy, and that a component
+which failed takes no update.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Thread
@@ -34,6 +40,32 @@ class Component:
     status: str = "Creating"
     reason: str = ""
     server: Server | None = None
+    place: object = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a copy takes of one machine: cores, MiB and accelerator devices."""
+
+    cpu: float
+    mib: float
+    devices: float = 0
+
+    @classmethod
+    def asked(cls, specification: Mapping[str, Any]) -> Part:
+        """What a specification asks for."""
+        asked = specification["ComputeResourceRequirements"]
+        devices = asked.get("NumberOfAcceleratorDevicesRequired", 0)
+        return cls(asked.get("NumberOfCpuCoresRequired", 0), asked["MinMemoryRequiredInMb"], devices)
+
+    def fits(self, beside: Sequence[Part], machine: Mapping[str, Any]) -> bool:
+        """Whether a machine holds it beside others."""
+        every = [self, *beside]
+        return (
+            sum(one.cpu for one in every) <= machine["cpu"]
+            and sum(one.mib for one in every) <= machine["memory_gib"] * 1024
+            and sum(one.devices for one in every) <= int("accelerator" in machine)
+        )
 
 
 class Components:
@@ -42,6 +74,8 @@ class Components:
     def __init__(self, account: Account, models: Declared, endpoints: Endpoints) -> None:
         self._account, self._models, self._endpoints = account, models, endpoints
         self._components: dict[str, Component] = {}
+        # Of each copy: its endpoint, the number of the machine that it is on, and what it takes of that.
+        self._places: dict[object, tuple[str, int, Part]] = {}
 
     def create(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """It is being created on its endpoint's variant."""
@@ -106,39 +140,48 @@ class Components:
         ended([one.server for one in self._components.values() if one.server])
 
     def _bring(self, component: Component, specification: Mapping[str, Any]) -> None:
-        before = component.server
+        before, place = component.server, None
         try:
-            self._require_room(component, specification)
+            place = self._placed(component, specification)
+            if self._account.faults.take("update_failed"):
+                self._places.pop(place)
+                self._become(component, "Failed", "The update failed, and so did rolling it back.")
+                return
             if self._account.faults.take("rolled_back"):
                 raise RuntimeError("The update was rolled back.")
             variants = [{"VariantName": component.variant, "ModelName": specification["ModelName"]}]
             group = f"/aws/sagemaker/InferenceComponents/{component.name}"
             (server,) = started(self._account, group, variants, self._models.requests)
         except Exception as error:
+            self._places.pop(place, None)
             self._become(component, "InService" if before else "Failed", str(error))
             return
         with self._account.lock:
-            component.server, component.specification = server, specification
+            self._places.pop(component.place, None)
+            component.server, component.specification, component.place = server, specification, place
         ended([before] if before else [])
         self._become(component, "InService")
 
-    def _require_room(self, component: Component, specification: Mapping[str, Any]) -> None:
-        """Raises RuntimeError where the machines do not hold it beside what runs on them, its old self too."""
+    def _placed(self, component: Component, specification: Mapping[str, Any]) -> object:
+        """The copy has room on one machine, beside what runs there, its old self too. Raises RuntimeError otherwise."""
         kind, most = self._endpoints.machines(component.endpoint, component.variant)
-        machine = next(one for one in DEFAULT if one["type"] == kind)
-        running = [o for o in self._components.values() if o.endpoint == component.endpoint and o.server]
-        asked = [_asked(one.specification) for one in running] + [_asked(specification)]
-        cpu, mib = (sum(one[at] for one in asked) for at in (0, 1))
-        if cpu > machine["cpu"] * most or mib > machine["memory_gib"] * 1024 * most:
-            raise RuntimeError(
-                "The inference component could not be placed: the variant's instances lack the compute resources that "
-                "it requires. Lower its requirements, or raise MaxInstanceCount."
-            )
+        machine, part, place = next(one for one in DEFAULT if one["type"] == kind), Part.asked(specification), object()
+        with self._account.lock:
+            taken = [(at, other) for endpoint, at, other in self._places.values() if endpoint == component.endpoint]
+            for number in range(most):
+                if part.fits([other for at, other in taken if at == number], machine):
+                    self._places[place] = (component.endpoint, number, part)
+                    return place
+        raise RuntimeError(
+            "The inference component could not be placed: no instance of the variant has the compute resources that it "
+            "requires left. Lower its requirements, or raise MaxInstanceCount."
+        )
 
     def _delete(self, component: Component) -> None:
         ended([component.server] if component.server else [])
         with self._account.lock:
             self._account.forget(component.arn)
+            self._places.pop(component.place, None)
             del self._components[component.name]
 
     def _become(self, component: Component, status: str, reason: str = "") -> None:
@@ -169,8 +212,3 @@ class Components:
         if component.status not in _SETTLED or (what == "update" and component.status == "Failed"):
             raise Refusal("ValidationException", f'Cannot {what} in-progress inference component "{component.arn}".')
         return component
-
-
-def _asked(specification: Mapping[str, Any]) -> tuple[float, int]:
-    asked = specification["ComputeResourceRequirements"]
-    return asked.get("NumberOfCpuCoresRequired", 0.0), asked["MinMemoryRequiredInMb"]

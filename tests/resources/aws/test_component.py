@@ -74,7 +74,7 @@ def test_a_component_that_failed_and_was_left_is_made_anew(
     group.stand(machine, 2)
     cloud.inject("unhealthy", 1)
     component._create_model(1, Part(bundle, Needs(0.5, 1)), machine)
-    component._begin(1, Part(bundle, Needs(0.5, 1)), group.name, update=False)
+    component._begin(1, Part(bundle, Needs(0.5, 1)), group.name, None)
     failed = component.settled()
     assert failed is not None
     assert failed["InferenceComponentStatus"] == "Failed"

@@ -165,6 +165,48 @@ def test_component_that_does_not_come_up_leaves_what_served(
 
 
 @stand_ins_only("aws")
+def test_update_that_ends_as_failed_leaves_what_answers_still(
+    host: AwsEndpointHost, grouped: EndpointSpec, place: dict[str, str], cloud: Cloud, tmp_path: Path
+) -> None:
+    before = host.deploy(grouped)
+    new = replace(grouped, packages={2: str(write_package(tmp_path / "new", rate=0.5))}, split=TrafficSplit({2: 1.0}))
+    cloud.inject("update_failed", 1)
+    with pytest.raises(ServiceError, match=r"is Failed, but was to serve model 2: The update failed"):
+        host.deploy(new)
+    assert (host.describe(grouped.name), rates(host_in(place), 1)) == (before, [0.25])
+    # then the next deployment makes anew what takes no update
+    assert host.deploy(new).digests == {2: digest(Path(new.packages[2]))}
+    assert rates(host, 1) == [0.5]
+
+
+def test_whoever_asks_finds_an_endpoint_that_somebody_else_moves(
+    host: AwsEndpointHost, grouped: EndpointSpec, place: dict[str, str]
+) -> None:
+    other = host_in(place)
+    for spec in (grouped, replace(grouped, group="")):
+        host.deploy(spec)
+        assert rates(other, 1) == [0.25]
+    host.retire(grouped.name)
+    with pytest.raises(NotFoundError, match="is not served"):
+        rates(other, 1)
+
+
+def test_group_that_the_last_took_along_meanwhile_is_made_again(
+    host: AwsEndpointHost, grouped: EndpointSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a group that goes between the look at it and the component
+    group, upload = host._group("flights"), host._revisions.upload
+
+    def leaves(*asked: Any) -> dict[str, str]:
+        group.delete_if_empty()
+        assert not group.stands()
+        return upload(*asked)
+
+    monkeypatch.setattr(host._revisions, "upload", leaves)
+    assert (host.deploy(grouped).number, rates(host, 1)) == (1, [0.25])
+
+
+@stand_ins_only("aws")
 def test_first_component_that_does_not_come_up_leaves_nothing(
     host: AwsEndpointHost, grouped: EndpointSpec, place: dict[str, str], cloud: Cloud
 ) -> None:

@@ -7,7 +7,25 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from resources.aws.testing.components import Part
+
 ROLE = "arn:aws:iam::123456789012:role/ml-platform"
+
+
+@pytest.mark.parametrize(
+    ("part", "beside", "fits"),
+    [
+        (Part(1, 4096), [Part(1, 4096)], True),
+        (Part(1.5, 1024), [Part(1, 1024)], False),
+        (Part(1, 4097), [Part(1, 4096)], False),
+        (Part(3, 1024), [], False),
+        (Part(1, 1024, 1), [], False),
+    ],
+)
+def test_copy_is_on_one_machine_beside_others(part: Part, beside: list[Part], fits: bool) -> None:
+    assert part.fits(beside, {"cpu": 2, "memory_gib": 8}) is fits
+    assert Part(1, 1, 1).fits([], {"cpu": 2, "memory_gib": 8, "accelerator": "t4"})
+    assert not Part(1, 1, 1).fits([Part(1, 1, 1)], {"cpu": 2, "memory_gib": 8, "accelerator": "t4"})
 
 
 @pytest.fixture
