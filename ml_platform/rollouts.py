@@ -12,6 +12,7 @@ from ml_platform.binding import Binding, build, environment, players, service_cl
 from ml_platform.components.rollout import ROLLOUT, plan_of
 from ml_platform.engine.hosting import CAPABILITIES, FINE_SHARES, IDLE, SHADOW, cannot
 from ml_platform.errors import DeclarationError
+from ml_platform.tick import Tick
 from ml_platform.watching import ENVIRONMENT
 
 _EVERY_MINUTE = 60
@@ -63,9 +64,12 @@ def rollouts(specs: Sequence[dg.AssetSpec], services: Mapping[str, Binding]) -> 
 
         lakehouse = build(services["lakehouse"])
         now = clock.now(lakehouse, "real")
-        waiting = [spec for spec in endpoints if not _runs(context.instance, spec)]
-        asked = [request for spec in waiting if (request := _next(spec, lakehouse, now))]
-        return asked or dg.SkipReason("no rollout has a step that is due")
+        asked, tick = [], Tick(context)
+        for spec in endpoints:
+            with tick.part(spec.key.to_user_string()):
+                request = None if _runs(context.instance, spec) else _next(spec, lakehouse, now)
+                asked += [request] if request else []
+        return tick.ended(asked, "no rollout has a step that is due")
 
     return dg.Definitions(jobs=[job], sensors=[sensor])
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from ml_platform.automation import by_hand
 from ml_platform.binding import Binding, build, environment
 from ml_platform.errors import DeclarationError
+from ml_platform.tick import Tick
+
+if TYPE_CHECKING:
+    from ml_platform.records.retraining import Decision
 
 RETRAINS = "retrains"
 """Metadata of an asset whose table decides about retraining: the `model`, and the `assets` that a retrain makes."""
@@ -83,26 +87,28 @@ def _retraining(
         """Makes the run that the last decision about a model asks for: once, and one at a time."""
         from ml_platform.engine.decisions import decided
 
-        lakehouse, requests, told = build(services["lakehouse"]), [], []
+        lakehouse, requests, told, tick = build(services["lakehouse"]), [], [], Tick(context)
         for key, of in deciding.items():
-            every = decided(lakehouse.table(key))
-            if not every or every[-1].outcome != "retrain":
-                told.append(f"{of['model']}: {every[-1].outcome if every else 'nothing is decided yet'}")
-            elif retrain_is_running(context.instance, of["model"]):
-                told.append(f"{of['model']}: a retrain is on its way")
-            else:
-                last = every[-1]
-                requests.append(
-                    dg.RunRequest(
-                        # Dagster makes one run of a key, ever: a decision is acted on once.
-                        run_key=f"{environment()} {key} {last.number} {last.at.isoformat()}",
-                        asset_selection=[dg.AssetKey(name.split("/")) for name in of["assets"]],
-                        tags=retrain_tags(of["model"]),
-                    )
-                )
-        return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason("; ".join(told))
+            with tick.part(key):
+                every = decided(lakehouse.table(key))
+                if not every or every[-1].outcome != "retrain":
+                    told.append(f"{of['model']}: {every[-1].outcome if every else 'nothing is decided yet'}")
+                elif retrain_is_running(context.instance, of["model"]):
+                    told.append(f"{of['model']}: a retrain is on its way")
+                else:
+                    requests.append(_retrain(key, of, every[-1]))
+        return tick.ended(requests, "; ".join(told))
 
     return retraining
+
+
+def _retrain(key: str, of: Mapping[str, Any], last: Decision) -> dg.RunRequest:
+    """The run that the decision asks for. Dagster makes one run of a key, ever: a decision is acted on once."""
+    return dg.RunRequest(
+        run_key=f"{environment()} {key} {last.number} {last.at.isoformat()}",
+        asset_selection=[dg.AssetKey(name.split("/")) for name in of["assets"]],
+        tags=retrain_tags(of["model"]),
+    )
 
 
 def _telling(specs: Sequence[dg.AssetSpec], services: Mapping[str, Binding]) -> dg.SensorDefinition:

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ml_platform.binding import Binding, bindings
+from ml_platform.binding import Binding, bindings, build
 from ml_platform.engine.rollout import State
 from ml_platform.engine.rollout_log import Entry, RolloutLog
 from ml_platform.engine.terms import Terms
@@ -17,10 +17,10 @@ from resources.aws.endpoint_host import AwsEndpointHost
 from resources.embedded.lakehouse import EmbeddedLakehouse
 
 
-def endpoint(**told: Any) -> dg.AssetSpec:
+def endpoint(name: str = "x", **told: Any) -> dg.AssetSpec:
     plan = {"steps": [1.0], "soak_minutes": 0.0, "shadow": False, "guards": {}, **told}
     places = {name: f"assets/endpoints/x/defs.yaml:{line}" for line, name in enumerate(("steps", "shadow"), 7)}
-    return dg.AssetSpec(["endpoints", "x"], metadata={"rollout": {**plan, "places": places}})
+    return dg.AssetSpec(["endpoints", name], metadata={"rollout": {**plan, "places": places}})
 
 
 def bound(service: str) -> dict[str, Binding]:
@@ -88,3 +88,25 @@ def test_a_step_of_another_environment_or_of_an_endpoint_made_anew_is_another_ru
         assert request.tags["ml_platform/environment"] == environment
         keys.add(request.run_key)
     assert len(keys) == 3
+
+
+def test_a_rollout_of_which_nothing_can_be_read_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ML_PLATFORM_HOME", str(tmp_path))
+    terms = Terms(1, "digest", {}, ())
+    lakehouse = build(bindings()["lakehouse"])
+    for name in ("broken", "x"):
+        log = RolloutLog(lakehouse.table(f"endpoints/{name}__rollout"))
+        log.write(Entry(State(terms.target, None, "loaded"), terms, None), datetime(2024, 5, 1, tzinfo=UTC))
+    (first,) = Path(lakehouse.table("endpoints/broken__rollout").uri).glob("_delta_log/*.json")
+    first.write_text("no log")
+    (sensor,) = rollouts([endpoint("broken"), endpoint()], bindings()).sensors or ()
+    assert isinstance(sensor, dg.SensorDefinition)
+    with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance) as context:
+        tick = sensor.evaluate_tick(context)
+        assert [request.asset_selection for request in tick.run_requests or ()] == [[dg.AssetKey(["endpoints", "x"])]]
+        (sensor,) = rollouts([endpoint("broken")], bindings()).sensors or ()
+        assert isinstance(sensor, dg.SensorDefinition)
+        with pytest.raises(Exception, match="endpoints/broken__rollout"):
+            sensor.evaluate_tick(context)

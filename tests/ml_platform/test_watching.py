@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from ml_platform.binding import build
+from ml_platform.engine.decisions import record
 from ml_platform.errors import DeclarationError
+from ml_platform.records.retraining import Decision
 from ml_platform.testing.project import Project, embedded_services
 from ml_platform.watching import RETRAINS, TELL, retrain_is_running, retrain_tags, watching
 
@@ -113,3 +117,22 @@ def test_a_retrain_of_another_environment_is_none_of_this_one(monkeypatch: pytes
         assert retrain_is_running(instance, "models/x")
         monkeypatch.setenv("ML_PLATFORM_ENV", "prod")
         assert not retrain_is_running(instance, "models/x")
+
+
+def test_a_decision_that_cannot_be_read_holds_up_no_other(tmp_path: Path) -> None:
+    services = embedded_services(tmp_path)
+    lakehouse = build(services["lakehouse"])
+    for name in ("broken", "x"):
+        decision = Decision(1, datetime(2024, 5, 1, tzinfo=UTC), "retrain", ("it has drifted",), 1, 500)
+        record(lakehouse.table(f"monitors/{name}__retraining"), lambda _, decision=decision: decision)
+    (first,) = Path(lakehouse.table("monitors/broken__retraining").uri).glob("_delta_log/*.json")
+    first.write_text("no log")
+    watched = watching([spec("broken__retraining", "models/y"), spec("x__retraining", "models/x")], services)
+    retraining = next(one for one in watched.sensors or () if one.name == "retraining")
+    assert isinstance(retraining, dg.SensorDefinition)
+    with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance) as context:
+        (request,) = retraining.evaluate_tick(context).run_requests or ()
+        assert request.asset_selection == [dg.AssetKey(["models", "x"])]
+        instance.add_run(dg.DagsterRun("retrain", status=dg.DagsterRunStatus.STARTED, tags=request.tags))
+        with pytest.raises(Exception, match="monitors/broken__retraining"):
+            retraining.evaluate_tick(context)

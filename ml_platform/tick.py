@@ -1,0 +1,37 @@
+"""A sensor's tick over several things, of which one that cannot be read does not hold up the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import dagster as dg
+
+
+class Tick:
+    """One look: what it asks for, and the faults that it met.
+
+    A tick that asks for runs cannot fail as well; its faults are warnings in its log then, and the next tick, which has
+    nothing to ask for, fails by them, so that they show in the UI for as long as they last.
+    """
+
+    def __init__(self, context: dg.SensorEvaluationContext) -> None:
+        self._log = context.log
+        self._faults: list[Exception] = []
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """What is done about the named thing; where it fails, the tick goes on with the next."""
+        try:
+            yield
+        except Exception as fault:
+            self._log.warning("%s is left out of this look: %s", name, fault)
+            self._faults.append(fault)
+
+    def ended(self, asked: Sequence[dg.RunRequest], skipped: str) -> dg.SensorResult | dg.SkipReason:
+        """What the sensor returns. skipped: why nothing is asked for. Raises the first fault where nothing is."""
+        if asked:
+            return dg.SensorResult(run_requests=asked)
+        for fault in self._faults:
+            raise fault
+        return dg.SkipReason(skipped)
