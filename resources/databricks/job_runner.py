@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ml_platform.engine import remote_jobs
 from ml_platform.engine.machines import chosen
 from ml_platform.errors import NotFoundError, PlatformError, ServiceError, missing_extra
-from ml_platform.records.job import JobEvent, JobSpec, JobState, JobStatus
+from ml_platform.records.job import JobEvent, JobSpec, JobStatus
 from ml_platform.records.usage import Usage
 from resources.databricks.attempts import PROGRAM, Attempt, Attempts
 from resources.databricks.cluster import INSTANCES, cluster
+from resources.databricks.runs import LIVE, Runs, state
 from resources.databricks.unity_catalog import ENVIRONMENT
 from resources.databricks.volume import Volume
 from resources.databricks.workspace import Workspace
@@ -26,11 +26,7 @@ if TYPE_CHECKING:
     from ml_platform.roles.job_runner import JobRunner
 
 _NAME_LENGTH = 100
-_CANCEL_SECONDS = 300.0
 _TASK = "job"
-_WAITING = ("QUEUED", "PENDING", "BLOCKED", "WAITING_FOR_RETRY")
-_GOING = ("RUNNING", "TERMINATING")
-_LIVE = ("pending", "running")
 
 
 class DatabricksJobRunner:
@@ -69,6 +65,7 @@ class DatabricksJobRunner:
         self._workspace = Workspace()
         self._volume = Volume(self._workspace, f"/Volumes/{catalog}/{schema}/{volume}/{prefix}/jobs")
         self._attempts = Attempts(self._volume)
+        self._runs = Runs(self._workspace, prefix, poll_seconds)
 
     def submit(self, spec: JobSpec) -> str:
         """As the role promises; a failed or cancelled job, and one whose spec has changed, is tried again.
@@ -79,7 +76,7 @@ class DatabricksJobRunner:
         last = self._attempts.last(name)
         standing = self._standing(last, machine) if last else None
         if last and standing:
-            if last.fingerprint == fingerprint and standing.state in (*_LIVE, "succeeded"):
+            if last.fingerprint == fingerprint and standing.state in (*LIVE, "succeeded"):
                 return standing.job_id
             self.cancel(standing.job_id)
         attempt = Attempt(name, last.number + 1 if last else 1, fingerprint)
@@ -93,17 +90,17 @@ class DatabricksJobRunner:
         if not last or last.fingerprint != fingerprint:
             return None
         standing = self._standing(last, machine)
-        return standing.job_id if standing and standing.state in (*_LIVE, "succeeded") else None
+        return standing.job_id if standing and standing.state in (*LIVE, "succeeded") else None
 
     def status(self, job_id: str) -> JobStatus:
         """As the role promises; the reason is the program's own where it said one, and the service's otherwise."""
-        run = self._run(job_id)
-        state = _state(run)
-        return JobStatus(job_id, state, self._reason(run) if state == "failed" else "")
+        run = self._runs.find(job_id)
+        now = state(run)
+        return JobStatus(job_id, now, self._reason(run) if now == "failed" else "")
 
     def usage(self, job_id: str) -> Usage:
         """What an ended run took: the time of its cluster, its setup included."""
-        run = self._run(job_id)
+        run = self._runs.find(job_id)
         task = run.tasks[0] if run.tasks else None
         machine = task.new_cluster.node_type_id if task and task.new_cluster else None
         spent = (task.setup_duration or 0) + (task.execution_duration or 0) if task else 0
@@ -111,22 +108,13 @@ class DatabricksJobRunner:
 
     def events(self, job_id: str) -> Iterator[JobEvent]:
         """As the role promises."""
-        folder = self._folder(self._run(job_id))
-        ended = lambda: _state(self._run(job_id)) not in _LIVE  # noqa: E731
+        folder = self._folder(self._runs.find(job_id))
+        ended = lambda: state(self._runs.find(job_id)) not in LIVE  # noqa: E731
         return remote_jobs.events(lambda number: self._chunk(folder, number), ended, self._poll_seconds)
 
     def cancel(self, job_id: str) -> None:
         """As the role promises. Raises ServiceError where the run has not ended five minutes later."""
-        deadline = time.monotonic() + _CANCEL_SECONDS
-        if self.status(job_id).state not in _LIVE:
-            return
-        self._workspace.ask(
-            f"runs/cancel of {job_id}", "CAN MANAGE RUN", lambda client: client.jobs.cancel_run(int(job_id))
-        )
-        while self.status(job_id).state in _LIVE:
-            if time.monotonic() > deadline:
-                raise ServiceError(f"the run {job_id} was cancelled {_CANCEL_SECONDS:.0f} s ago, but still goes on")
-            time.sleep(self._poll_seconds)
+        self._runs.cancel(job_id)
 
     def result(self, job_id: str, into: Path) -> Path:
         """As the role promises."""
@@ -138,7 +126,7 @@ class DatabricksJobRunner:
             )
         if into.exists() and any(into.iterdir()):
             raise PlatformError(f"folder {into} holds files already, but a result is put into a new or an empty one")
-        return self._volume.download(f"{self._folder(self._run(job_id))}/output", into)
+        return self._volume.download(f"{self._folder(self._runs.find(job_id))}/output", into)
 
     def _called(self, spec: JobSpec) -> tuple[str, str, str]:
         """The name of the spec's job, the fingerprint of what it does, and the type of its machine."""
@@ -185,18 +173,6 @@ class DatabricksJobRunner:
             ),
         )
 
-    def _run(self, job_id: str) -> Run:
-        """The run. Raises NotFoundError where there is none, or it is not of this environment."""
-        missing = f"job {job_id} is asked for, but there is none of {self._prefix} in the workspace"
-        if not job_id.isdigit():
-            raise NotFoundError(missing)
-        run = self._workspace.ask(f"job {job_id}", "CAN VIEW", lambda client: client.jobs.get_run(int(job_id)))
-        task = run.tasks[0] if run.tasks else None
-        tags = task.new_cluster.custom_tags if task and task.new_cluster else None
-        if (tags or {}).get(ENVIRONMENT) != self._prefix:
-            raise NotFoundError(missing)
-        return run
-
     def _folder(self, run: Run) -> str:
         """The folder of the run's attempt, as its task was told it."""
         parameters: Sequence[str] = run.tasks[0].spark_python_task.parameters  # type: ignore[index, union-attr, assignment]
@@ -233,16 +209,6 @@ class DatabricksJobRunner:
         except ImportError as error:
             raise missing_extra("databricks", error) from error
         return PipesUnityCatalogVolumesMessageReader(client=self._workspace.client, volume_path=self._volume.root)
-
-
-def _state(run: Run) -> JobState:
-    life = run.state.life_cycle_state.value if run.state and run.state.life_cycle_state else "PENDING"
-    if life in _WAITING:
-        return "pending"
-    if life in _GOING:
-        return "running"
-    result = run.state.result_state.value if run.state and run.state.result_state else ""
-    return "succeeded" if result == "SUCCESS" else "cancelled" if result == "CANCELED" else "failed"
 
 
 if TYPE_CHECKING:

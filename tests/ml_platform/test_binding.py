@@ -178,5 +178,7 @@ def test_what_a_profile_may_leave_out_is_said_by_whoever_asks_for_it(monkeypatch
     monkeypatch.setattr("ml_platform.binding._profile", dict)
     monkeypatch.setattr("ml_platform.binding.ROLES", ("inventory",))
     assert bindings() == {}
-    with pytest.raises(BindingError, match=r"the role inventory is unbound.*Name one of: aws, embedded, gcp"):
+    with pytest.raises(
+        BindingError, match=r"the role inventory is unbound.*Name one of: aws, databricks, embedded, gcp"
+    ):
         binding("inventory")

@@ -58,11 +58,13 @@ class Endpoint:
     pending: Configuration | None = None
     update: str = "IN_PROGRESS"
     logs: dict[str, str] = field(default_factory=dict)
+    created: int = field(default_factory=lambda: int(time.time() * 1000))
 
     def shown(self) -> dict[str, Any]:
         """As the API shows it."""
         ready = "READY" if self.config else "NOT_READY"
         shown: dict[str, Any] = {"name": self.name, "id": self.name, "tags": list(self.tags)}
+        shown["creation_timestamp"] = self.created
         shown |= {"state": {"ready": ready, "config_update": self.update}}
         configurations = {"config": self.config, "pending_config": self.pending}
         return shown | {name: found.shown() for name, found in configurations.items() if found}

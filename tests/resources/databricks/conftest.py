@@ -2,17 +2,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 from accounts import account, places
 
+from ml_platform.engine import delta
+from ml_platform.engine.staging import stage
+from ml_platform.records.endpoint import EndpointSpec, ServiceBinding
+from ml_platform.testing import training_set
+from ml_platform.testing.endpoint_host import endpoint_spec, publish_views, write_package
 from ml_platform.testing.stand_in import Cloud
+from resources.databricks.endpoint_host import DatabricksEndpointHost
 from resources.databricks.job_runner import DatabricksJobRunner
 from resources.databricks.lakehouse import DatabricksLakehouse
 from resources.databricks.testing import cloud as stand_in
+from resources.databricks.testing.state import SECRET
 from resources.databricks.testing.workspace import LIFETIME
+from resources.embedded.feature_store import EmbeddedFeatureStore
 
 
 @pytest.fixture(scope="session", params=places("databricks"))
@@ -73,3 +83,32 @@ def lifetime(cloud: Cloud) -> Iterator[Callable[[float], None]]:
 def workspace(cloud: Cloud) -> Cloud:
     """The same, for tests that make the cloud's parts themselves."""
     return cloud
+
+
+@pytest.fixture
+def host(workspace: Cloud, catalog: str, prefix: str) -> Iterator[DatabricksEndpointHost]:
+    environment = {"DATABRICKS_HOST": workspace.environment["DATABRICKS_HOST"], "DATABRICKS_TOKEN": SECRET}
+    host = DatabricksEndpointHost(catalog, prefix, environment=environment, poll_seconds=0.2)
+    yield host
+    host.retire("arrival_delay")
+
+
+@pytest.fixture
+def spec(catalog: str, prefix: str, tmp_path: Path) -> EndpointSpec:
+    store = {"path": str(tmp_path / "features.sqlite")}
+    publish_views(EmbeddedFeatureStore(**store))
+    return endpoint_spec(
+        {1: write_package(tmp_path / "package", rate=0.25)},
+        ServiceBinding("resources.embedded.feature_store", "EmbeddedFeatureStore", store),
+        ServiceBinding(
+            "resources.databricks.prediction_log", "DatabricksPredictionLog", {"catalog": catalog, "prefix": prefix}
+        ),
+    )
+
+
+@pytest.fixture
+def pin(lakehouse_in: Callable[[str], DatabricksLakehouse], prefix: str) -> dict[str, Any]:
+    location, rows = lakehouse_in(prefix).table("training_sets/late"), training_set.rows()
+    staged = stage(rows.to_batches(), rows.schema, location)
+    commit = delta.commit(staged, read=None, replaced=(), transactions={}, evidence={})
+    return delta.pinned(location, commit.version)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,40 +7,15 @@ import pytest
 from accounts import stand_ins_only
 
 from ml_platform.errors import BindingError, ServiceError
-from ml_platform.records.endpoint import EndpointSpec, ServiceBinding, TrafficSplit
+from ml_platform.records.endpoint import EndpointSpec, TrafficSplit
 from ml_platform.testing.endpoint_host import (
     EndpointHostContract,
-    endpoint_spec,
     infer_request,
-    publish_views,
     write_package,
 )
 from ml_platform.testing.stand_in import Cloud
 from resources.databricks.endpoint_host import DatabricksEndpointHost
 from resources.databricks.prediction_log import DatabricksPredictionLog
-from resources.databricks.testing.state import SECRET
-from resources.embedded.feature_store import EmbeddedFeatureStore
-
-
-@pytest.fixture
-def host(workspace: Cloud, catalog: str, prefix: str) -> Iterator[DatabricksEndpointHost]:
-    environment = {"DATABRICKS_HOST": workspace.environment["DATABRICKS_HOST"], "DATABRICKS_TOKEN": SECRET}
-    host = DatabricksEndpointHost(catalog, prefix, environment=environment, poll_seconds=0.2)
-    yield host
-    host.retire("arrival_delay")
-
-
-@pytest.fixture
-def spec(catalog: str, prefix: str, tmp_path: Path) -> EndpointSpec:
-    store = {"path": str(tmp_path / "features.sqlite")}
-    publish_views(EmbeddedFeatureStore(**store))
-    return endpoint_spec(
-        {1: write_package(tmp_path / "package", rate=0.25)},
-        ServiceBinding("resources.embedded.feature_store", "EmbeddedFeatureStore", store),
-        ServiceBinding(
-            "resources.databricks.prediction_log", "DatabricksPredictionLog", {"catalog": catalog, "prefix": prefix}
-        ),
-    )
 
 
 class TestDatabricksEndpointHost(EndpointHostContract):

@@ -6,15 +6,12 @@ from typing import Any
 import pytest
 from accounts import stand_ins_only
 
-from ml_platform.engine import delta
-from ml_platform.engine.staging import stage
 from ml_platform.errors import NotFoundError, ServiceError
 from ml_platform.records.job import JobSpec, Needs
 from ml_platform.testing import training_set
 from ml_platform.testing.job_runner import JobRunnerContract
 from ml_platform.testing.stand_in import Cloud
 from resources.databricks.job_runner import DatabricksJobRunner
-from resources.databricks.lakehouse import DatabricksLakehouse
 from resources.databricks.workspace import Workspace
 
 Runs = Callable[..., DatabricksJobRunner]
@@ -23,14 +20,6 @@ Runs = Callable[..., DatabricksJobRunner]
 @pytest.fixture
 def runner(runner_in: Runs, prefix: str) -> DatabricksJobRunner:
     return runner_in(prefix)
-
-
-@pytest.fixture
-def pin(lakehouse_in: Callable[[str], DatabricksLakehouse], prefix: str) -> dict[str, Any]:
-    location, rows = lakehouse_in(prefix).table("training_sets/late"), training_set.rows()
-    staged = stage(rows.to_batches(), rows.schema, location)
-    commit = delta.commit(staged, read=None, replaced=(), transactions={}, evidence={})
-    return delta.pinned(location, commit.version)
 
 
 @pytest.fixture
