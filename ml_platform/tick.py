@@ -7,16 +7,18 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+_RUN_KEY = "dagster/run_key"  # the tag by which dagster knows a run of a key
+
 
 class Tick:
     """One look: what it asks for, and the faults that it met.
 
-    A tick that asks for runs cannot fail as well; its faults are warnings in its log then, and the next tick, which has
-    nothing to ask for, fails by them, so that they show in the UI for as long as they last.
+    A tick that asks for runs cannot fail as well; its faults are warnings in its log then, and the next tick, which
+    does not ask for the same ones again, fails by them, so that they show in the UI for as long as they last.
     """
 
     def __init__(self, context: dg.SensorEvaluationContext) -> None:
-        self._log = context.log
+        self._log, self._instance = context.log, context.instance
         self._faults: list[Exception] = []
 
     @contextmanager
@@ -29,9 +31,17 @@ class Tick:
             self._faults.append(fault)
 
     def ended(self, asked: Sequence[dg.RunRequest], skipped: str) -> dg.SensorResult | dg.SkipReason:
-        """What the sensor returns. skipped: why nothing is asked for. Raises the first fault where nothing is."""
-        if asked:
-            return dg.SensorResult(run_requests=asked)
+        """What the sensor returns. skipped: why nothing is asked for. Raises the first fault where nothing is.
+
+        asked: each with a run key, of which dagster makes one run, ever.
+        """
+        new = [one for one in asked if not self._faults or not self._made(one)]
+        if new:
+            return dg.SensorResult(run_requests=new)
         for fault in self._faults:
             raise fault
         return dg.SkipReason(skipped)
+
+    def _made(self, request: dg.RunRequest) -> bool:
+        known = dg.RunsFilter(tags={_RUN_KEY: str(request.run_key)})
+        return self._instance.get_runs_count(known) > 0
