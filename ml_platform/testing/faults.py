@@ -30,8 +30,8 @@ class Faults:
     throttled, broken, expired, denied: the next calls are refused as the vendor refuses them (too many, a 500,
     credentials that have ended, a permission that is not there). job_dies, job_hangs: the next job is killed while it
     runs, or never starts its program. unhealthy: the next server never becomes healthy. rolled_back: the next update of
-    an endpoint ends well, but with what served before. update_failed: the next update of an inference component ends as
-    failed, and what served before answers on. store_throttled, store_broken: the next requests to the object
+    an endpoint ends well, but with what served before. update_failed: the next update of a server that shares machines
+    ends as failed, and what served before answers on. store_throttled, store_broken: the next requests to the object
     store are refused. store_unanswered: the store makes the next object that was not to be there yet, and answers with
     a 500.
     """

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from ml_platform.records.inventory import Owned
+from ml_platform.records.job import JobSpec
 from ml_platform.roles.inventory import Inventory
+from ml_platform.roles.job_runner import JobRunner
+from ml_platform.testing import training_set
+from ml_platform.testing.job_runner import ENDLESS
+
+
+@contextmanager
+def endless_fit(runner: JobRunner, pin: Mapping[str, Any]) -> Iterator[Callable[[], Owned]]:
+    """Starts a fit that goes on for as long as nobody ends it; it has ended afterwards. pin: of a training set."""
+    started: list[str] = []
+
+    def start() -> Owned:
+        started.append(runner.submit(JobSpec("late@1", "fit", training_set.fit_arguments(dict(pin), **ENDLESS))))
+        return Owned("job", started[0])
+
+    yield start
+    for job in started:
+        runner.cancel(job)
 
 
 class InventoryContract:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ml_platform.errors import NotFoundError, PlatformError, ServiceError
+from ml_platform.errors import NotFoundError, PlatformError, RefusedError, ServiceError, TransientServiceError
 from ml_platform.records.job import Needs
 from resources.aws.control_plane import ControlPlane
 from resources.aws.hosted_endpoint import HostedEndpoint, Machine
@@ -110,15 +110,15 @@ class Component:
         and what was made for this is gone. An interrupted change goes on; whoever deploys next takes it up.
         """
         before = self.settled()
-        begun = time.time()
+        begun, created = time.time(), before is None
         try:
             self._create_model(number, part, machine)
-            self._begin(number, part, group, before)
+            created = self._begin(number, part, group, before)
             found = self.settled()
             if not found or found["InferenceComponentStatus"] != "InService" or self.number(found) != number:
                 raise self._failed(number, found or {}, group, begun)
         except PlatformError as error:
-            self._undo(number, error, created=before is None)
+            self._undo(number, error, created=created)
             raise
 
     def delete(self) -> None:
@@ -137,11 +137,11 @@ class Component:
             ExecutionRoleArn=machine.role,
         )
 
-    def _begin(self, number: int, part: Part, group: str, before: Mapping[str, Any] | None) -> None:
-        """SageMaker brings it to the model; what comes of it is to be read back.
+    def _begin(self, number: int, part: Part, group: str, before: Mapping[str, Any] | None) -> bool:
+        """SageMaker brings it to the model; what comes of it is to be read back. Returns whether it is new.
 
         before: how it stands. One that failed is updated where SageMaker lets it be, for its last model may serve
-        still, and made anew otherwise.
+        still, and made anew where it does not.
         """
         specification = {
             "ModelName": f"{self.name}-{number}",
@@ -151,9 +151,11 @@ class Component:
             try:
                 request = {"InferenceComponentName": self.name, "Specification": specification}
                 self._plane.update(self.described, NOUN, "update_inference_component", **request)
-                return
-            except ServiceError:
-                if before["InferenceComponentStatus"] != "Failed":
+                return False
+            except ServiceError as error:
+                # An outage, or a permission that is not there, says nothing of the component.
+                says_nothing = isinstance(error, TransientServiceError | RefusedError)
+                if says_nothing or before["InferenceComponentStatus"] != "Failed":
                     raise
             self._delete()
         self._plane.create(
@@ -164,6 +166,7 @@ class Component:
             Specification=specification,
             RuntimeConfig={"CopyCount": 1},
         )
+        return True
 
     def _failed(self, number: int, found: Mapping[str, Any], group: str, begun: float) -> ServiceError:
         """Why the change did not come about."""

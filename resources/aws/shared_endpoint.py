@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ml_platform.errors import NotFoundError, PlatformError, ServiceError
+from ml_platform.errors import NotFoundError, PlatformError, ServiceError, TransientServiceError
 from ml_platform.records.endpoint import EndpointSpec, Revision
 from ml_platform.records.job import Needs
 from resources.aws.component import Component, Group, Part
@@ -85,6 +85,8 @@ class SharedEndpoint:
             return None
         try:
             answer = self._asked(DESCRIBE, found["EndpointName"])
+        except TransientServiceError:
+            raise
         except (NotFoundError, ServiceError):
             if found["InferenceComponentStatus"] == "Failed":
                 return None

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from accounts import stand_ins_only
 from aws_hosts import host_in
 
-from ml_platform.errors import ServiceError
+from ml_platform.errors import RefusedError, ServiceError, TransientServiceError
 from ml_platform.records.endpoint import EndpointSpec
 from ml_platform.records.job import Needs
 from ml_platform.testing.stand_in import Cloud
@@ -85,4 +86,37 @@ def test_a_component_that_failed_and_was_left_is_made_anew(
     assert (found["InferenceComponentStatus"], component.number(found)) == ("InService", 2)
     component.delete()
     assert component.described() is None
+    HostedEndpoint(component.name, plane).keep(())
+
+
+@stand_ins_only("aws")
+@pytest.mark.parametrize("fault", [TransientServiceError("it is throttled"), RefusedError("it may not")])
+def test_an_outage_takes_nothing_from_a_component_that_failed_and_answers(
+    group: Group,
+    machine: Machine,
+    cloud: Cloud,
+    plane: ControlPlane,
+    place: dict[str, str],
+    spec: EndpointSpec,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: ServiceError,
+) -> None:
+    bundle = host_in(place)._revisions.upload("late", 1, {"all": replace(spec, lookup="caller")})["all"]
+    component, part = Component(f"{plane.prefix}-late", plane), Part(bundle, Needs(0.5, 1))
+    group.stand(machine, 2)
+    component.change(1, part, group.name, machine)
+    cloud.inject("update_failed", 1)
+    with pytest.raises(ServiceError, match="is Failed, but was to serve model 2"):
+        component.change(2, part, group.name, machine)
+
+    def refuses(*_: Any, **__: Any) -> None:
+        raise fault
+
+    monkeypatch.setattr(plane, "update", refuses)
+    with pytest.raises(ServiceError, match=str(fault)):
+        component.change(3, part, group.name, machine)
+    found = component.described()
+    assert found is not None
+    assert (found["InferenceComponentStatus"], component.number(found)) == ("Failed", 1)
+    component.delete()
     HostedEndpoint(component.name, plane).keep(())

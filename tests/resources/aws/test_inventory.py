@@ -7,10 +7,8 @@ import pytest
 from deltalake import write_deltalake
 
 from ml_platform.records.inventory import Owned
-from ml_platform.records.job import JobSpec
 from ml_platform.testing import training_set
-from ml_platform.testing.inventory import InventoryContract
-from ml_platform.testing.job_runner import ENDLESS
+from ml_platform.testing.inventory import InventoryContract, endless_fit
 from resources.aws.inventory import AwsInventory
 from resources.aws.job_runner import AwsJobRunner
 from resources.aws.lakehouse import AwsLakehouse
@@ -28,18 +26,10 @@ class TestAwsInventory(InventoryContract):
 
     @pytest.fixture
     def kept(self, place: dict[str, str]) -> Iterator[Callable[[], Owned]]:
-        """A fit that goes on for as long as nobody ends it."""
         image, role = os.environ["ML_PLATFORM_IMAGE"], os.environ["ML_PLATFORM_AWS_ROLE"]
         runner = AwsJobRunner(image, role, **place, poll_seconds=0.1)
         table = AwsLakehouse(**place).table("training_set")
-        started: list[str] = []
-
-        def start() -> Owned:
-            write_deltalake(table.uri, training_set.rows(), storage_options=table.options)
-            pin = {"uri": table.uri, "version": 0, "storage_options": table.storage_options}
-            started.append(runner.submit(JobSpec("late@1", "fit", training_set.fit_arguments(pin, **ENDLESS))))
-            return Owned("job", started[0])
-
-        yield start
-        for job in started:
-            runner.cancel(job)
+        write_deltalake(table.uri, training_set.rows(), storage_options=table.options)
+        pin = {"uri": table.uri, "version": 0, "storage_options": table.storage_options}
+        with endless_fit(runner, pin) as start:
+            yield start

@@ -9,10 +9,7 @@ import pytest
 from ml_platform.errors import NotFoundError
 from ml_platform.records.endpoint import EndpointSpec
 from ml_platform.records.inventory import Owned
-from ml_platform.records.job import JobSpec
-from ml_platform.testing import training_set
-from ml_platform.testing.inventory import InventoryContract
-from ml_platform.testing.job_runner import ENDLESS
+from ml_platform.testing.inventory import InventoryContract, endless_fit
 from resources.databricks.endpoint_host import DatabricksEndpointHost
 from resources.databricks.inventory import DatabricksInventory
 from resources.databricks.job_runner import DatabricksJobRunner
@@ -31,17 +28,8 @@ class TestDatabricksInventory(InventoryContract):
     def kept(
         self, prefix: str, runner_in: Callable[..., DatabricksJobRunner], pin: dict[str, Any]
     ) -> Iterator[Callable[[], Owned]]:
-        """A fit that goes on for as long as nobody ends it."""
-        runner, started = runner_in(prefix), []
-
-        def start() -> Owned:
-            spec = JobSpec("late@1", "fit", training_set.fit_arguments(pin, **ENDLESS))
-            started.append(runner.submit(spec))
-            return Owned("job", started[0])
-
-        yield start
-        for job in started:
-            runner.cancel(job)
+        with endless_fit(runner_in(prefix), pin) as start:
+            yield start
 
 
 def test_endpoint_goes_by_its_declared_name_and_that_of_another_environment_is_left(

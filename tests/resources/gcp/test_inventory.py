@@ -6,10 +6,7 @@ from typing import Any
 import pytest
 
 from ml_platform.records.inventory import Owned
-from ml_platform.records.job import JobSpec
-from ml_platform.testing import training_set
-from ml_platform.testing.inventory import InventoryContract
-from ml_platform.testing.job_runner import ENDLESS
+from ml_platform.testing.inventory import InventoryContract, endless_fit
 from resources.gcp.inventory import GcpInventory
 from resources.gcp.job_runner import GcpJobRunner
 
@@ -25,17 +22,8 @@ class TestGcpInventory(InventoryContract):
 
     @pytest.fixture
     def kept(self, account: Any, gcp_pin: dict[str, Any]) -> Iterator[Callable[[], Owned]]:
-        """A fit that goes on for as long as nobody ends it."""
-        runner, started = GcpJobRunner(**account.settings), []
-
-        def start() -> Owned:
-            spec = JobSpec("late@1", "fit", training_set.fit_arguments(gcp_pin, **ENDLESS))
-            started.append(runner.submit(spec))
-            return Owned("job", started[0])
-
-        yield start
-        for job in started:
-            runner.cancel(job)
+        with endless_fit(GcpJobRunner(**account.settings), gcp_pin) as start:
+            yield start
 
 
 def _inventory(account: Any, prefix: str) -> GcpInventory:
