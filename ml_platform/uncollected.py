@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,5 +23,9 @@ def uncollected() -> Iterator[None]:
 
 @cache
 def keep_modules() -> None:
-    """What was imported by now is never walked again, for it stays as long as the process; done once for a process."""
+    """What was imported by now is not walked again, for it stays as long as the process; done once for a process.
+
+    At the exit it is walked, so that what libraries hold ends as they want it to.
+    """
     gc.freeze()
+    atexit.register(gc.unfreeze)
