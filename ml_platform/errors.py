@@ -19,6 +19,8 @@ import difflib
 from collections.abc import Iterable
 from typing import ClassVar
 
+_MOST_NAMES = 60  # that a person reads through
+
 
 class PlatformError(Exception):
     """A fault told in one template: `<subject> is <value>, but <why>. <What is allowed>. <What to do>.`
@@ -88,7 +90,7 @@ def missing_extra(extra: str, error: ImportError) -> BindingError:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The sentence that names what is known, the closest match first; empty when nothing is.
+    """The sentence that names what is known, the closest match first; of very many the first; empty when nothing is.
 
     >>> nearest("silver/flight", ["silver/flights", "gold/months"])
     'Did you mean silver/flights? Known are gold/months, silver/flights'
@@ -97,5 +99,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if not names:
         return ""
     close = difflib.get_close_matches(name, names, n=1)
-    listed = f"Known are {', '.join(names)}"
+    more = len(names) - _MOST_NAMES
+    listed = f"Known are {', '.join(names[:_MOST_NAMES])}{f' and {more:,} more' if more > 0 else ''}"
     return f"Did you mean {close[0]}? {listed}" if close else listed

@@ -39,3 +39,9 @@ def test_nearest_name_comes_first_and_all_are_listed() -> None:
     assert nearest("champoin", ["challenger", "champion"]) == "Did you mean champion? Known are challenger, champion"
     assert nearest("zzz", ["b", "a"]) == "Known are a, b"
     assert nearest("zzz", []) == ""
+
+
+def test_of_very_many_names_the_first_are_listed_and_the_nearest_is_among_all() -> None:
+    said = nearest("day-1998.csv", (f"day-{number:04}.csv" for number in range(2000)))
+    assert said.startswith("Did you mean day-1998.csv? Known are day-0000.csv, day-0001.csv, ")
+    assert said.endswith("day-0059.csv and 1,940 more")
