@@ -22,7 +22,7 @@ DOCS = Path(__file__).parent
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 SETTLE_MS = 6_000
 START_SECONDS = 120
-ZOOM_OUT = 165
+ZOOM_OUT = 200
 
 
 @contextlib.contextmanager
@@ -61,7 +61,7 @@ def capture(page: Page, url: str, name: str) -> None:
     if name == "lineage":
         page.keyboard.press("Alt+e")
         page.wait_for_timeout(SETTLE_MS)
-        page.mouse.move(1_220, 780)
+        page.mouse.move(1_220, 940)
         page.keyboard.down("Control")
         page.mouse.wheel(0, ZOOM_OUT)
         page.keyboard.up("Control")
@@ -75,7 +75,7 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         )
-        page = browser.new_page(viewport={"width": 2000, "height": 1500})
+        page = browser.new_page(viewport={"width": 2000, "height": 1700})
         capture(page, f"{url}/asset-groups", "lineage")
         browser.close()
 
