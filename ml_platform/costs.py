@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import dagster as dg
 
+from ml_platform.engine.prices import Prices
+from ml_platform.errors import BindingError, nearest
 from ml_platform.metadata import SECONDS
 
 JOBS = "jobs"
+ENVIRONMENT, MODEL = "environment", "model"
+"""Metadata of a materialization: the environment that it was made in, and the name of the model that it belongs to."""
+OF_MODEL = "ml_platform/model"
+"""The tag of an asset that belongs to one model: its fits, gate, predictions, endpoints and monitors."""
+NOBODY = "-"
 _AT_A_TIME = 1000
 _LOOKS_BACK = 20
 
@@ -22,6 +29,7 @@ class Spent:
     """What one asset took in one environment. seconds: of its runs here; size_bytes: of its table as it stands.
 
     billable_seconds, cost: of its managed jobs; unpriced: how many of them have no price, and on which machines.
+    model: the name of the one that the asset belongs to; `-` where several may share it.
     """
 
     seconds: float = 0.0
@@ -31,6 +39,37 @@ class Spent:
     jobs: int = 0
     unpriced: int = 0
     machines: set[str] = field(default_factory=set)
+    model: str = NOBODY
+
+    def add(self, other: Spent) -> None:
+        """What another took is part of this."""
+        self.seconds += other.seconds
+        self.size_bytes += other.size_bytes
+        self.billable_seconds += other.billable_seconds
+        self.cost += other.cost
+        self.jobs += other.jobs
+        self.unpriced += other.unpriced
+        self.machines |= other.machines
+
+
+def model_tag(model: str) -> dict[str, str]:
+    """The tag of an asset that belongs to a model, by its asset key; none where it belongs to none."""
+    return {OF_MODEL: model.rpartition("/")[2]} if model else {}
+
+
+def require_declared(prices: Prices, specs: Iterable[dg.AssetSpec]) -> None:
+    """Returns where every model that has a budget is declared; else raises BindingError, for it would limit nothing."""
+    models = {spec.tags[OF_MODEL] for spec in specs if OF_MODEL in spec.tags}
+    for name in prices.model_budgets:
+        if name not in models:
+            raise BindingError(
+                f"prices.budget.models names {name!r}, but no such model is declared", allowed=nearest(name, models)
+            )
+
+
+def stamp(environment: str, model: str) -> dict[str, str]:
+    """Metadata by which what something took is found again. model: its name, or empty."""
+    return {ENVIRONMENT: environment, **({MODEL: model} if model else {})}
 
 
 def totals(instance: dg.DagsterInstance, since: datetime) -> dict[tuple[str, str], Spent]:
@@ -40,7 +79,8 @@ def totals(instance: dg.DagsterInstance, since: datetime) -> dict[tuple[str, str
     for key in sorted(instance.all_asset_keys()):
         for said in _said(instance, key, since, _AT_A_TIME):
             jobs = said.get(JOBS) or []
-            one = found[key.to_user_string(), jobs[0]["environment"] if jobs else _environment(said)]
+            one = found[key.to_user_string(), jobs[0][ENVIRONMENT] if jobs else _environment(said)]
+            one.model = str(said.get(MODEL, one.model))
             one.seconds += float(said.get(SECONDS, 0.0))
             one.size_bytes = one.size_bytes or int(said.get("size_bytes", 0))  # the newest comes first
             for job in jobs:
@@ -50,18 +90,13 @@ def totals(instance: dg.DagsterInstance, since: datetime) -> dict[tuple[str, str
     return dict(found)
 
 
-def spent_since(instance: dg.DagsterInstance, since: datetime, environment: str) -> Spent:
-    """What everything in an environment took since a moment, UTC."""
-    found = [one for (_, here), one in totals(instance, since).items() if here == environment]
-    whole = Spent(machines=set().union(*(one.machines for one in found)))
-    for one in found:
-        whole.seconds += one.seconds
-        whole.size_bytes += one.size_bytes
-        whole.billable_seconds += one.billable_seconds
-        whole.cost += one.cost
-        whole.jobs += one.jobs
-        whole.unpriced += one.unpriced
-    return whole
+def spent_since(instance: dg.DagsterInstance, since: datetime, environment: str) -> dict[str, Spent]:
+    """Name of a model → what all that belongs to it took in an environment since a moment, UTC; `-`: the others."""
+    found: dict[str, Spent] = defaultdict(Spent)
+    for (_, here), one in totals(instance, since).items():
+        if here == environment:
+            found[one.model].add(one)
+    return dict(found)
 
 
 def last_cost(instance: dg.DagsterInstance, key: dg.AssetKey, environment: str) -> float | None:
@@ -102,7 +137,9 @@ def _said(
 
 
 def _environment(said: Mapping[str, Any]) -> str:
-    """The environment, by where the table is: below its own folder, on this machine or in a bucket."""
+    """As it says; else by where its table is: below the environment's folder, on this machine or in a bucket."""
+    if ENVIRONMENT in said:
+        return str(said[ENVIRONMENT])
     before, tables, _ = str(said.get("dagster/uri", "")).rpartition("/tables/")
     folder = before.removesuffix("/lakehouse")
-    return folder.rpartition("/")[2] if tables and folder else "-"
+    return folder.rpartition("/")[2] if tables and folder else NOBODY

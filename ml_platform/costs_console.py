@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -14,14 +15,26 @@ from ml_platform.costs import Spent, totals
 from ml_platform.engine.prices import Prices
 
 
-def tell_costs(since: datetime) -> None:
-    """What every asset took since a moment, UTC, stands on the terminal, priced by the profile in force."""
+def tell_costs(since: datetime, by: str) -> None:
+    """What everything took since a moment, UTC, stands on the terminal, priced by the profile in force.
+
+    by: `asset`, `model` or `environment`; a line for each, and but for the last for each environment that it is in.
+    """
     with dg.DagsterInstance.get() as instance:
         found = totals(instance, since)
-    click.echo(f"{'asset':<40}{'environment':<14}{'seconds':>9}{'MiB':>10}{'billed s':>10}{'cost':>12}")
-    for (key, environment), one in sorted(found.items()):
-        click.echo(f"{key:<40}{environment:<14}{_columns(one)}")
+    within = "" if by == "environment" else "environment"
+    click.echo(f"{by:<40}{within:<14}{'seconds':>9}{'MiB':>10}{'billed s':>10}{'cost':>12}")
+    for (name, environment), one in sorted(_added(found, by).items()):
+        click.echo(f"{name:<40}{environment:<14}{_columns(one)}")
     _summarise(found, table())
+
+
+def _added(found: Mapping[tuple[str, str], Spent], by: str) -> Mapping[tuple[str, str], Spent]:
+    added: dict[tuple[str, str], Spent] = defaultdict(Spent)
+    for (asset, environment), one in found.items():
+        names = {"asset": (asset, environment), "model": (one.model, environment), "environment": (environment, "")}
+        added[names[by]].add(one)
+    return added
 
 
 def _columns(one: Spent) -> str:

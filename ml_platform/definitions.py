@@ -21,8 +21,9 @@ with uncollected():
     import assets
     import resources
     from ml_platform.automation import automation
-    from ml_platform.binding import Binding, bindings
+    from ml_platform.binding import Binding, bindings, prices
     from ml_platform.components.tree import tree_of
+    from ml_platform.costs import require_declared
     from ml_platform.errors import DeclarationError, NotFoundError, nearest
     from ml_platform.faults import fault_in
     from ml_platform.reachability import require_reachable
@@ -96,6 +97,7 @@ def _bound(made: ModuleType, services: Mapping[str, Binding]) -> dg.Definitions:
     specs = [spec for asset in found.assets or () if isinstance(asset, dg.AssetsDefinition) for spec in asset.specs]
     _require_no_cycle(specs)
     require_hosted(specs, services)
+    require_declared(prices(), specs)
     bound: dict[str, Any] = {role: ServiceResource.of(binding) for role, binding in services.items()}
     # A process a step would import everything again for each; delta-rs does not survive a fork.
     own = dg.Definitions(resources=bound, executor=dg.in_process_executor)

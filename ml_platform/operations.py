@@ -45,14 +45,15 @@ def sweep(idle_hours: float, names: tuple[str, ...], module: str) -> None:
 
 @click.command()
 @click.option("--days", default=30, show_default=True, help="How far back.")
-def cost(days: int) -> None:
-    """Say what every asset took: seconds, bytes, and what managed jobs were billed, by the profile's prices."""
+@click.option("--by", type=click.Choice(["asset", "model", "environment"]), default="asset", show_default=True)
+def cost(days: int, by: str) -> None:
+    """Say what each took: seconds, bytes, and what managed jobs were billed, by the profile's prices."""
     from datetime import UTC, datetime, timedelta
 
     from ml_platform.costs_console import tell_costs
 
     require_dagster_home()
-    tell_costs(datetime.now(UTC) - timedelta(days=days))
+    tell_costs(datetime.now(UTC) - timedelta(days=days), by)
 
 
 COMMANDS = (plan, sweep, cost)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from ml_platform.binding import environment, prices
-from ml_platform.costs import JOBS, last_cost, spent_since
+from ml_platform.costs import JOBS, Spent, last_cost, spent_since, stamp
+from ml_platform.metadata import table
 
 if TYPE_CHECKING:
     from ml_platform.engine.spending import Account
@@ -20,8 +21,15 @@ BUDGET = "budget"
 _TAKES = {"context", "job_runner"}
 
 
-def accounted(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function; one that runs no job is left as it is."""
+def stamped(result: Any, model: str) -> Any:
+    """The same result; a materialization says its environment, and the model that it belongs to."""
+    if not isinstance(result, dg.MaterializeResult):
+        return result
+    return result._replace(metadata={**(result.metadata or {}), **stamp(environment(), model)})
+
+
+def accounted(function: Callable[..., Any], model: str = "") -> Callable[..., Any]:
+    """The same function; one that runs no job is left as it is. model: the name of the one that it belongs to."""
     if not set(inspect.signature(function).parameters) >= _TAKES or inspect.isgeneratorfunction(function):
         return function
 
@@ -32,7 +40,7 @@ def accounted(function: Callable[..., Any]) -> Callable[..., Any]:
 
         if planned():
             return function(context, **given)
-        account = _account(context)
+        account = _account(context, model)
         try:
             with charged(account):
                 result = function(context, **given)
@@ -40,46 +48,52 @@ def accounted(function: Callable[..., Any]) -> Callable[..., Any]:
             if isinstance(error, OverBudgetError):
                 context.instance.report_runless_asset_event(_check(account, str(error)))
             if account.usages:  # a job that failed is billed too, and what a failed step logs is lost
-                told = dg.AssetObservation(context.asset_key, metadata=_told(account))
-                context.instance.report_runless_asset_event(told)
+                told = {**_told(account), **stamp(environment(), model)}
+                context.instance.report_runless_asset_event(dg.AssetObservation(context.asset_key, metadata=told))
             raise
-        if account.limited:
+        if account.limits:
             context.instance.report_runless_asset_event(_check(account))
         return result._replace(metadata={**(result.metadata or {}), **_told(account)}) if account.usages else result
 
     return called
 
 
-def _account(context: dg.AssetExecutionContext) -> Account:
-    from ml_platform.engine.spending import Account
+def _account(context: dg.AssetExecutionContext, model: str) -> Account:
+    from ml_platform.engine.spending import Account, Limit
 
-    table, key = prices(), context.asset_key
-    if not Account(key.to_user_string(), table).limited:
-        return Account(key.to_user_string(), table)
+    known, key = prices(), context.asset_key
+    budgets = known.budgets_of(model)
+    if not budgets:
+        return Account(key.to_user_string(), known)
     month = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    spent = spent_since(context.instance, month, environment())
-    return Account(
-        key.to_user_string(),
-        table,
-        last_cost(context.instance, key, environment()),
-        spent.cost,
-        frozenset(spent.machines),
-    )
+    by_model, whole = spent_since(context.instance, month, environment()), Spent()
+    for one in by_model.values():
+        whole.add(one)
+    limits = []
+    for name, budget in budgets.items():
+        of = whole if name == BUDGET else by_model.get(model, Spent())
+        limits.append(Limit(name, budget, of.cost, frozenset(of.machines)))
+    return Account(key.to_user_string(), known, last_cost(context.instance, key, environment()), limits)
 
 
 def _check(account: Account, refused: str = "") -> dg.AssetCheckEvaluation:
     """The check `budget` of the asset: failed where a job was refused for it, which kept the asset from being made."""
-    budget = account.prices.budget
-    limits = {"per_run": budget.per_run, "per_month": budget.per_month, "estimate": account.estimate}
+    taken = account.cost or 0.0
+    rows = [
+        {
+            "budget": limit.name,
+            "per_run": limit.budget.per_run,
+            "per_month": limit.budget.per_month,
+            "spent_this_month": limit.spent + taken,
+        }
+        for limit in account.limits
+    ]
     return dg.AssetCheckEvaluation(
         asset_key=dg.AssetKey(account.asset.split("/")),
         check_name=BUDGET,
         passed=not refused,
         description=refused or None,
-        metadata={
-            "spent_this_month": account.spent_this_month + (account.cost or 0.0),
-            **{name: value for name, value in limits.items() if value is not None},
-        },
+        metadata={"budgets": table((), rows), **({} if account.estimate is None else {"estimate": account.estimate})},
         severity=dg.AssetCheckSeverity.ERROR,
         blocking=True,
     )

@@ -12,9 +12,10 @@ from typing import Any
 import dagster as dg
 
 from ml_platform.automation import following
-from ml_platform.components.accounted import accounted
+from ml_platform.components.accounted import accounted, stamped
 from ml_platform.components.domain import domain_of, partitions
 from ml_platform.components.guarded import guarded
+from ml_platform.costs import OF_MODEL, model_tag
 from ml_platform.errors import DeclarationError
 from ml_platform.upkeep import UPKEEP
 
@@ -81,6 +82,7 @@ def asset(
     follows: bool = True,
     metadata: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
+    of_model: str = "",
     checks: Sequence[str] = (),
     retention_days: float | None = None,
     cluster_by: Sequence[str] = (),
@@ -91,6 +93,7 @@ def asset(
     code: digest of what makes it; a new one shows in the UI as a new code version.
     follows: whether it is made by itself when what it reads is updated.
     tags: of the asset, by which selections find it.
+    of_model: asset key of the model that it belongs to, for instance `models/arrival_delay`; the name becomes a tag.
     checks: names of the checks whose results it returns.
     retention_days, cluster_by: how its table is kept in shape; the domain's retention where it does not say.
     """
@@ -108,7 +111,7 @@ def asset(
         kinds=kinds,
         code_version=code,
         metadata={**(metadata or {}), **kept},
-        tags=tags,
+        tags={**(tags or {}), **model_tag(of_model)},
         partitions_def=partitions(context.path) if partitioned else None,
         automation_condition=following() if follows else None,
     )
@@ -128,13 +131,14 @@ def _made_by(
     takes = function.__code__.co_varnames[: function.__code__.co_argcount]
     resources = [name for name in takes if name not in (_CONTEXT, _CONFIG)]
     config: type[dg.Config] | None = function.__annotations__[_CONFIG] if _CONFIG in takes else None
-    safe = guarded(accounted(function))
+    model = spec.tags.get(OF_MODEL, "")
+    safe = guarded(accounted(function, model))
 
     def compute(context: dg.AssetExecutionContext, inputs: Mapping[str, Any]) -> Iterator[Any]:
         given = {name: getattr(context.resources, name) for name in resources}
         told = {_CONFIG: config(**context.op_execution_context.op_config)} if config else {}
         done = safe(**{**({_CONTEXT: context} if _CONTEXT in takes else {}), **told, **given})
-        yield from done if isinstance(done, Iterator) else [done]
+        yield from (stamped(each, model) for each in (done if isinstance(done, Iterator) else [done]))
 
     setattr(compute, MADE_BY, function)
     inputs = {_identifier(dep.asset_key): dep.asset_key for dep in spec.deps}

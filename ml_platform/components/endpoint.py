@@ -73,6 +73,7 @@ class Endpoint(Declaration):
             code=digest(self.model_dump(exclude={"description"})),
             kinds={"endpoint"},
             metadata=self.rollout.asked(context),
+            of_model=self.champion_of,
             checks=[ROLLOUT],
         )
         def endpoint(
@@ -105,6 +106,7 @@ class Endpoint(Declaration):
             kinds={"deltalake"},
             suffix="__log",
             retention_days=self.log.upkeep_days(context),
+            of_model=self.champion_of,
             checks=[SKEW],
         )
         def log(

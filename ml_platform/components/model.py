@@ -114,6 +114,7 @@ class Model(Declaration):
             code=code,
             kinds={"model", self.estimator.replace("_", "")},
             follows=False,
+            of_model=key,
         )
         def model(
             context: dg.AssetExecutionContext,
@@ -204,6 +205,7 @@ class Model(Declaration):
             suffix=f"__{CHAMPION}",
             follows=self.gate.promote == "automatic",
             tags=BY_HAND if self.gate.promote == "manual" else {},
+            of_model=key,
             checks=["gate"],
         )
         def champion(

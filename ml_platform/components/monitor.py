@@ -89,6 +89,7 @@ class Monitor(Declaration):
             deps=[str(watched["table"]), f"{self.champion_of}__{CHAMPION}", *self._labels(watched)],
             code=self._code(watched),
             kinds={"deltalake", "monitor"},
+            of_model=self.champion_of,
             checks=list(FAMILIES),
         )
         def monitor(

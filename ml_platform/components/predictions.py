@@ -54,6 +54,7 @@ class Predictions(Declaration):
             deps=[f"{self.champion_of}__{CHAMPION}", self.events, *views],
             code=code,
             kinds={"deltalake", "predictions"},
+            of_model=self.champion_of,
         )
         def predictions(
             context: dg.AssetExecutionContext,

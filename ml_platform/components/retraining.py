@@ -48,6 +48,7 @@ def asset_of(
         kinds={"deltalake"},
         suffix="__retraining",
         metadata={RETRAINS: {"model": of.model, "assets": retrained}},
+        of_model=of.model,
         checks=[INCIDENT],
     )
     def decide(

@@ -27,6 +27,7 @@ class Prices:
     """A profile's table of prices. as_of: the day that they were looked up on.
 
     per_instance_hour: type of a machine → price of its hour. per_gib_month: of stored tables; None where nobody says.
+    budget: of everything in an environment. model_budgets: name of a model → of what belongs to it there.
     """
 
     currency: str = ""
@@ -34,6 +35,7 @@ class Prices:
     per_instance_hour: Mapping[str, float] = field(default_factory=dict)
     per_gib_month: float | None = None
     budget: Budget = field(default_factory=Budget)
+    model_budgets: Mapping[str, Budget] = field(default_factory=dict)
 
     def of_usage(self, usage: Usage) -> float | None:
         """What a job cost; None where its machine has no price.
@@ -49,6 +51,15 @@ class Prices:
         """What so many bytes cost a month; None where they have no price."""
         return None if self.per_gib_month is None else round(self.per_gib_month * size_bytes / _GIB, 6)
 
+    def budgets_of(self, model: str) -> dict[str, Budget]:
+        """Where it stands below `prices` → each budget that something has to keep that belongs to a model, or to none.
+
+        >>> Prices(budget=Budget(per_run=5), model_budgets={"late": Budget(per_month=50)}).budgets_of("late").keys()
+        dict_keys(['budget', 'budget.models.late'])
+        """
+        every = {"budget": self.budget, f"budget.models.{model}": self.model_budgets.get(model, Budget())}
+        return {name: budget for name, budget in every.items() if budget != Budget()}
+
 
 def prices(written: Mapping[str, Any], at: str) -> Prices:
     """The table that stands in a profile under `prices`. Raises BindingError for what is none.
@@ -58,25 +69,35 @@ def prices(written: Mapping[str, Any], at: str) -> Prices:
     for name in written:
         if name not in _FIELDS:
             raise BindingError(f"{at} has prices.{name}, but prices have no such field", allowed=nearest(name, _FIELDS))
-    hours = {kind: _price(value, f"per_instance_hour.{kind}", at) for kind, value in _map(written, "per_instance_hour")}
-    limits = {name: _price(value, f"budget.{name}", at) for name, value in _map(written, "budget")}
-    for name in limits:
-        if name not in _LIMITS:
-            raise BindingError(
-                f"{at} has prices.budget.{name}, but a budget has no such limit", allowed=nearest(name, _LIMITS)
-            )
+    hours = _map(written, "per_instance_hour", at)
+    whole = _map(written, "budget", at)
+    models = _map({"budget.models": whole.pop("models", None)}, "budget.models", at)
     month = written.get("per_gib_month")
     return Prices(
         str(written.get("currency", "")),
         str(written.get("as_of", "")),
-        hours,
+        {kind: _price(value, f"per_instance_hour.{kind}", at) for kind, value in hours.items()},
         None if month is None else _price(month, "per_gib_month", at),
-        Budget(**limits),
+        _budget(whole, "budget", at),
+        {name: _budget(limits, f"budget.models.{name}", at) for name, limits in models.items()},
     )
 
 
-def _map(written: Mapping[str, Any], name: str) -> list[tuple[str, Any]]:
-    return [(str(key), value) for key, value in (written.get(name) or {}).items()]
+def _budget(written: Any, name: str, at: str) -> Budget:
+    limits = _map({name: written}, name, at)
+    for limit in limits:
+        if limit not in _LIMITS:
+            raise BindingError(
+                f"{at} has prices.{name}.{limit}, but a budget has no such limit", allowed=nearest(limit, _LIMITS)
+            )
+    return Budget(**{limit: _price(value, f"{name}.{limit}", at) for limit, value in limits.items()})
+
+
+def _map(written: Mapping[str, Any], name: str, at: str) -> dict[str, Any]:
+    found = written.get(name) or {}
+    if not isinstance(found, Mapping):
+        raise BindingError(f"{at} has prices.{name} {found!r}, but that is a map of names to numbers")
+    return {str(key): value for key, value in found.items()}
 
 
 def _price(value: Any, name: str, at: str) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -18,25 +18,31 @@ class OverBudgetError(RefusedError):
     """A managed job would cost more than its budget has left; nothing was submitted."""
 
 
+@dataclass(frozen=True)
+class Limit:
+    """A budget, and what was spent of it. name: where it stands below `prices` in the profile.
+
+    spent: this month, in the currency of the prices. unpriced: the machines that had no price, so that nobody knows.
+    """
+
+    name: str
+    budget: Budget
+    spent: float = 0.0
+    unpriced: frozenset[str] = frozenset()
+
+
 @dataclass
 class Account:
     """One asset's, while it is made. estimate: what a job of it cost last; None where none ever did.
 
-    spent_this_month: by everything in this environment; unpriced: the machines that it ran on and that had no price.
-    usages: of the jobs that ran meanwhile.
+    limits: the budgets that it has to keep, each alone. usages: of the jobs that ran meanwhile.
     """
 
     asset: str
     prices: Prices
     estimate: float | None = None
-    spent_this_month: float = 0.0
-    unpriced: frozenset[str] = frozenset()
+    limits: Sequence[Limit] = ()
     usages: list[Usage] = field(default_factory=list)
-
-    @property
-    def limited(self) -> bool:
-        """Whether there is a budget."""
-        return self.prices.budget != Budget()
 
     @property
     def cost(self) -> float | None:
@@ -59,36 +65,42 @@ def charged(account: Account) -> Iterator[None]:
 
 
 def require_affordable(spec: JobSpec, runner: Any) -> None:
-    """Returns where a managed job may begin; else raises RefusedError, before anything of it is submitted.
+    """Returns where a managed job may begin; else raises OverBudgetError, before anything of it is submitted.
 
     The estimate is what the asset's last job cost. With nothing left of the month, nothing begins; nor does anything
     where what was spent is not known, for a job of this month ran on a machine that has no price.
     """
     account = _ACCOUNT.get()
-    if account is None or not account.limited or not hasattr(runner, "usage"):
+    if account is None or not account.limits or not hasattr(runner, "usage"):
         return
     if runner.find(spec):  # what has begun, or was done, is attached to
         return
-    _require_known(spec, account)
-    budget, estimate = account.prices.budget, account.estimate or 0.0
-    if budget.per_run is not None and estimate > budget.per_run:
-        raise _refused(spec, account, f"a run may cost {budget.per_run:g}", "per_run")
-    if budget.per_month is not None:
-        left = budget.per_month - account.spent_this_month - sum(map(_cost_of(account), account.usages))
-        if left <= 0 or estimate > left:
-            raise _refused(spec, account, f"{max(left, 0):g} of the month's {budget.per_month:g} is left", "per_month")
+    for limit in account.limits:
+        _require_known(spec, account, limit)
+        _require_left(spec, account, limit)
 
 
-def _require_known(spec: JobSpec, account: Account) -> None:
+def _require_known(spec: JobSpec, account: Account, limit: Limit) -> None:
     """Returns where every machine that was billed this month has a price by now."""
-    billed = account.unpriced | {usage.instance for usage in account.usages}
+    billed = limit.unpriced | {usage.instance for usage in account.usages}
     lacking = sorted(billed - account.prices.per_instance_hour.keys())
     if lacking:
         raise OverBudgetError(
-            f"the {spec.program} job of {account.asset} has a budget to keep, but {', '.join(lacking)} ran this month "
-            "and has no price, so that nobody knows what is left",
+            f"the {spec.program} job of {account.asset} has {limit.name} to keep, but {', '.join(lacking)} ran this "
+            "month and has no price, so that nobody knows what is left",
             remedy="Write its price to prices.per_instance_hour in the profile; nothing was submitted",
         )
+
+
+def _require_left(spec: JobSpec, account: Account, limit: Limit) -> None:
+    budget, estimate = limit.budget, account.estimate or 0.0
+    if budget.per_run is not None and estimate > budget.per_run:
+        raise _refused(spec, account, f"a run may cost {budget.per_run:g}", f"{limit.name}.per_run")
+    if budget.per_month is not None:
+        left = budget.per_month - limit.spent - sum(account.prices.of_usage(usage) or 0.0 for usage in account.usages)
+        if left <= 0 or estimate > left:
+            why = f"{max(left, 0):g} of the month's {budget.per_month:g} is left"
+            raise _refused(spec, account, why, f"{limit.name}.per_month")
 
 
 def charge(runner: Any, job_id: str, say: Callable[[str], None]) -> None:
@@ -102,13 +114,9 @@ def charge(runner: Any, job_id: str, say: Callable[[str], None]) -> None:
         say(f"what the job {job_id} cost is not known: {error}")
 
 
-def _cost_of(account: Account) -> Any:
-    return lambda usage: account.prices.of_usage(usage) or 0.0
-
-
 def _refused(spec: JobSpec, account: Account, why: str, limit: str) -> OverBudgetError:
     told = "of unknown cost" if account.estimate is None else f"of about {account.estimate:g}"
     return OverBudgetError(
         f"the {spec.program} job of {account.asset} is one {told} {account.prices.currency}, but {why}",
-        remedy=f"Raise prices.budget.{limit} in the profile, or ask for less; nothing was submitted",
+        remedy=f"Raise prices.{limit} in the profile, or ask for less; nothing was submitted",
     )

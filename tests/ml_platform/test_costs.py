@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
-from ml_platform.costs import last_cost, spent_since, totals
+from ml_platform.costs import last_cost, model_tag, require_declared, spent_since, stamp, totals
+from ml_platform.engine.prices import Budget, Prices
+from ml_platform.errors import BindingError
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 MODEL = dg.AssetKey(["models", "late"])
@@ -28,10 +30,11 @@ def _job(number: int, cost: float | None, environment: str = "prod") -> dict[str
     }
 
 
-def _made(instance: dg.DagsterInstance, *jobs: dict[str, object]) -> None:
+def _made(instance: dg.DagsterInstance, *jobs: dict[str, object], **said: str) -> None:
     @dg.asset(key=MODEL)
     def late() -> dg.MaterializeResult[None]:
-        return dg.MaterializeResult(metadata={"seconds": 2.0, "size_bytes": 100, "jobs": dg.MetadataValue.json(jobs)})
+        took = {"seconds": 2.0, "size_bytes": 100, "jobs": dg.MetadataValue.json(jobs)}
+        return dg.MaterializeResult(metadata={**took, **said})
 
     assert dg.materialize([late], instance=instance).success
 
@@ -43,8 +46,8 @@ def test_what_an_asset_took_is_added_up_by_environment(instance: dg.DagsterInsta
     prod, dev = found["models/late", "prod"], found["models/late", "dev"]
     assert (prod.cost, prod.billable_seconds, prod.jobs, prod.seconds, prod.size_bytes) == (2.5, 120.0, 2, 2.0, 100)
     assert (dev.cost, dev.jobs) == (1.0, 1)
-    assert spent_since(instance, LONG_AGO, "prod").cost == 2.5
-    assert spent_since(instance, datetime(2999, 1, 1, tzinfo=UTC), "prod").cost == 0.0
+    assert spent_since(instance, LONG_AGO, "prod")["-"].cost == 2.5
+    assert spent_since(instance, datetime(2999, 1, 1, tzinfo=UTC), "prod") == {}
 
 
 def test_a_job_that_two_runs_waited_for_counts_once(instance: dg.DagsterInstance) -> None:
@@ -56,7 +59,7 @@ def test_a_job_that_two_runs_waited_for_counts_once(instance: dg.DagsterInstance
 def test_a_job_of_a_failed_run_is_billed_too(instance: dg.DagsterInstance) -> None:
     observed = dg.AssetObservation(MODEL, metadata={"jobs": dg.MetadataValue.json([_job(1, 2.0)])})
     instance.report_runless_asset_event(observed)
-    assert spent_since(instance, LONG_AGO, "prod").cost == 2.0
+    assert spent_since(instance, LONG_AGO, "prod")["-"].cost == 2.0
 
 
 def test_the_estimate_is_what_the_last_run_with_a_job_cost(instance: dg.DagsterInstance) -> None:
@@ -66,4 +69,20 @@ def test_the_estimate_is_what_the_last_run_with_a_job_cost(instance: dg.DagsterI
     assert last_cost(instance, MODEL, "prod") == 2.5
     _made(instance, _job(3, None))
     assert last_cost(instance, MODEL, "prod") is None
-    assert spent_since(instance, LONG_AGO, "prod").machines == {"large"}
+    assert spent_since(instance, LONG_AGO, "prod")["-"].machines == {"large"}
+
+
+def test_what_ran_here_is_of_the_environment_and_the_model_that_it_says(instance: dg.DagsterInstance) -> None:
+    _made(instance, **stamp("prod", "late"))
+    _made(instance, _job(1, 2.0), **stamp("prod", "late"))
+    found = totals(instance, LONG_AGO)
+    assert [*found] == [("models/late", "prod")]
+    assert (found["models/late", "prod"].seconds, found["models/late", "prod"].model) == (4.0, "late")
+    assert spent_since(instance, LONG_AGO, "prod")["late"].cost == 2.0
+
+
+def test_a_budget_of_a_model_that_is_not_declared_is_an_error_for_it_would_limit_nothing() -> None:
+    specs = [dg.AssetSpec(MODEL, tags=model_tag("models/late")), dg.AssetSpec("table")]
+    require_declared(Prices(model_budgets={"late": Budget(per_month=1)}), specs)
+    with pytest.raises(BindingError, match=r"names 'latr', but no such model is declared.*late"):
+        require_declared(Prices(model_budgets={"latr": Budget(per_month=1)}), specs)

@@ -17,8 +17,9 @@ def test_costs_are_a_line_an_asset_and_what_they_come_to(tmp_path: Path, monkeyp
     @dg.multi_asset(specs=[dg.AssetSpec("table"), dg.AssetSpec("model")])
     def made():  # type: ignore[no-untyped-def]
         table = {"seconds": 1.5, "size_bytes": 3 * 2**20, "dagster/uri": "/x/test/lakehouse/tables/table"}
+        ran = {"seconds": 9.0, "environment": "prod", "model": "late"}
         yield dg.MaterializeResult(asset_key="table", metadata=table)
-        yield dg.MaterializeResult(asset_key="model", metadata={"seconds": 9.0, "jobs": dg.MetadataValue.json([JOB])})
+        yield dg.MaterializeResult(asset_key="model", metadata={**ran, "jobs": dg.MetadataValue.json([JOB])})
 
     (tmp_path / "dagster.yaml").symlink_to(ROOT / "dagster.yaml")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
@@ -35,3 +36,10 @@ def test_costs_are_a_line_an_asset_and_what_they_come_to(tmp_path: Path, monkeyp
         "managed jobs: 1, 0.0600 USD",
         "by prices of 2026-11-01 in the profile local: check yours",
     ]
+
+    by_model = [line.split() for line in CliRunner().invoke(main, ["cost", "--by", "model"]).stdout.splitlines()]
+    assert by_model[1:3] == [["-", "test", "1.5", "3.00"], ["late", "prod", "9.0", "1800", "0.0600"]]
+    by_environment = [
+        line.split() for line in CliRunner().invoke(main, ["cost", "--by", "environment"]).stdout.splitlines()
+    ]
+    assert by_environment[1:3] == [["prod", "9.0", "1800", "0.0600"], ["test", "1.5", "3.00"]]

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 
-from ml_platform.components.accounted import BUDGET, accounted
+from ml_platform.components.accounted import BUDGET, accounted, stamped
 from ml_platform.costs import totals
 from ml_platform.engine.prices import Budget, Prices
 from ml_platform.engine.running import run
@@ -29,14 +29,23 @@ def _runner(state: str = "succeeded") -> SimpleNamespace:
     )
 
 
-def _materialized(tmp_path: Path, runner: SimpleNamespace, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+def _materialized(
+    tmp_path: Path, runner: SimpleNamespace, instance: dg.DagsterInstance, of_model: str = ""
+) -> dg.ExecuteInProcessResult:
     def model(context: dg.AssetExecutionContext, job_runner: dg.ResourceParam[object]) -> dg.MaterializeResult[None]:
         run(job_runner, JobSpec("late@1", "fit", {}), context.log.info, tmp_path)  # type: ignore[arg-type] # a fake
         return dg.MaterializeResult(metadata={"version": 1})
 
     model.__annotations__ = {"context": dg.AssetExecutionContext, "job_runner": dg.ResourceParam[object]}
-    safe = accounted(model)
-    return dg.materialize([dg.asset(safe)], instance=instance, resources={"job_runner": runner}, raise_on_error=False)
+    counted = accounted(model, of_model)
+
+    def safe(context: dg.AssetExecutionContext, job_runner: dg.ResourceParam[object]) -> object:
+        return stamped(counted(context=context, job_runner=job_runner), of_model)
+
+    safe.__annotations__ = {**model.__annotations__, "return": dg.MaterializeResult}
+    return dg.materialize(
+        [dg.asset(safe, name="model")], instance=instance, resources={"job_runner": runner}, raise_on_error=False
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +76,19 @@ def test_what_a_job_took_stands_on_the_materialization_and_counts_against_the_mo
         ]
         assert [(check.passed, check.blocking) for check in checks] == [(False, True), (True, True)]
         assert "but 1 of the month's 3 is left" in str(checks[0].description)
+
+
+def test_a_model_s_own_budget_counts_what_belongs_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Prices("USD", "", {"large": 2.0}, model_budgets={"late": Budget(per_month=3.0)})
+    monkeypatch.setattr("ml_platform.components.accounted.prices", lambda: table)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert _materialized(tmp_path, _runner(), instance, "late").success
+        assert _materialized(tmp_path, _runner(), instance, "other").success
+        refused = _materialized(tmp_path, _runner(), instance, "late")
+        (failure,) = [event for event in refused.all_events if event.is_step_failure]
+        said = failure.step_failure_data.error_display_string
+        assert "but 1 of the month's 3 is left" in said
+        assert "Raise prices.budget.models.late.per_month" in said
 
 
 def test_a_job_that_failed_is_billed_too(tmp_path: Path) -> None:

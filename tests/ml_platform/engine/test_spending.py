@@ -6,7 +6,7 @@ import pytest
 
 from ml_platform.engine.prices import Budget, Prices
 from ml_platform.engine.running import run
-from ml_platform.engine.spending import Account, charged
+from ml_platform.engine.spending import Account, Limit, charged
 from ml_platform.errors import RefusedError, TransientServiceError
 from ml_platform.records.job import JobSpec, JobStatus
 from ml_platform.records.usage import Usage
@@ -57,7 +57,7 @@ def _run(account: Account, runner: Managed, tmp_path: Path) -> list[str]:
 
 
 def _account(budget: Budget, estimate: float | None = None, spent: float = 0.0) -> Account:
-    return Account("models/late", Prices("USD", "", HOURLY, budget=budget), estimate, spent)
+    return Account("models/late", Prices("USD", "", HOURLY), estimate, [Limit("budget", budget, spent)])
 
 
 def test_what_a_job_took_is_charged_as_its_service_reports_it(tmp_path: Path) -> None:
@@ -96,20 +96,22 @@ def test_a_job_within_the_budget_runs_and_what_it_cost_counts_for_the_next(tmp_p
     assert runner.submitted == ["late@1"]
 
 
-def test_what_a_machine_without_a_price_took_lets_nothing_pass_until_it_has_one(tmp_path: Path) -> None:
-    budget, runner = Budget(per_run=100, per_month=100), Managed()
-    with pytest.raises(RefusedError, match="but huge ran this month and has no price, so that nobody knows what is"):
-        _run(
-            Account("models/late", Prices("USD", "", HOURLY, budget=budget), unpriced=frozenset({"huge"})),
-            runner,
-            tmp_path,
-        )
+def test_each_budget_has_to_be_kept(tmp_path: Path) -> None:
+    runner = Managed()
+    limits = [Limit("budget", Budget(per_month=100)), Limit("budget.models.late", Budget(per_month=10), spent=9.0)]
+    with pytest.raises(
+        RefusedError, match=r"1 of the month's 10 is left.*Raise prices\.budget\.models\.late\.per_month"
+    ):
+        _run(Account("models/late", Prices("USD", "", HOURLY), 2.0, limits), runner, tmp_path)
     assert runner.submitted == []
-    _run(
-        Account("models/late", Prices("USD", "", {**HOURLY, "huge": 9.0}, budget=budget), unpriced=frozenset({"huge"})),
-        runner,
-        tmp_path,
-    )
+
+
+def test_what_a_machine_without_a_price_took_lets_nothing_pass_until_it_has_one(tmp_path: Path) -> None:
+    limits, runner = [Limit("budget", Budget(per_run=100, per_month=100), unpriced=frozenset({"huge"}))], Managed()
+    with pytest.raises(RefusedError, match="but huge ran this month and has no price, so that nobody knows what is"):
+        _run(Account("models/late", Prices("USD", "", HOURLY), limits=limits), runner, tmp_path)
+    assert runner.submitted == []
+    _run(Account("models/late", Prices("USD", "", {**HOURLY, "huge": 9.0}), limits=limits), runner, tmp_path)
     assert runner.submitted == ["late@1"]
 
 
