@@ -75,7 +75,10 @@ def erase_key(table: str, keys: Sequence[str], why: str, definitions: dg.Definit
         )
         return False
     erasure.ended(of, lakehouse)
-    say("nothing is left in tables, their logs, landed files, the online store, prediction logs and model packages")
+    say(
+        "nothing is left in tables, their logs, landed files, data cards, reports, the online store, prediction logs "
+        "and models"
+    )
     for line in _beyond(of, declared):
         say(line)
     return True
@@ -105,14 +108,17 @@ def _go(of: Plan, going: Mapping[str, Sequence[Row]], declared: Declared, servic
 
 
 def _forget(of: Plan, declared: Declared, services: Services, say: Say) -> None:
-    """The records of requests for the key say no more than that they were, where the log can do that."""
-    from ml_platform.engine import erasure
+    """Records of requests for the key, where the log can forget, and what was measured say nothing of it."""
+    from ml_platform.engine import derived, erasure
 
     forget: Any = getattr(services.prediction_log, "forget", None)
-    for endpoint, rows in erasure.served(of, declared).items() if forget else ():
+    served = erasure.served(of, declared)
+    for endpoint, rows in served.items() if forget else ():
         count = forget(endpoint, lambda record, rows=rows: erasure.has(record.inputs, rows))
         if count:
             say(f"prediction log of {endpoint}: {_count(count, 'record')} emptied")
+    for line in derived.forget(of, served.keys(), declared, services.lakehouse):
+        say(line)
 
 
 def _count(number: int, what: str) -> str:
@@ -138,13 +144,13 @@ def _publish(of: Plan, declared: Declared, services: Services, say: Say) -> None
 
 def _left(of: Plan, going: Mapping[str, Sequence[Row]], declared: Declared, services: Services) -> Iterator[str]:
     """What is left of the key, a sentence each."""
-    from ml_platform.engine import absence, erasure
+    from ml_platform.engine import absence, derived, erasure
 
     texts, lakehouse = absence.texts(of), services.lakehouse
     every = [f"{key}{suffix}" for key in declared.tables for suffix in erasure.BESIDE]
     landings = {source.landing for key, source in declared.sources.items() if key in of.rows}
     yield from absence.in_tables(going, every, texts, lakehouse)
-    yield from absence.in_landed(landings, texts, lakehouse)
+    yield from absence.in_files({*landings, *derived.folders(declared)}, texts, lakehouse)
     yield from absence.online(declared.views, of, services.feature_store, lakehouse)
     yield from absence.in_log(erasure.served(of, declared), services.prediction_log)
     yield from absence.in_models(texts, services.model_registry)
@@ -155,10 +161,7 @@ def _beyond(of: Plan, declared: Declared) -> Iterator[str]:
     landings = sorted({source.landing for key, source in declared.sources.items() if key in of.rows})
     for landing in landings:
         yield f"not ours: where {landing} brings its files from may hold it on; it is not landed again"
-    yield (
-        "not looked through: Dagster's event log, MLflow's runs, the example that a skew check keeps, the reports of "
-        "monitors, backups"
-    )
+    yield ("not looked through: Dagster's event log, MLflow's runs, backups")
 
 
 def _require_quiet() -> None:

@@ -59,9 +59,9 @@ def in_tables(
             yield f"{key} cannot be looked through: {error}"
 
 
-def in_landed(landings: Collection[str], wanted: Collection[str], lakehouse: Lakehouse) -> Iterator[str]:
-    """The landed files that hold one of the texts."""
-    for key in sorted(landings):
+def in_files(folders: Collection[str], wanted: Collection[str], lakehouse: Lakehouse) -> Iterator[str]:
+    """The files beside tables that hold one of the texts: landed ones, and what was measured of rows."""
+    for key in sorted(folders):
         files = filesystem(lakehouse.files(key))
         for info in files.get_file_info(FileSelector("", recursive=True, allow_not_found=True)):
             if info.type == FileType.File and _holds(_content(files, info.path), wanted):
@@ -94,6 +94,8 @@ def in_models(wanted: Collection[str], registry: ModelRegistry) -> Iterator[str]
     for name in registry.names() if wanted else ():
         for version in registry.versions(name):
             with TemporaryDirectory() as folder:
+                if any(_holds(tag.encode(), wanted) for tag in version.tags.values()):
+                    yield f"models/{name} version {version.number} holds it in its tags"
                 package = registry.fetch(name, version.number, Path(folder) / "package")
                 held = [it for it in sorted(package.rglob("*")) if it.is_file() and _holds(it.read_bytes(), wanted)]
                 if held:

@@ -20,7 +20,7 @@ from ml_platform.roles.lakehouse import Lakehouse
 if TYPE_CHECKING:
     from ml_platform.engine.tables import Made
 
-_FOLDER = "platform/data_cards"
+FOLDER = "platform/data_cards"
 _MEASURES = "engine.data_card"
 
 
@@ -40,7 +40,7 @@ def card_of(made: Made, contents: Contents, description: str, lakehouse: Lakehou
     key = made.snapshot.location.key
     of = json.dumps([key, delta.fingerprint(made.snapshot), asdict(contents), digest(_MEASURES)], sort_keys=True)
     path = f"{hashlib.sha256(of.encode()).hexdigest()[:32]}.json"
-    files = filesystem(lakehouse.files(_FOLDER))
+    files = filesystem(lakehouse.files(FOLDER))
     if files.get_file_info(path).type == FileType.File:
         with files.open_input_stream(path) as stream:
             said = json.loads(stream.read())

@@ -11,7 +11,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,7 +32,7 @@ from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
 
 AT_A_TIME = 5_000
-_FOLDER = "platform/skew"
+FOLDER = "platform/skew"
 _LOG = "logged.rows"
 _MOMENT = "__moment"
 
@@ -86,7 +86,7 @@ def audit(of: Audited, log: TableSnapshot, lakehouse: Lakehouse, compute: Comput
 
     log: the endpoint's.
     """
-    files, path = filesystem(lakehouse.files(f"{_FOLDER}/{_named(of.model)}")), f"{_named(of.endpoint)}.json"
+    files, path = filesystem(lakehouse.files(f"{FOLDER}/{_named(of.model)}")), f"{_named(of.endpoint)}.json"
     stands = Skew(0, 0)
     if files.get_file_info(path).type == FileType.File:
         with files.open_input_stream(path) as stream:
@@ -106,13 +106,26 @@ def audit(of: Audited, log: TableSnapshot, lakehouse: Lakehouse, compute: Comput
 
 def verdicts(model: str, lakehouse: Lakehouse) -> dict[str, Skew]:
     """Endpoint → what its last audit found, of every endpoint that serves the model; its key with dots for slashes."""
-    files = filesystem(lakehouse.files(f"{_FOLDER}/{_named(model)}"))
+    files = filesystem(lakehouse.files(f"{FOLDER}/{_named(model)}"))
     found = {}
     for info in sorted(files.get_file_info(FileSelector("", allow_not_found=True)), key=lambda it: it.path):
         if info.path.endswith(".json"):
             with files.open_input_stream(info.path) as stream:
                 found[info.path.removesuffix(".json")] = Skew(**json.loads(stream.read()))
     return found
+
+
+def without_example(endpoint: str, model: str, lakehouse: Lakehouse) -> bool:
+    """Whether the last verdict had an example; it has none any more, and else says what it said.
+
+    endpoint, model: asset keys.
+    """
+    files, path = filesystem(lakehouse.files(f"{FOLDER}/{_named(model)}")), f"{_named(endpoint)}.json"
+    stands = verdicts(model, lakehouse).get(_named(endpoint))
+    if stands is None or not stands.example:
+        return False
+    put(files, path, json.dumps(asdict(replace(stands, example={})), default=str).encode())
+    return True
 
 
 def objections(model: str, lakehouse: Lakehouse) -> tuple[str, ...]:

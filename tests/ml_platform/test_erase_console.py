@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 from copied import Copied, copied
 
 from ml_platform.engine import delta, erasure
+from ml_platform.engine.files import filesystem
+from ml_platform.engine.files import put as write
 from ml_platform.engine.reproduction import reproduce
 from ml_platform.engine.staging import present
 from ml_platform.errors import NotFoundError
@@ -30,6 +33,14 @@ def copy(made: shops.Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         records, _ = made.project.service("prediction_log").since("returns", 0, 1_000)
         copy.project.service("prediction_log").append([it for it in records if it.request_id.startswith(answer["id"])])
         assert made.project.run('key:"endpoints/returns__log"').success
+        lakehouse, example = copy.project.lakehouse, {"seen": KEY}
+        verdict = {"requests": 1, "through": 10**9, "differing": {}, "example": example}
+        for folder, name, content in (
+            ("platform/skew/models.returns", "endpoints.returns.json", json.dumps(verdict)),
+            ("platform/data_cards", "old.json", json.dumps(example)),
+            ("monitors/returns", "report.html", f"<p>{KEY}</p>"),
+        ):
+            write(filesystem(lakehouse.files(folder)), name, content.encode())
         assert KEY.encode() in contents(copy.home)
         yield copy
 
@@ -108,7 +119,7 @@ def test_what_is_left_is_named_and_the_same_command_ends_it(story: dict[str, str
     ]
     lines = story["done"].splitlines()
     assert (
-        "nothing is left in tables, their logs, landed files, the online store, prediction logs and model" in lines[-3]
+        "nothing is left in tables, their logs, landed files, data cards, reports, the online store, pred" in lines[-3]
     )
     assert f"made again by the next run, for their rows name nobody: {', '.join(NAMELESS)}" in lines
 

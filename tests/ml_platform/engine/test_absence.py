@@ -66,7 +66,11 @@ def test_a_model_that_holds_it_as_a_category_is_named(tmp_path: Path) -> None:
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "encoder.json").write_text(f'["{KEY}"]')
     registry.register("late", tmp_path / "package", {})
-    assert list(absence.in_models([KEY], registry)) == ["models/late version 1 holds it in encoder.json"]
+    registry.record("late", 1, {"slices": f'{{"tail": "{KEY}"}}'})
+    assert list(absence.in_models([KEY], registry)) == [
+        "models/late version 1 holds it in its tags",
+        "models/late version 1 holds it in encoder.json",
+    ]
     assert list(absence.in_models([], registry)) == []
 
 
@@ -76,7 +80,7 @@ def test_landed_files_are_looked_through_as_they_lie(lakehouse: EmbeddedLakehous
     landing = Path(lakehouse.files("landing/a").uri)
     landing.mkdir(parents=True)
     (landing / "a.csv.gz").write_bytes(gzip.compress(f"id\n{KEY}\n".encode()))
-    assert list(absence.in_landed(["landing/a"], [KEY], lakehouse)) == ["landing/a holds it in a.csv.gz"]
+    assert list(absence.in_files(["landing/a"], [KEY], lakehouse)) == ["landing/a holds it in a.csv.gz"]
 
 
 @pytest.mark.parametrize(
