@@ -32,7 +32,7 @@ _HEAD = ("drill", "injected", "guard that fired", "shows in the UI at", "nothing
 _WIDTHS = (18, 26, 26, 32, 38, 5)
 
 
-def drill(say: Callable[[str], None], drills: Sequence[Drill] = DRILLS) -> bool:
+def drill(say: Callable[[str], None]) -> bool:
     """Whether every guard fired and nothing was lost, on a platform that is made for it and gone afterwards.
 
     No `ML_PLATFORM_…` of this process counts: neither its clock nor its home is the scratch platform's.
@@ -45,7 +45,7 @@ def drill(say: Callable[[str], None], drills: Sequence[Drill] = DRILLS) -> bool:
             say("a scratch platform is made: files, tables, features, model, endpoint, log, monitor")
             world.make()
             say(f"it serves and is watched, after {time.monotonic() - started:.0f} s")
-            return run(drills, world, say)
+            return run(DRILLS, world, say)
         finally:
             world.close()
 
