@@ -10,7 +10,7 @@ from typing import Any
 
 from ml_platform.engine.counting import Window
 from ml_platform.engine.distributions import Bins, Counts, Distribution, Moved, added, counted, moved, trained
-from ml_platform.engine.periods import end, later, unbroken
+from ml_platform.engine.periods import end, later, period_of, unbroken
 from ml_platform.engine.quality import DELAYED, Estimate, allowed, decayed, estimate
 from ml_platform.records.metric import Task
 from ml_platform.records.model import ModelVersion
@@ -26,6 +26,7 @@ class Known:
     statistics: feature → its training statistics; `prediction` among them. trained_rows: of the training set.
     bins: feature → how it is counted, of those that are there. absent: feature → why it is not there.
     hidden: features that the log does not hold in the clear, which nobody can compare.
+    expected: the window up to which rows have to come; empty where nobody knows that they do.
     own: metric → the champion's value on the test split. skew: feature → the share of requests in which it differed;
     None where no request was ever asked again. skew_requests: how many were. now: by the platform's clock, UTC.
     """
@@ -38,6 +39,7 @@ class Known:
     trained_rows: int | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
+    expected: str = ""
     own: Mapping[str, float] = field(default_factory=dict)
     skew: Mapping[str, float] | None = None
     skew_requests: int = 0
@@ -56,9 +58,9 @@ class Measured:
 def assess(rules: MonitorRules, known: Known, windows: Sequence[Window]) -> list[Finding]:
     """Every statistic of every window, in order; of a monitor that has seen nothing yet, that it has not.
 
-    A window between others of which nothing is there is a window of no rows.
+    A window of which nothing is there is one of no rows: between others, and behind the last where rows are expected.
     """
-    whole = _unbroken(windows)
+    whole = _unbroken(windows, known.expected, rules.windows)
     found: list[Finding] = []
     for place, window in enumerate(whole):
         before = whole[:place]
@@ -96,9 +98,13 @@ def baseline_of(
     return told, counted(known.bins[feature], counts)
 
 
-def _unbroken(windows: Sequence[Window]) -> list[Window]:
+def _unbroken(windows: Sequence[Window], expected: str, most: int) -> list[Window]:
+    """most: how many behind the last that has rows are looked at, the latest of them."""
     there = {window.name: window for window in windows}
-    return [there.get(name) or Window(name, 0, 0, None) for name in unbroken(sorted(there))]
+    names = unbroken(sorted(there))
+    if names and expected > names[-1] and period_of(expected) == period_of(names[-1]):
+        names += unbroken([names[-1], expected])[1:][-most:]
+    return [there.get(name) or Window(name, 0, 0, None) for name in names]
 
 
 def _inputs(rules: MonitorRules, known: Known, window: Window) -> Iterator[Finding]:
@@ -190,7 +196,7 @@ def _volume(
     """Rows against the median of the windows before; a window that has not ended is not judged."""
     ends = end(window.name, known.timezone)
     ended = not last if ends is None else not last or ends <= known.now
-    usual = median(other.rows for other in before) if before else 0
+    usual = median([other.rows for other in before if other.rows] or [0])
     least, most = (share * usual for share in rules.volume)
     state: State = "steady" if least <= window.rows <= most else "broken"
     why = "" if ended and usual else "it has not ended" if not ended else "there is no window before it"

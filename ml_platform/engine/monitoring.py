@@ -2,7 +2,7 @@
 
 Decided for the bad days. An empty log is "not enough data" in every family, and so is a window of a champion that has
 answered little: while a rollout splits the traffic, drift and quality are of the champion's own answers, volume and
-freshness of all. A period between others without a row is a window of no rows, which breaks the volume. A feature that
+freshness of all. A period without a row, between others or behind the last of a log, breaks the volume. A feature that
 the baseline has and the window has not, or has as another type, is broken input; the others are told all the same.
 Labels count as they are known by the platform's clock; of two for one event the later known holds. A clock that went
 back knows fewer labels and asks for nothing until it has passed its last decision; one that jumped ahead finds nothing
@@ -28,6 +28,7 @@ from ml_platform.engine.champion import champion_of
 from ml_platform.engine.counting import Window, count, label
 from ml_platform.engine.distributions import Bins, bins_of
 from ml_platform.engine.package import BASELINE, METRICS, read_json
+from ml_platform.engine.periods import ended
 from ml_platform.engine.plan import Shape
 from ml_platform.engine.program import digest
 from ml_platform.engine.recipe import Fetch, Recipe
@@ -187,6 +188,7 @@ def _measure(
         trained_rows=champion.baseline.get("rows"),
         absent=absent,
         hidden=tuple(hidden),
+        expected=(ended(windows[-1].name, now, watched.timezone) or "") if watched.logged and windows else "",
         own=champion.own,
         skew=shares,
         skew_requests=sum(found.requests for found in audited.values()),

@@ -68,6 +68,16 @@ def later(name: str, by: int) -> str | None:
     return (first + by * step).strftime(FORMATS[period])
 
 
+def ended(like: str, now: datetime, timezone: str) -> str | None:
+    """The window of the same period that ended last; None for a name that is no period's.
+
+    >>> ended("2013-11", datetime(2014, 1, 1, 4, 59, tzinfo=UTC), "America/New_York")
+    '2013-11'
+    """
+    period = period_of(like)
+    return later(now.astimezone(ZoneInfo(timezone)).strftime(FORMATS[period]), -1) if period else None
+
+
 def unbroken(names: Sequence[str]) -> list[str]:
     """The names with those of every window between, in order; as they are where they are not all of one period.
 

@@ -113,6 +113,19 @@ def test_hole_between_windows_breaks_the_volume_and_is_no_drift() -> None:
     assert every["2013-12-03", "wind", "psi"].state == "not enough data"
 
 
+def test_windows_behind_the_last_break_the_volume_where_rows_are_expected() -> None:
+    windows = [window("2013-12-01"), window("2013-12-02")]
+    assert {one.window for one in assess(RULES, KNOWN, windows)} == {"2013-12-01", "2013-12-02"}
+    # however many they are, what is usual is what came when something did
+    every = found(windows, known=replace(KNOWN, expected="2013-12-09"))
+    assert {every[f"2013-12-0{day}", "", "rows"].state for day in range(3, 10)} == {"broken"}
+    assert every["2013-12-09", "wind", "psi"].state == "not enough data"
+    # and the latest are looked at, of a log that was left alone for years
+    left = {one.window for one in assess(replace(RULES, windows=3), replace(KNOWN, expected="2029-12-30"), windows)}
+    assert {"2013-12-01", "2013-12-02", "2029-12-30"} <= left
+    assert len(left) <= 5
+
+
 def test_window_that_has_not_ended_is_not_short_of_rows() -> None:
     windows = [window("2013-12-30"), window("2013-12-31", rows=20)]
     assert found(windows)["2013-12-31", "", "rows"].state == "not enough data"

@@ -287,6 +287,14 @@ def test_hole_in_a_log_breaks_its_volume(lakehouse: EmbeddedLakehouse, registry:
     assert (found["2013-12-30", "", "rows"].value, found["2013-12-30", "", "rows"].state) == (0, "broken")
 
 
+def test_log_that_falls_silent_breaks_its_volume_though_no_age_is_asked(
+    lakehouse: EmbeddedLakehouse, registry: MemoryModelRegistry
+) -> None:
+    logged(lakehouse, {"2013-12-28": 600, "2013-12-29": 600})
+    found = look(lakehouse, registry, LOG)
+    assert (found["2013-12-30", "", "rows"].value, found["2013-12-30", "", "rows"].state) == (0, "broken")
+
+
 def test_during_a_rollout_drift_is_of_the_champion_and_volume_of_both(
     lakehouse: EmbeddedLakehouse, registry: MemoryModelRegistry
 ) -> None:
