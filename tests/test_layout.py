@@ -51,6 +51,7 @@ SDK = {
     "gcp": GCP,
     "gcp/testing": GCP | SERVERS | {"google_crc32c", "httpx"},
     "mlflow": {"mlflow", "pyarrow"},
+    "slack": {"dagster_slack", "slack_sdk"},
 }
 MEETING_PLACES = {"ml_platform/definitions.py", "ml_platform/binding.py"}
 OPEN_TO_SERVICES = ("roles", "records", "errors", "engine", "jobs", "testing")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import smtplib
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ml_platform.engine import notices
 from ml_platform.records.notice import Delivery, Notice
 
 if TYPE_CHECKING:
     from ml_platform.roles.notifier import Notifier
 
-_FILE = "notices.jsonl"
-_REMEMBERED_BYTES = 1 << 20
 _SECONDS = 10.0
 
 
@@ -50,49 +47,13 @@ class EmbeddedNotifier:
         self._login, self._tls = (mail_user, mail_password), mail_tls
 
     def tell(self, notice: Notice) -> Sequence[Delivery]:
-        """As the role promises. What cannot be written down is told on the other channels all the same."""
-        arrived = self._arrived(notice.id)
+        """As the role promises."""
         channels: dict[str, Callable[[Notice], None]] = {}
         if self._webhook:
             channels["webhook"] = self._post
         if self._to:
             channels["mail"] = self._mail
-        done = [
-            Delivery(name, delivered=True) if name in arrived else _tried(name, send, notice)
-            for name, send in channels.items()
-        ]
-        written = Delivery("log", delivered=True)
-        if "log" not in arrived or {one.channel for one in done} - arrived:
-            written = _tried("log", lambda it: self._write(it, done), notice)
-        return [written, *done]
-
-    def _arrived(self, notice_id: str) -> set[str]:
-        """The channels on which a notice of that id was delivered, as far as the end of the file remembers."""
-        path = self._folder / _FILE
-        if not path.exists():
-            return set()
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _REMEMBERED_BYTES))
-            lines = file.read().decode(errors="replace").splitlines()
-        found: set[str] = set()
-        for line in lines:
-            if notice_id in line:
-                found |= _delivered(line, notice_id)
-        return found
-
-    def _write(self, notice: Notice, done: Sequence[Delivery]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        channels = {"log": "delivered", **{one.channel: one.fault or "delivered" for one in done}}
-        line = {
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "id": notice.id,
-            "severity": notice.severity,
-            "subject": notice.subject,
-            "text": notice.text,
-            "channels": channels,
-        }
-        with (self._folder / _FILE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        return notices.tell(self._folder, notice, channels)
 
     def _post(self, notice: Notice) -> None:
         import httpx
@@ -114,30 +75,6 @@ class EmbeddedNotifier:
             if self._login[0]:
                 server.login(*self._login)
             server.send_message(message)
-
-
-def _tried(channel: str, send: Callable[[Notice], Any], notice: Notice) -> Delivery:
-    try:
-        send(notice)
-    except Exception as error:  # whatever a channel raises: the others, and the caller, go on
-        return Delivery(channel, delivered=False, fault=_fault(error))
-    return Delivery(channel, delivered=True)
-
-
-def _fault(error: Exception) -> str:
-    """Why a channel did not deliver, by kind and status alone: messages of libraries quote addresses."""
-    status = getattr(getattr(error, "response", None), "status_code", None) or getattr(error, "smtp_code", None)
-    return f"{type(error).__name__}{f' {status}' if status else ''}"
-
-
-def _delivered(line: str, notice_id: str) -> set[str]:
-    try:
-        told = json.loads(line)
-    except ValueError:  # torn, or cut by where we began to read
-        return set()
-    if told.get("id") != notice_id:
-        return set()
-    return {name for name, became in told["channels"].items() if became == "delivered"}
 
 
 if TYPE_CHECKING:

@@ -133,14 +133,3 @@ class TestEmbeddedNotifier(NotifierContract):
         mail = message_from_string(mailbox.told[0], policy=policy.default)
         assert mail["Subject"] == "[info] one Bcc: thief@example.org"
         assert mail["Bcc"] is None
-
-    def test_file_that_cannot_be_written_keeps_nobody_from_being_told(self, tmp_path: Path, webhook: Any) -> None:
-        (tmp_path / "notices").write_text("a file where the folder belongs")
-        log, one = EmbeddedNotifier(str(tmp_path / "notices"), webhook=url(webhook)).tell(NOTICE)
-        assert (log.delivered, one.delivered) == (False, True)
-        assert len(webhook.told) == 1
-
-    def test_torn_line_is_no_memory(self, tmp_path: Path) -> None:
-        (tmp_path / "notices.jsonl").write_text('{"id": "a1", "channels": {"log": "deli\n')
-        assert EmbeddedNotifier(str(tmp_path)).tell(NOTICE)[0].delivered
-        assert len((tmp_path / "notices.jsonl").read_text().splitlines()) == 2
