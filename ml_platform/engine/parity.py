@@ -142,14 +142,17 @@ def compare(
 ) -> Finding:
     """Whether a version says through the endpoint what its package says offline, to the tolerance.
 
-    request: column → its type. ask: the endpoint. Where there is no row to compare by, it has not passed.
+    request: column → its type. ask: the endpoint. With fewer rows to compare by than are declared, it has not passed.
     """
-    if not len(rows.asked):
+    there = len(rows.asked)
+    if there < guards.parity_rows:
+        found = f"{there:,} of {guards.parity_rows:,} rows" if there else "no row"
         return Finding(
             "parity",
             False,
-            "Broken: parity has no row to compare by: nothing is logged, and the online store goes back to no row of "
-            "the evaluation split. Raise online_history_hours of the feature views, or set parity.rows to 0.",
+            f"Broken: parity has {found} to compare by: fewer are logged, and the online store goes back to no more of "
+            "the evaluation split. Raise online_history_hours of the feature views, or set rollout.guards.parity.rows "
+            f"to {there}, and materialize the endpoint with retry: true.",
         )
     offline = np.asarray(Scorer.load(package).predict(rows.features), dtype=np.float64).reshape(-1)
     body = request_of(rows.asked, EVENT_TIME, request)

@@ -102,7 +102,8 @@ class Roller:
         standing = _standing(entry)
         idle = IDLE not in cannot(self._host)
         beside = standing is None or (idle and self._rolling.terms.beside(standing) is not None)
-        known = Known(self._rolling.terms.target, traffic_of(revision), beside, retry=retry)
+        kept = standing is None or revision is not None or self._registry_has(standing)
+        known = Known(self._rolling.terms.target, traffic_of(revision), beside, kept, retry=retry)
         following = advance(plan, state, known, self._now())
         if entry is None or following.act not in ("compare", "judge"):
             return following
@@ -114,6 +115,9 @@ class Roller:
             known = replace(known, findings=looked)
         found.extend(looked)
         return advance(plan, state, known, self._now())
+
+    def _registry_has(self, standing: Terms) -> bool:
+        return self._registry.version(self._rolling.champion.name, str(standing.version)) is not None
 
     def _adopted(self, revision: Revision | None) -> Entry | None:
         """What serves already where no rollout was ever written down: one version, on the terms that are declared."""

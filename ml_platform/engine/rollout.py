@@ -136,7 +136,7 @@ class Known:
     """What is known when the next step is asked for.
 
     wanted: the champion as it is declared now. beside: whether it can be served at once with what stands.
-    serving: what the host reads back; None where nothing serves.
+    serving: what the host reads back; None where nothing serves. kept: whether what stood before can be had again.
     parity: of the target; findings: of the guards in the present stage; None before somebody looked.
     retry: whether a version that went back is to be tried again.
     """
@@ -144,6 +144,7 @@ class Known:
     wanted: Target
     serving: Traffic | None
     beside: bool = True
+    kept: bool = True
     parity: Finding | None = None
     findings: Sequence[Finding] | None = None
     retry: bool = False
@@ -204,8 +205,8 @@ def due(plan: Plan, state: State | None, looked_at: datetime) -> datetime | None
 
 def _settled(state: State | None, known: Known) -> Next:
     standing = state.standing if state else None
-    if known.serving is None:
-        standing = None
+    if known.serving is None and state and not (known.kept and (state.since or state.stage == "rolled back")):
+        standing = None  # nobody can have it again, or knows that it ever served
     if state and state.stage == "rolled back" and known.wanted == state.target and not known.retry:
         stands = state.since is not None and state.traffic_is(known.serving)
         return Next(state if stands else replace(state, since=None), "serve")

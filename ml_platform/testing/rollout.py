@@ -22,7 +22,7 @@ from ml_platform.roles.prediction_log import PredictionLog
 from ml_platform.testing.memory_model_registry import MemoryModelRegistry
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
-PLAN = Plan(steps=(0.5, 1.0), guards=Guards(error_share=0.0, minimum_requests=3))
+PLAN = Plan(steps=(0.5, 1.0), guards=Guards(error_share=0.0, minimum_requests=3, parity_rows=2))
 
 
 class KilledError(BaseException):

@@ -79,6 +79,9 @@ def declaration(kind: str, attributes: str) -> str:
     return f"type: ml_platform.components.{kind}\n\nattributes:\n{body}\n"
 
 
+PARITY = "  rollout: {guards: {parity: {rows: 20}}}\n"
+"""What the endpoint declares of its rollout, for its evaluation split has few rows; a test puts more in its place."""
+
 FILES = {
     "domain.yaml": dedent(
         """\
@@ -239,7 +242,8 @@ FILES = {
         champion_of: models/returns
         request: {order_id: string}
         """,
-    ),
+    )
+    + PARITY,
     "predictions/returns/defs.yaml": declaration(
         "Predictions",
         """

@@ -34,7 +34,7 @@ ROLLOUT = """\
   rollout:
     steps: [0.5, 1.0]
     soak_minutes: 30
-    guards: {error_share: 0.01, minimum_requests: 5}
+    guards: {error_share: 0.01, minimum_requests: 5, parity: {rows: 20}}
 """
 RETRAIN = "  retrain: {when: [drift], minimum_new_labels: 20, cooldown_hours: 1}\n"
 
@@ -43,7 +43,7 @@ def declared() -> dict[str, str]:
     """The shop's declarations with two more months to come, a rollout, and a monitor that may ask for a retrain."""
     files = dict(shop.FILES)
     files["domain.yaml"] = files["domain.yaml"].replace('end: "2024-04"', f'end: "{NEW_MONTHS[-1]}"')
-    files[f"{ENDPOINT}/defs.yaml"] += ROLLOUT
+    files[f"{ENDPOINT}/defs.yaml"] = files[f"{ENDPOINT}/defs.yaml"].replace(shop.PARITY, ROLLOUT)
     files[f"{MONITOR}/defs.yaml"] += RETRAIN
     kept = f"online_history_hours: {_KEPT_HOURS}\n"
     files["features/order_v1/defs.yaml"] = files["features/order_v1/defs.yaml"].replace(_KEPT, kept)

@@ -26,7 +26,7 @@ from resources.embedded.prediction_log import EmbeddedPredictionLog
 
 NAME, KEY = "arrival_delay", "endpoints/arrival_delay"
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
-STEPS = Plan(steps=(0.25, 1.0), shadow=True)
+STEPS = Plan(steps=(0.25, 1.0), shadow=True, guards=Guards(parity_rows=2))
 
 
 class KilledError(BaseException):
@@ -228,10 +228,14 @@ def test_new_version_is_tried_after_one_that_went_back(world: World) -> None:
 @pytest.mark.parametrize(
     ("guards", "answers", "said"),
     [
-        (Guards(error_share=0.01), {"error": "boom"}, "error_share is 1 of 100 requests, and 0.01 is allowed"),
-        (Guards(latency_p99_ms=5.0), {"latency_ms": 50.0}, "latency_p99_ms is 50, and 5 is allowed"),
+        (
+            Guards(parity_rows=2, error_share=0.01),
+            {"error": "boom"},
+            "error_share is 1 of 100 requests, and 0.01 is allowed",
+        ),
+        (Guards(parity_rows=2, latency_p99_ms=5.0), {"latency_ms": 50.0}, "latency_p99_ms is 50, and 5 is allowed"),
         # 0.5 and 0.25 fall into bins that the others leave empty: 2 · 0.9999 · ln(1 / 0.0001) = 18.42
-        (Guards(prediction_drift=0.25), {}, "prediction_drift is 18.42, and 0.25 is allowed"),
+        (Guards(parity_rows=2, prediction_drift=0.25), {}, "prediction_drift is 18.42, and 0.25 is allowed"),
     ],
 )
 @pytest.mark.parametrize("shadow", [True, False])
@@ -253,7 +257,9 @@ def test_broken_guard_goes_back_from_the_logs_evidence(
 
 
 def test_kept_guards_let_it_pass_step_by_step(world: World) -> None:
-    plan = replace(STEPS, shadow=False, guards=Guards(error_share=0.0, latency_p99_ms=5.0, minimum_requests=10))
+    plan = replace(
+        STEPS, shadow=False, guards=Guards(parity_rows=2, error_share=0.0, latency_p99_ms=5.0, minimum_requests=10)
+    )
     world.roll(1, plan)
     shares = []
     for _ in range(3):
@@ -263,7 +269,7 @@ def test_kept_guards_let_it_pass_step_by_step(world: World) -> None:
 
 
 def test_evidence_of_one_step_says_nothing_of_the_next(world: World) -> None:
-    plan = replace(STEPS, shadow=False, guards=Guards(error_share=0.0, minimum_requests=10))
+    plan = replace(STEPS, shadow=False, guards=Guards(parity_rows=2, error_share=0.0, minimum_requests=10))
     world.roll(1, plan)
     world.roll(2, plan)
     world.log(2, 10)
@@ -272,15 +278,39 @@ def test_evidence_of_one_step_says_nothing_of_the_next(world: World) -> None:
 
 def test_logged_requests_are_compared_where_there_are_enough(world: World) -> None:
     plan = replace(STEPS, guards=Guards(parity_rows=3))
-    world.roll(1, plan)
+    world.roll(1)
     world.ask(3)
     assert world.roll(2, plan).found[0].said == "Kept: 3 rows of logged requests agree to 1e-06."
+
+
+def test_fewer_rows_than_are_declared_compare_nothing(world: World) -> None:
+    back = world.roll(1, replace(STEPS, guards=Guards(parity_rows=3)))
+    assert (back.state.stage, world.serving) == ("rolled back", None)
+    assert "parity has 2 of 3 rows to compare by" in back.state.reasons[0]
+    assert "set rollout.guards.parity.rows to 2" in back.state.reasons[0]
+
+
+def test_server_that_is_gone_comes_back_beside_the_version_that_is_wanted_meanwhile(world: World) -> None:
+    plan = replace(STEPS, soak_minutes=30.0, shadow=False)
+    world.roll(1, plan)
+    world.host.retire(NAME)
+    world.host.calls.clear()
+    assert (world.roll(2, plan).state.stage, world.serving) == ("step", ({1: 0.75, 2: 0.25}, None))
+    assert world.host.calls[0][1] == ({1: 1.0, 2: 0.0}, None)
+
+
+def test_version_that_nobody_has_any_more_holds_up_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.roll(1)
+    world.host.retire(NAME)
+    known = world.registry.version
+    monkeypatch.setattr(world.registry, "version", lambda name, which: None if which == "1" else known(name, which))
+    assert (world.roll(2).state.stage, world.serving) == ("served", ({2: 1.0}, None))
 
 
 def test_views_go_back_with_the_package_that_was_served_on_them(world: World) -> None:
     """Another view of the same features cannot stand beside the first: the endpoint changes as a whole, and back."""
     narrow = replace(WEATHER, ttl_hours=1)
-    plan = replace(STEPS, guards=Guards(error_share=0.0, minimum_requests=5))
+    plan = replace(STEPS, guards=Guards(parity_rows=2, error_share=0.0, minimum_requests=5))
     world.roll(1, plan)
     waiting = world.roll(2, plan, views=(PLAN, narrow))
     assert (waiting.state.beside, waiting.state.stage, world.serving) == (False, "step", ({2: 1.0}, None))
@@ -349,7 +379,7 @@ def test_rollout_that_is_killed_anywhere_serves_one_of_its_states_and_ends_well(
 
 
 def test_roll_back_that_is_killed_anywhere_leaves_the_old_version_wholly(shared: Shared, tmp_path: Path) -> None:
-    plan = replace(STEPS, shadow=False, guards=Guards(error_share=0.0, minimum_requests=1))
+    plan = replace(STEPS, shadow=False, guards=Guards(parity_rows=2, error_share=0.0, minimum_requests=1))
 
     def prepare(world: World) -> None:
         world.roll(1, plan)

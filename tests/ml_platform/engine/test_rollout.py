@@ -189,9 +189,16 @@ def test_server_that_is_gone_serves_again_what_it_served_without_being_compared(
     served = confirmed(State(NEW, None, "served"), NOW)
     gone = replace(known(served), serving=None)
     assert advance(CAREFUL, served, gone, NOW) == Next(replace(served, since=None), "serve")
-    # what it never served, or not on these terms, is compared as ever
-    for other in (replace(gone, wanted=THIRD), replace(gone, wanted=Target(2, "others"))):
-        assert advance(CAREFUL, served, other, NOW).state.stage == "loaded"
+    # what it never served, or not on these terms, is compared as ever, beside what stood
+    for other in (THIRD, Target(2, "others")):
+        following = advance(CAREFUL, served, replace(gone, wanted=other), NOW)
+        assert following == Next(State(other, NEW, "loaded"), "serve")
+        # which is left where nobody can have it again
+        alone = advance(CAREFUL, served, replace(gone, wanted=other, kept=False), NOW)
+        assert alone == Next(State(other, None, "loaded"), "serve")
+    back = rolled_back(on_the_way()[2], ["Broken."])
+    third = advance(CAREFUL, back, replace(known(back), serving=None, wanted=THIRD), NOW)
+    assert third == Next(State(THIRD, OLD, "loaded"), "serve")
     unsure = replace(served, since=None)
     assert advance(CAREFUL, unsure, gone, NOW).state.stage == "loaded"
 
