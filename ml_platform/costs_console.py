@@ -21,7 +21,7 @@ def tell_costs(since: datetime, by: str) -> None:
     by: `asset`, `model` or `environment`; a line for each, and but for the last for each environment that it is in.
     """
     with dg.DagsterInstance.get() as instance:
-        found = totals(instance, since)
+        found = totals(instance, since, table())
     within = "" if by == "environment" else "environment"
     click.echo(f"{by:<40}{within:<14}{'seconds':>9}{'MiB':>10}{'billed s':>10}{'cost':>12}")
     for (name, environment), one in sorted(_added(found, by).items()):
@@ -38,7 +38,7 @@ def _added(found: Mapping[tuple[str, str], Spent], by: str) -> Mapping[tuple[str
 
 
 def _columns(one: Spent) -> str:
-    cost = "not priced" if one.unpriced else f"{one.cost:.4f}" if one.jobs else ""
+    cost = "not known" if one.unknown else "not priced" if one.unpriced else f"{one.cost:.4f}" if one.jobs else ""
     billed = f"{one.billable_seconds:.0f}" if one.jobs else ""
     size = f"{one.size_bytes / 2**20:.2f}" if one.size_bytes else ""
     return f"{one.seconds:>9.1f}{size:>10}{billed:>10}{cost:>12}"
@@ -47,12 +47,13 @@ def _columns(one: Spent) -> str:
 def _summarise(found: Mapping[tuple[str, str], Spent], prices: Prices) -> None:
     every = found.values()
     size_bytes, jobs, unpriced = (sum(getattr(one, it) for one in every) for it in ("size_bytes", "jobs", "unpriced"))
+    unknown = sum(len(one.unknown) for one in every)
     month = prices.of_bytes(size_bytes)
     stored = "not priced" if month is None else f"{month:.4f} {prices.currency} a month"
     click.echo(f"\nstored: {size_bytes / 2**20:.2f} MiB, {stored}")
     spent = f"{sum(one.cost for one in every):.4f} {prices.currency}".strip()
-    click.echo(
-        f"managed jobs: {jobs}" + (f", {spent}" if jobs else "") + (f", {unpriced} not priced" if unpriced else "")
-    )
+    besides = [(unpriced, "not priced"), (unknown, "of which their service did not say what they took")]
+    told = [f"managed jobs: {jobs}", *([spent] if jobs else []), *(f"{many} {what}" for many, what in besides if many)]
+    click.echo(", ".join(told))
     if prices.as_of:
         click.echo(f"by prices of {prices.as_of} in the profile {profile_name()}: check yours")

@@ -22,6 +22,7 @@ with uncollected():
     import resources
     from ml_platform.automation import automation
     from ml_platform.binding import Binding, bindings, prices
+    from ml_platform.budgets import budget_checks
     from ml_platform.components.tree import tree_of
     from ml_platform.costs import require_declared
     from ml_platform.errors import DeclarationError, NotFoundError, nearest
@@ -102,7 +103,8 @@ def _bound(made: ModuleType, services: Mapping[str, Binding]) -> dg.Definitions:
     # A process a step would import everything again for each; delta-rs does not survive a fork.
     own = dg.Definitions(resources=bound, executor=dg.in_process_executor)
     moved = (automation(specs, services), rollouts(specs, services), watching(specs, services), taint_checks(specs))
-    return dg.Definitions.merge(found, *moved, own)
+    limited = budget_checks(found.assets or (), prices())
+    return dg.Definitions.merge(found, *moved, limited, own)
 
 
 def _require_no_cycle(specs: Iterable[dg.AssetSpec]) -> None:

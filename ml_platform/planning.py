@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import dagster as dg
 
-from ml_platform.binding import environment
+from ml_platform.binding import environment, prices
 from ml_platform.components.asset import MADE_BY
 from ml_platform.costs import last_cost
 from ml_platform.engine import intent
@@ -72,7 +72,7 @@ def plan(asked: Asked) -> Iterator[Step]:
 
 
 def _cost(instance: dg.DagsterInstance, key: dg.AssetKey) -> float | None:
-    return last_cost(instance, key, environment())
+    return last_cost(instance, key, environment(), prices())
 
 
 def last_seconds(instance: dg.DagsterInstance, key: dg.AssetKey) -> float | None:

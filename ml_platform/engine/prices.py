@@ -94,7 +94,7 @@ def _budget(written: Any, name: str, at: str) -> Budget:
 
 
 def _map(written: Mapping[str, Any], name: str, at: str) -> dict[str, Any]:
-    found = written.get(name) or {}
+    found = {} if written.get(name) is None else written[name]
     if not isinstance(found, Mapping):
         raise BindingError(f"{at} has prices.{name} {found!r}, but that is a map of names to numbers")
     return {str(key): value for key, value in found.items()}

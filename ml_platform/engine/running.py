@@ -64,6 +64,7 @@ def _cancel(runner: JobRunner, spec: JobSpec, job_id: str, cause: BaseException)
     try:
         job_id = job_id or _submitted(runner, spec, cause)
         if job_id:
+            spending.charge_later(runner, job_id)
             runner.cancel(job_id)
     except Exception as error:
         # The cause is what a person has to see.

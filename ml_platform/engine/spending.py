@@ -22,20 +22,23 @@ class OverBudgetError(RefusedError):
 class Limit:
     """A budget, and what was spent of it. name: where it stands below `prices` in the profile.
 
-    spent: this month, in the currency of the prices. unpriced: the machines that had no price, so that nobody knows.
+    spent: this month, in the currency of the prices. unpriced: machines that have no price, unknown: jobs of which
+    their service did not say what they took; with any of these nobody knows what is left.
     """
 
     name: str
     budget: Budget
     spent: float = 0.0
     unpriced: frozenset[str] = frozenset()
+    unknown: frozenset[str] = frozenset()
 
 
 @dataclass
 class Account:
     """One asset's, while it is made. estimate: what a job of it cost last; None where none ever did.
 
-    limits: the budgets that it has to keep, each alone. usages: of the jobs that ran meanwhile.
+    limits: the budgets that it has to keep, each alone. usages: of the jobs that ran meanwhile; unknown: those of which
+    the service does not say it yet.
     """
 
     asset: str
@@ -43,12 +46,18 @@ class Account:
     estimate: float | None = None
     limits: Sequence[Limit] = ()
     usages: list[Usage] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+    @property
+    def spent(self) -> float:
+        """What the jobs cost so far, as far as it is known."""
+        return sum(self.prices.of_usage(usage) or 0.0 for usage in self.usages)
 
     @property
     def cost(self) -> float | None:
-        """What the jobs cost; None where any of them has no price, or none ran."""
-        priced = [self.prices.of_usage(usage) for usage in self.usages]
-        return round(sum(cost for cost in priced if cost is not None), 6) if priced and None not in priced else None
+        """What the jobs cost; None where that is not known of any of them, or none ran."""
+        known = [self.prices.of_usage(usage) for usage in self.usages]
+        return round(self.spent, 6) if known and None not in known and not self.unknown else None
 
 
 _ACCOUNT: ContextVar[Account | None] = ContextVar("account", default=None)
@@ -67,8 +76,9 @@ def charged(account: Account) -> Iterator[None]:
 def require_affordable(spec: JobSpec, runner: Any) -> None:
     """Returns where a managed job may begin; else raises OverBudgetError, before anything of it is submitted.
 
-    The estimate is what the asset's last job cost. With nothing left of the month, nothing begins; nor does anything
-    where what was spent is not known, for a job of this month ran on a machine that has no price.
+    The estimate is what the asset's last run with a job cost; a first one has none, and begins while anything is left.
+    With nothing left of the month, nothing begins; nor does anything where what was spent is not known, for a job of
+    this month ran on a machine that has no price, or its service does not say what it took.
     """
     account = _ACCOUNT.get()
     if account is None or not account.limits or not hasattr(runner, "usage"):
@@ -76,13 +86,27 @@ def require_affordable(spec: JobSpec, runner: Any) -> None:
     if runner.find(spec):  # what has begun, or was done, is attached to
         return
     for limit in account.limits:
-        _require_known(spec, account, limit)
-        _require_left(spec, account, limit)
+        late = [_asked(spec, account, limit, runner, job_id) for job_id in sorted({*limit.unknown, *account.unknown})]
+        _require_known(spec, account, limit, late)
+        _require_left(spec, account, limit, sum(account.prices.of_usage(usage) or 0.0 for usage in late))
 
 
-def _require_known(spec: JobSpec, account: Account, limit: Limit) -> None:
+def _asked(spec: JobSpec, account: Account, limit: Limit, runner: Any, job_id: str) -> Usage:
+    """What a job took of which its service did not say it at the time."""
+    try:
+        usage: Usage = runner.usage(job_id)
+    except ServiceError as error:
+        raise OverBudgetError(
+            f"the {spec.program} job of {account.asset} has {limit.name} to keep, but what the job {job_id} took this "
+            f"month is not known, and so not what is left: {error}",
+            remedy="Run again when its service says it; nothing was submitted",
+        ) from error
+    return usage
+
+
+def _require_known(spec: JobSpec, account: Account, limit: Limit, late: Sequence[Usage]) -> None:
     """Returns where every machine that was billed this month has a price by now."""
-    billed = limit.unpriced | {usage.instance for usage in account.usages}
+    billed = limit.unpriced | {usage.instance for usage in (*account.usages, *late)}
     lacking = sorted(billed - account.prices.per_instance_hour.keys())
     if lacking:
         raise OverBudgetError(
@@ -92,13 +116,16 @@ def _require_known(spec: JobSpec, account: Account, limit: Limit) -> None:
         )
 
 
-def _require_left(spec: JobSpec, account: Account, limit: Limit) -> None:
-    budget, estimate = limit.budget, account.estimate or 0.0
-    if budget.per_run is not None and estimate > budget.per_run:
+def _require_left(spec: JobSpec, account: Account, limit: Limit, late: float) -> None:
+    """late: what jobs cost that are not in what the limit knows to be spent."""
+    budget, here = limit.budget, account.spent
+    # Of the estimate, which is a whole run's, the jobs of this run so far have used up their part.
+    rest = max((account.estimate or 0.0) - here, 0.0)
+    if budget.per_run is not None and (here + rest > budget.per_run or (here and here >= budget.per_run)):
         raise _refused(spec, account, f"a run may cost {budget.per_run:g}", f"{limit.name}.per_run")
     if budget.per_month is not None:
-        left = budget.per_month - limit.spent - sum(account.prices.of_usage(usage) or 0.0 for usage in account.usages)
-        if left <= 0 or estimate > left:
+        left = budget.per_month - limit.spent - late - here
+        if left <= 0 or rest > left:
             why = f"{max(left, 0):g} of the month's {budget.per_month:g} is left"
             raise _refused(spec, account, why, f"{limit.name}.per_month")
 
@@ -111,7 +138,15 @@ def charge(runner: Any, job_id: str, say: Callable[[str], None]) -> None:
     try:
         account.usages.append(runner.usage(job_id))
     except ServiceError as error:  # what the job has done is not lost for it
-        say(f"what the job {job_id} cost is not known: {error}")
+        account.unknown.append(job_id)
+        say(f"what the job {job_id} cost is not known yet: {error}")
+
+
+def charge_later(runner: Any, job_id: str) -> None:
+    """A job that was cancelled is billed for what it ran, which its service says only once it has ended."""
+    account = _ACCOUNT.get()
+    if account is not None and hasattr(runner, "usage"):
+        account.unknown.append(job_id)
 
 
 def _refused(spec: JobSpec, account: Account, why: str, limit: str) -> OverBudgetError:

@@ -48,6 +48,7 @@ def test_what_nobody_priced_costs_no_number_and_not_0() -> None:
             r"prices\.budget\.models\.late\.per_day, but a budget has no",
         ),
         ({"budget": {"models": {"late": 5}}}, r"prices\.budget\.models\.late 5, but that is a map of names to numbers"),
+        ({"budget": []}, r"prices\.budget \[\], but that is a map"),
         ({"budget": 5}, r"prices\.budget 5, but that is a map"),
     ],
 )

@@ -89,11 +89,31 @@ def test_a_job_beyond_the_budget_is_refused_before_it_is_submitted(account: Acco
 
 
 def test_a_job_within_the_budget_runs_and_what_it_cost_counts_for_the_next(tmp_path: Path) -> None:
-    account, runner = _account(Budget(per_run=2, per_month=3), estimate=2.0), Managed()
+    account, runner = _account(Budget(per_month=2), estimate=2.0), Managed()
     _run(account, runner, tmp_path)
-    with pytest.raises(RefusedError, match="but 1 of the month's 3 is left"):
+    with pytest.raises(RefusedError, match="but 0 of the month's 2 is left"):
         _run(account, runner, tmp_path)
     assert runner.submitted == ["late@1"]
+
+
+def test_of_an_estimate_the_jobs_of_the_run_so_far_have_used_up_their_part(tmp_path: Path) -> None:
+    # last time two jobs of 2 each ran; of 5, the first leaves 3, and 2 are to come
+    account, runner = _account(Budget(per_run=4, per_month=5), estimate=4.0), Managed()
+    _run(account, runner, tmp_path)
+    _run(account, runner, tmp_path)
+    with pytest.raises(RefusedError, match="but a run may cost 4"):
+        _run(account, runner, tmp_path)
+    assert len(runner.submitted) == 2
+
+
+def test_what_a_service_could_not_say_at_the_time_is_asked_again(tmp_path: Path) -> None:
+    limits, runner = [Limit("budget", Budget(per_month=3), unknown=frozenset({"job-0"}))], Managed()
+    account = Account("models/late", Prices("USD", "", HOURLY), 2.0, limits)
+    with pytest.raises(RefusedError, match="1 of the month's 3 is left"):
+        _run(account, runner, tmp_path)
+    with pytest.raises(RefusedError, match=r"what the job job-0 took this month is not known.*the service is away"):
+        _run(account, Managed(dumb=True), tmp_path)
+    assert runner.submitted == []
 
 
 def test_each_budget_has_to_be_kept(tmp_path: Path) -> None:
@@ -124,5 +144,5 @@ def test_a_job_that_has_begun_is_attached_to_whatever_is_left(tmp_path: Path) ->
 def test_a_service_that_cannot_say_what_it_took_loses_no_result(tmp_path: Path) -> None:
     account = _account(Budget())
     said = _run(account, Managed(dumb=True), tmp_path)
-    assert said[-1] == "what the job job-1 cost is not known: the service is away."
-    assert account.usages == []
+    assert said[-1] == "what the job job-1 cost is not known yet: the service is away."
+    assert (account.usages, account.unknown, account.cost) == ([], ["job-1"], None)
