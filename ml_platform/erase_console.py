@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from ml_platform.roles.prediction_log import PredictionLog
 
 Say = Callable[[str], None]
-_GOING = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.QUEUED)
+_GOING = (
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+_PROVEN = "tables, their logs, landed files, the online store, prediction logs"
+_AS_TEXT = ", data cards, reports, and models"
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ def erase_key(table: str, keys: Sequence[str], why: str, definitions: dg.Definit
     """
     from ml_platform import binding
     from ml_platform.declared_graph import declared_graph
-    from ml_platform.engine import erasure
+    from ml_platform.engine import absence, erasure
     from ml_platform.engine.erasure_plan import plan
     from ml_platform.engine.pins import pins
 
@@ -75,10 +83,7 @@ def erase_key(table: str, keys: Sequence[str], why: str, definitions: dg.Definit
         )
         return False
     erasure.ended(of, lakehouse)
-    say(
-        "nothing is left in tables, their logs, landed files, data cards, reports, the online store, prediction logs "
-        "and models"
-    )
+    say(f"nothing is left in {_PROVEN}{_AS_TEXT if absence.texts(of) else ''}")
     for line in _beyond(of, declared):
         say(line)
     return True
@@ -158,10 +163,15 @@ def _left(of: Plan, going: Mapping[str, Sequence[Row]], declared: Declared, serv
 
 def _beyond(of: Plan, declared: Declared) -> Iterator[str]:
     """What is beyond the platform's reach."""
+    from ml_platform.engine import absence
+
     landings = sorted({source.landing for key, source in declared.sources.items() if key in of.rows})
     for landing in landings:
         yield f"not ours: where {landing} brings its files from may hold it on; it is not landed again"
-    yield ("not looked through: Dagster's event log, MLflow's runs, backups")
+    if not absence.texts(of):
+        why = f"for it is no single one of {absence.TELLING} letters"
+        yield f"not looked for as a text, {why}: in other files{_AS_TEXT}"
+    yield "not looked through: Dagster's event log, MLflow's runs, backups"
 
 
 def _require_quiet() -> None:
@@ -180,4 +190,6 @@ def _pairs(keys: Sequence[str]) -> dict[str, str]:
     for name, equals, value in pairs:
         if not name or not equals or not value:
             raise click.UsageError(f"{name or equals} is no key, which is written as column=value")
+        if sum(other == name for other, _, _ in pairs) > 1:
+            raise click.UsageError(f"--key names {name} twice, but a key has one value a column; erase them one by one")
     return {name: value for name, _, value in pairs}

@@ -14,7 +14,7 @@ from ml_platform.testing import shop
 from ml_platform.testing.cloud_slice import contents, holding
 from ml_platform.testing.project import Project, Ran
 
-CANARIES = ("canary-access", "canary-password", "canary-token", "canary-option")
+CANARIES = ("canary-access", "canary-password", "canary-token", "canary-option", "canary-query")
 _FAILS = """\
 import os
 
@@ -35,7 +35,7 @@ def fails(orders: pl.DataFrame) -> pl.DataFrame:
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """The shop, whose instance keeps what happens in files; one of its tables fails, and so does a landing."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-access")
-    monkeypatch.setenv("SHOP_DATABASE", "postgresql://ann:canary-password@127.0.0.1:1/shop?sslpassword=canary-password")
+    monkeypatch.setenv("SHOP_DATABASE", "postgresql://ann:canary-password@127.0.0.1:1/shop?sslpassword=canary-query")
     monkeypatch.setenv("SHOP_TOKEN", "canary-token")
     monkeypatch.setenv("SHOP_ACCOUNT_KEY", "canary-option")
     failing = {

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
+from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from pyarrow.fs import FileSelector, FileType
 
@@ -30,7 +33,7 @@ from ml_platform.roles.prediction_log import PredictionLog
 
 _AT_A_TIME = 50_000
 # A shorter text stands in other values as well.
-_TELLING = 4
+TELLING = 4
 
 
 def texts(of: Plan) -> frozenset[str]:
@@ -38,9 +41,7 @@ def texts(of: Plan) -> frozenset[str]:
     if len(of.key) > 1:
         return frozenset()
     single = [value for rows in of.rows.values() for row in rows if len(row) == 1 for value in row.values()]
-    return frozenset(
-        value for value in (*of.key.values(), *single) if isinstance(value, str) and len(value) >= _TELLING
-    )
+    return frozenset(value for value in (*of.key.values(), *single) if isinstance(value, str) and len(value) >= TELLING)
 
 
 def in_tables(
@@ -122,8 +123,8 @@ def _in_files(location: Location, rows: Sequence[Row], wanted: Collection[str]) 
 
 def _tells(column: Any, text: str) -> bool:
     """Whether a value of a text column is the text, or JSON that has it as a value."""
-    quoted = json.dumps(text)
-    return bool((column == text).any() or column.str.contains(quoted, literal=True).any())
+    quoted = {json.dumps(text, ensure_ascii=plain) for plain in (True, False)}
+    return bool((column == text).any()) or any(column.str.contains(it, literal=True).any() for it in quoted)
 
 
 def _in_log(location: Location, rows: Sequence[Row], wanted: Collection[str]) -> Iterator[str]:
@@ -158,4 +159,13 @@ def _content(files: Any, path: str) -> bytes:
 
 
 def _holds(content: bytes, wanted: Collection[str]) -> bool:
-    return any(text.encode() in content for text in wanted)
+    return any(form in content for text in wanted for form in _forms(text))
+
+
+@cache
+def _forms(text: str) -> frozenset[bytes]:
+    """The text as it may lie in a file: as it is, in JSON with and without letters beyond ASCII, CSV, HTML, a path."""
+    in_json = (json.dumps(text, ensure_ascii=plain)[1:-1] for plain in (True, False))
+    in_html = (escape(text, quote=marks) for marks in (True, False))
+    forms = (text, *in_json, text.replace('"', '""'), *in_html, quote(text, safe=""), quote_plus(text))
+    return frozenset(form.encode() for form in forms)

@@ -60,7 +60,7 @@ def assess(rules: MonitorRules, known: Known, windows: Sequence[Window]) -> list
 
     A window of which nothing is there is one of no rows: between others, and behind the last where rows are expected.
     """
-    whole = _unbroken(windows, known.expected, rules.windows)
+    whole = _unbroken(windows, known, rules.windows)
     found: list[Finding] = []
     for place, window in enumerate(whole):
         before = whole[:place]
@@ -98,12 +98,12 @@ def baseline_of(
     return told, counted(known.bins[feature], counts)
 
 
-def _unbroken(windows: Sequence[Window], expected: str, most: int) -> list[Window]:
+def _unbroken(windows: Sequence[Window], known: Known, most: int) -> list[Window]:
     """most: how many behind the last that has rows are looked at, the latest of them."""
     there = {window.name: window for window in windows}
-    names = unbroken(sorted(there))
+    names, expected = unbroken(sorted(there), known.timezone), known.expected
     if names and expected > names[-1] and period_of(expected) == period_of(names[-1]):
-        names += unbroken([names[-1], expected])[1:][-most:]
+        names += unbroken([names[-1], expected], known.timezone)[1:][-most:]
     return [there.get(name) or Window(name, 0, 0, None) for name in names]
 
 

@@ -75,11 +75,18 @@ def ended(like: str, now: datetime, timezone: str) -> str | None:
     '2013-11'
     """
     period = period_of(like)
-    return later(now.astimezone(ZoneInfo(timezone)).strftime(FORMATS[period]), -1) if period else None
+    if period is None:
+        return None
+    name = later(now.astimezone(ZoneInfo(timezone)).strftime(FORMATS[period]), -1)
+    while name is not None and not _is(name, timezone):
+        name = later(name, -1)
+    return name
 
 
-def unbroken(names: Sequence[str]) -> list[str]:
+def unbroken(names: Sequence[str], timezone: str = "UTC") -> list[str]:
     """The names with those of every window between, in order; as they are where they are not all of one period.
+
+    An hour that a zone's clocks leave out is none.
 
     >>> unbroken(["2013-10", "2014-01"])
     ['2013-10', '2013-11', '2013-12', '2014-01']
@@ -87,8 +94,15 @@ def unbroken(names: Sequence[str]) -> list[str]:
     periods = {period_of(name) for name in names}
     if len(periods) != 1 or None in periods:
         return list(names)
-    found = list(_from(names[0], names[-1]))
+    found = [name for name in _from(names[0], names[-1]) if _is(name, timezone)]
     return found if found and found[-1] == names[-1] else list(names)
+
+
+def _is(name: str, timezone: str) -> bool:
+    """Whether the zone has such a window: the hour that clocks skip in spring has no moment."""
+    first = start(name, timezone)
+    period = period_of(name)
+    return first is None or period is None or first.astimezone(ZoneInfo(timezone)).strftime(FORMATS[period]) == name
 
 
 def _from(first: str, last: str) -> Iterator[str]:

@@ -81,6 +81,10 @@ def contents(home: Path) -> bytes:
         (("erase", "silver/orders", "--key", "order=b"), "the key is order, but silver/orders has no such column."),
         (("erase", "silver/orders", "--key", "order_id=x"), "the key is order_id=x, but no row of silver/orders, or"),
         (("erase", "silver/orders", "--key", "amount=x"), "the key's amount is no double, but that is what"),
+        (
+            ("erase", "silver/orders", "--key", "order_id=a", "--key", "order_id=b"),
+            "--key names order_id twice, but a key",
+        ),
         (("erase", "silver/orders", "--key", "order_id"), "order_id is no key, which is written as column=value"),
     ],
 )
@@ -119,7 +123,8 @@ def test_what_is_left_is_named_and_the_same_command_ends_it(story: dict[str, str
     ]
     lines = story["done"].splitlines()
     assert (
-        "nothing is left in tables, their logs, landed files, data cards, reports, the online store, pred" in lines[-3]
+        "nothing is left in tables, their logs, landed files, the online store, prediction logs, data cards"
+        in lines[-3]
     )
     assert f"made again by the next run, for their rows name nobody: {', '.join(NAMELESS)}" in lines
 
@@ -143,6 +148,17 @@ def test_the_next_run_brings_nothing_back(copy: Copied, story: dict[str, str]) -
     assert ran.said["bronze/orders"]["outcome"] == "unchanged"
     assert len(copy.project.rows("silver/orders")) == 239
     assert copy.project.rows("gold/totals")[0]["orders"] == 239
+
+
+def test_what_can_be_no_text_is_said_not_to_have_been_looked_for(copy: Copied, story: dict[str, str]) -> None:
+    row = copy.project.rows("silver/orders")[0]
+    result = copy.type(
+        "erase", "silver/orders", "--key", f"order_id={row['order_id']}", "--key", f"store={row['store']}"
+    )
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert "nothing is left in tables, their logs, landed files, the online store, prediction logs" in lines
+    assert any(line.startswith("not looked for as a text, for it is no single one of 4 letters: in") for line in lines)
 
 
 def test_a_second_key_of_the_same_file_goes_as_well(copy: Copied, story: dict[str, str]) -> None:

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import html
+import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ml_platform.engine import absence, delta
@@ -81,6 +85,23 @@ def test_landed_files_are_looked_through_as_they_lie(lakehouse: EmbeddedLakehous
     landing.mkdir(parents=True)
     (landing / "a.csv.gz").write_bytes(gzip.compress(f"id\n{KEY}\n".encode()))
     assert list(absence.in_files(["landing/a"], [KEY], lakehouse)) == ["landing/a holds it in a.csv.gz"]
+
+
+@pytest.mark.parametrize("key", ["José-77", 'O"Neil', "Smith & Co", "a/b c"])
+def test_it_is_found_however_it_is_spelt(key: str, put: Any, lakehouse: EmbeddedLakehouse) -> None:
+    folder = Path(lakehouse.files("platform/data_cards").uri)
+    folder.mkdir(parents=True)
+    (folder / "ascii.json").write_text(json.dumps({"seen": key}))
+    (folder / "plain.json").write_text(json.dumps({"seen": key}, ensure_ascii=False))
+    (folder / "page.html").write_text(f"<p>{html.escape(key)}</p>")
+    (folder / "rows.csv").write_text('id\n"' + key.replace('"', '""') + '"\n')
+    pq.write_table(pa.table({"id": [key]}), folder / "rows.parquet")
+    found = {line.rpartition(" ")[2] for line in absence.in_files(["platform/data_cards"], [key], lakehouse)}
+    assert found == {"ascii.json", "plain.json", "page.html", "rows.csv", "rows.parquet"}
+    put("gold/notes", {"note": [json.dumps({"id": key}, ensure_ascii=False)]})
+    put("gold/others", {"note": [json.dumps({"id": key})]})
+    for name in ("gold/notes", "gold/others"):
+        assert any("column note" in line for line in absence.in_tables({}, [name], [key], lakehouse))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ml_platform.engine import periods
-from ml_platform.engine.periods import end, later, start, unbroken
+from ml_platform.engine.periods import end, ended, later, start, unbroken
 
 NEW_YORK = "America/New_York"
 
@@ -35,6 +35,14 @@ def test_day_on_which_clocks_go_back_has_twenty_five_hours() -> None:
 )
 def test_windows_follow_each_other(name: str, by: int, expected: str | None) -> None:
     assert later(name, by) == expected
+
+
+def test_hour_that_clocks_skip_is_no_window() -> None:
+    assert unbroken(["2013-03-10T01", "2013-03-10T03"], NEW_YORK) == ["2013-03-10T01", "2013-03-10T03"]
+    assert unbroken(["2013-03-10T01", "2013-03-10T03"])[1] == "2013-03-10T02"
+    # half past three in New York, where two o'clock was not
+    assert ended("2013-03-09T00", datetime(2013, 3, 10, 7, 30, tzinfo=UTC), NEW_YORK) == "2013-03-10T01"
+    assert ended("north", datetime(2013, 3, 10, tzinfo=UTC), NEW_YORK) is None
 
 
 def test_hole_between_windows_is_filled_with_their_names() -> None:
