@@ -21,15 +21,18 @@ def tell_plan(definitions: dg.Definitions, select: str, partitions: str | None) 
     keys = selected(select, graph)
     effects: Counter[str] = Counter()
     seconds = cost = 0.0
+    known = prices()
     with dg.DagsterInstance.get() as instance:
         asked = Asked(graph, frozenset(keys), partitions_of(partitions, keys, graph), _services(), instance)
         for step in plan(asked):
             effects[step.effect] += 1
             seconds, cost = seconds + (step.seconds or 0.0), cost + (step.cost or 0.0)
             took = f"{step.seconds:.1f} s" if step.seconds is not None else ""
-            click.echo(f"{step.effect:<7} {step.key:<40}{took:>9}  {step.why}")
+            costs = f"{step.cost:.4f}" if step.cost is not None else ""
+            priced = f"{costs:>10}" if known.per_instance_hour else ""
+            click.echo(f"{step.effect:<7} {step.key:<40}{took:>9}{priced}  {step.why}")
     counts = ", ".join(f"{count} {effect}" for effect, count in effects.items())
-    priced = f" and {cost:.4f} {prices().currency}" if cost else ""
+    priced = f" and {cost:.4f} {known.currency}" if cost else ""
     earlier = f"; about {seconds:.0f} s{priced}, by earlier runs" if seconds else ""
     click.echo(f"\n{counts}{earlier}; nothing was written")
     return not effects["lack"] and not effects["fail"]

@@ -158,17 +158,24 @@ def test_a_pickle_in_a_package_is_refused_whatever_it_is_called(tmp_path: Path, 
         require_no_pickle(tmp_path)
 
 
-def test_a_decompression_bomb_that_landed_commits_nothing(project: Project) -> None:
+@pytest.fixture
+def bombed(project: Project) -> Project:
+    """The shop, with a decompression bomb among what has landed."""
     shop.land(project.lakehouse)
     bomb = gzip.compress(b"order_id,store,day,amount,returned,event_time,known_at\n" + b"," * (70 * 2**20), 1)
     target = project.land(shop.LANDING, "orders/2024-05.csv", "")
     target.with_suffix(".csv.gz").write_bytes(bomb)
     target.unlink()
     project.change("bronze/orders/defs.yaml", "orders/*.csv", "orders/*.gz")
-    ran = project.run('key:"bronze/orders"', shop.EVERYTHING)
+    assert project.definitions
+    return project
+
+
+def test_a_decompression_bomb_that_landed_commits_nothing(bombed: Project) -> None:
+    ran = bombed.run('key:"bronze/orders"', shop.EVERYTHING)
     assert not ran.success
     assert "decompresses to more than 100 times" in ran.failures["bronze/orders"]
-    assert delta.snapshot(project.lakehouse.table("bronze/orders")) is None
+    assert delta.snapshot(bombed.lakehouse.table("bronze/orders")) is None
 
 
 # What follows damages files: flips bits, cuts, drops, repeats, swaps, inserts what is no text.

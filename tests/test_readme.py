@@ -9,10 +9,12 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from flights import BIN, ROOT, Flights
 
 from ml_platform.binding import service
+from ml_platform.definitions import defs
 from ml_platform.engine import delta
 
 README = (ROOT / "README.md").read_text()
@@ -176,6 +178,14 @@ def test_what_the_operate_section_names_is_declared(word: str) -> None:
     assert re.search(
         rf"^(job|sensor|schedule) {word}\b", (ROOT / "tests" / "declarations.txt").read_text(), re.MULTILINE
     )
+
+
+def test_every_selection_of_the_operate_section_finds_something() -> None:
+    graph = defs().resolve_asset_graph()
+    shown = re.findall(r"SELECT='([^']+)'", section("## Operate"))
+    assert len(shown) > 12
+    for select in shown:
+        assert dg.AssetSelection.from_string(select).resolve(graph), select
 
 
 def test_adding_a_service_works_as_shown(copy: Copy) -> None:

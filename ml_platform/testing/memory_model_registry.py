@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ml_platform.engine.package import digest
+from ml_platform.engine.package import digest, require_no_pickle
 from ml_platform.errors import DeclarationError, NotFoundError, ServiceError, TransientServiceError
 from ml_platform.records.model import ModelVersion
 
@@ -31,6 +31,7 @@ class MemoryModelRegistry:
     def register(self, name: str, package: Path, tags: Mapping[str, str]) -> ModelVersion:
         self._called("register")
         _refuse_digest(tags)
+        require_no_pickle(package)
         standing = self._versions.setdefault(name, [])
         same = [v for v in standing if "fingerprint" in tags and v.tags.get("fingerprint") == tags["fingerprint"]]
         if same:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from ml_platform.engine.package import digest
 from ml_platform.engine.scorer import Scorer
-from ml_platform.errors import DeclarationError, NotFoundError
+from ml_platform.errors import DeclarationError, NotFoundError, PlatformError
 from ml_platform.jobs.contract import JobOrder
 from ml_platform.jobs.fit import fit
 from ml_platform.records.model import ModelVersion
@@ -135,6 +136,15 @@ class ModelRegistryContract:
         table = training_set.rows()
         columns = training_set.columns(table)
         assert (Scorer.load(fetched).predict(columns) == Scorer.load(package).predict(columns)).all()
+
+    def test_package_with_a_pickle_is_not_registered(
+        self, registry: ModelRegistry, package: Path, tmp_path: Path
+    ) -> None:
+        hostile = shutil.copytree(package, tmp_path / "hostile")
+        (hostile / "weights.bin").write_bytes(b"\x80\x04\x95\x00.")
+        with pytest.raises(PlatformError, match=r"weights\.bin is a pickle, but a model package holds none"):
+            registry.register("late", hostile, {})
+        assert registry.versions("late") == []
 
     def test_fetching_an_absent_version_is_not_found(self, registry: ModelRegistry, tmp_path: Path) -> None:
         with pytest.raises(NotFoundError, match="version 1 of model late"):

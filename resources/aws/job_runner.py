@@ -242,8 +242,14 @@ class AwsJobRunner:
 def _unpack(archive: Path, into: Path) -> None:
     """The folder holds what the program wrote, of the archive that SageMaker made."""
     with tempfile.TemporaryDirectory() as scratch:
-        with tarfile.open(archive) as tar:
-            tar.extractall(scratch, filter="data")
+        try:
+            with tarfile.open(archive) as tar:
+                tar.extractall(scratch, filter="data")
+        except tarfile.TarError as error:
+            raise ServiceError(
+                f"what the job wrote cannot be unpacked, or names what is not its own: {error}",
+                remedy="Nothing of it was taken: find out who wrote to the bucket, and run the job again",
+            ) from error
         shutil.copytree(Path(scratch) / RESULT, into, dirs_exist_ok=True)
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import os
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from ml_platform.records.job import JobSpec, Needs
 from ml_platform.testing import training_set
 from ml_platform.testing.job_runner import ENDLESS, JobRunnerContract
 from ml_platform.testing.stand_in import Cloud
-from resources.aws.job_runner import AwsJobRunner
+from resources.aws.job_runner import AwsJobRunner, _unpack
 from resources.aws.lakehouse import AwsLakehouse
 
 SpecMaker = Callable[..., JobSpec]
@@ -146,3 +148,24 @@ def test_result_is_not_mixed_with_other_files(runner: AwsJobRunner, spec: SpecMa
     list(runner.events(job))
     with pytest.raises(PlatformError, match="holds files already"):
         runner.result(job, Path(__file__).parent)
+
+
+@pytest.mark.parametrize(("name", "link"), [("../evil", ""), ("result/evil", "../../../etc/passwd")])
+def test_an_archive_that_leads_out_of_its_folder_is_refused_and_nothing_of_it_is_taken(
+    name: str, link: str, tmp_path: Path
+) -> None:
+    archive, into = tmp_path / "model.tar.gz", tmp_path / "into"
+    with tarfile.open(archive, "w:gz") as tar:
+        for path, target in (("result/good", ""), (name, link)):
+            member = tarfile.TarInfo(path)
+            member.type, member.linkname = (tarfile.SYMTYPE, target) if target else (tarfile.REGTYPE, "")
+            tar.addfile(member, io.BytesIO(b""))
+    with pytest.raises(ServiceError, match="cannot be unpacked, or names what is not its own"):
+        _unpack(archive, into)
+    assert not into.exists()
+
+
+def test_an_archive_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "model.tar.gz").write_bytes(b"not one")
+    with pytest.raises(ServiceError, match="cannot be unpacked"):
+        _unpack(tmp_path / "model.tar.gz", tmp_path / "into")
