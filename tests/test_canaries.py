@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def fails(orders: pl.DataFrame) -> pl.DataFrame:
 
 
 @pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     """The shop, whose instance keeps what happens in files; one of its tables fails, and so does a landing."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-access")
     monkeypatch.setenv("SHOP_DATABASE", "postgresql://ann:canary-password@127.0.0.1:1/shop?sslpassword=canary-query")
@@ -50,13 +51,16 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     }
     project = Project(tmp_path, {**shop.FILES, **failing}, keeps=True)
     shop.land(project.lakehouse)
-    return project
+    yield project
+    project.service("endpoint_host").retire("returns")
 
 
 def test_no_canary_is_in_what_is_kept_or_shown(kept: Project, capfd: pytest.CaptureFixture[str]) -> None:
-    select = "group:bronze or group:silver or group:gold or group:features or group:training_sets or group:landing"
-    ran = kept.run(f'{select} or key:"models/returns" or key:"models/returns__champion"', shop.EVERYTHING)
+    ran = kept.run("*", shop.EVERYTHING)
     assert set(ran.failures) == {"gold/fails", "landing/tills"}
+    assert "report" in ran.said["monitors/returns"]
+    kept.service("endpoint_host").invoke("returns", ran.said["endpoints/returns"]["example_request"])
+    assert kept.run('key:"endpoints/returns__log"').success
     assert ran.failures["gold/fails"].endswith("headers were Authorization: [hidden].")
     assert "models/returns__champion" in ran.said
     with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
@@ -65,7 +69,7 @@ def test_no_canary_is_in_what_is_kept_or_shown(kept: Project, capfd: pytest.Capt
     everything = [("UI", shown.encode()), ("out", told.out.encode()), ("err", told.err.encode()), *_failures(ran)]
     everything += list(contents(Location("", str(kept.root.parent))))
     # tables, logs, model files, jobs and dagster's databases are all there
-    assert {".parquet", ".json", ".db", ".sqlite", ".log", ".jsonl"} <= {Path(where).suffix for where, _ in everything}
+    assert {".parquet", ".json", ".db", ".sqlite", ".log", ".jsonl", ".html"} <= {Path(where).suffix for where, _ in everything}
     assert holding([canary.encode() for canary in CANARIES], everything) == []
     # one that had got there would be found
     (kept.root.parent / "home" / "planted.txt").write_text(CANARIES[0])
