@@ -69,7 +69,9 @@ def test_no_canary_is_in_what_is_kept_or_shown(kept: Project, capfd: pytest.Capt
     everything = [("UI", shown.encode()), ("out", told.out.encode()), ("err", told.err.encode()), *_failures(ran)]
     everything += list(contents(Location("", str(kept.root.parent))))
     # tables, logs, model files, jobs and dagster's databases are all there
-    assert {".parquet", ".json", ".db", ".sqlite", ".log", ".jsonl", ".html"} <= {Path(where).suffix for where, _ in everything}
+    assert {".parquet", ".json", ".db", ".sqlite", ".log", ".jsonl", ".html"} <= {
+        Path(where).suffix for where, _ in everything
+    }
     assert holding([canary.encode() for canary in CANARIES], everything) == []
     # one that had got there would be found
     (kept.root.parent / "home" / "planted.txt").write_text(CANARIES[0])

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ml_platform.engine.pivots import pivoted
 from ml_platform.engine.scope import NOWHERE, UNNAMED, Origins, Relation, Scope, UnknownNameError
 from ml_platform.engine.sql import line_of
 from ml_platform.errors import DeclarationError, nearest
@@ -60,6 +61,11 @@ class QueryWalk:
             return left.united(right, by_name=bool(node.args.get("by_name")))
         if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Query) and not node.args.get("pivots"):
             return self.query(node.this, ctes, outer)
+        if isinstance(node, exp.Pivot) or (isinstance(node, exp.Subquery) and isinstance(node.this, exp.Pivot)):
+            pivot = node.this if isinstance(node, exp.Subquery) else node
+            scope = Scope(outer)
+            self._read(pivot.this, ctes, scope)
+            return self._pivoted(pivot, scope.relations[0], ctes, scope)
         return Relation()
 
     def _with(self, node: exp.Expr, ctes: _Ctes, outer: Scope | None) -> _Ctes:
@@ -136,7 +142,9 @@ class QueryWalk:
     def _read(self, node: exp.Expr, ctes: _Ctes, scope: Scope) -> None:
         """What a query reads comes into its reach, with what that is joined with."""
         exp = self._exp
-        if node.args.get("pivots") or isinstance(node.this, exp.Func):
+        if node.args.get("pivots"):
+            scope.relations.append(self._pivots(node, ctes, scope))
+        elif isinstance(node.this, exp.Func):
             scope.relations.append(self._function(node, ctes, scope))
         elif isinstance(node, exp.Table):
             scope.relations.append(self._table(node, ctes))
@@ -151,14 +159,29 @@ class QueryWalk:
         self._joins(node, ctes, scope)
 
     def _function(self, node: exp.Expr, ctes: _Ctes, scope: Scope) -> Relation:
-        """What a function, a pivot or a list of values gives: of its columns only those are known that are named."""
-        pivots = node.args.get("pivots")
-        if pivots:
-            return Relation().called(pivots[-1].alias or node.alias_or_name)
+        """What a function or a list of values gives: of its columns only those are known that are named."""
         beside = Scope(scope.outer, list(scope.relations), is_loose=True, tells_apart=False)
         origins = self._origins(node, ctes, beside)
         named = Relation.of(((name, origins) for name in node.alias_column_names), has_more=True)
         return replace(named, others=origins).called(node.alias_or_name)
+
+    def _pivots(self, node: exp.Expr, ctes: _Ctes, scope: Scope) -> Relation:
+        """What the pivots behind a table, a function or a query give, one after the other."""
+        pivots = node.args["pivots"]
+        inner = node.this if isinstance(node, self._exp.Subquery) else node
+        if isinstance(inner, self._exp.Query | self._exp.Pivot):
+            found = self.query(inner, ctes, scope)
+        elif isinstance(inner, self._exp.Table) and not isinstance(inner.this, self._exp.Func):
+            found = self._table(inner, ctes)
+        else:
+            found = self._function(inner, ctes, scope)
+        for pivot in pivots:
+            found = self._pivoted(pivot, found, ctes, scope)
+        return found.called(pivots[-1].alias or node.alias_or_name, pivots[-1].alias_column_names)
+
+    def _pivoted(self, pivot: exp.Pivot, base: Relation, ctes: _Ctes, scope: Scope) -> Relation:
+        over = Scope(scope.outer, [base], is_loose=base.is_open)
+        return pivoted(pivot, base, lambda each: self._origins(each, ctes, over))
 
     def _table(self, node: exp.Table, ctes: _Ctes) -> Relation:
         names = node.alias_column_names

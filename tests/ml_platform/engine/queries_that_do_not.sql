@@ -42,3 +42,7 @@ SELECT q.* FROM s.x;
 SELECT e FROM s.x JOIN s.z ON x.id = z.id WHERE id = 1;
 SELECT x.id FROM s.x JOIN s.y ON x.id = y.id GROUP BY id;
 SELECT a FROM s.x x JOIN s.y y ON x.id=y.id AND x.a=y.a WHERE false;
+SELECT * FROM s.x PIVOT (sum(wrong) FOR g IN ('a'));
+SELECT * FROM (UNPIVOT s.x ON a, wrong);
+SELECT * FROM s.x UNPIVOT (v FOR n IN (a, wrong));
+SELECT a FROM s.x UNPIVOT (v FOR n IN (a, b));
