@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from collections.abc import Collection, Mapping
+from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +15,7 @@ from typing import Any
 import ml_platform
 import resources
 from ml_platform.jobs.serving import bundle
+from resources.databricks import ml_platform_bundle
 from resources.databricks.mlflow_client import REGISTRY, TRACKING, adopted, mlflow_client, owned, ready_versions
 from resources.databricks.served_model import BODY
 
@@ -80,13 +83,13 @@ def _as_mlflow_model(folder: Path, scratch: Path) -> Path:
     from mlflow.types import ColSpec, Schema
 
     shutil.copytree(folder, scratch / _BUNDLE)
-    code = [_code(package, scratch / "code") for package in (ml_platform, resources)]
+    loader = Path(str(ml_platform_bundle.__file__))
     texts = [Schema([ColSpec("string", BODY)]), Schema([ColSpec("string")])]
     pyfunc.save_model(
         path=str(scratch / "model"),
-        loader_module="resources.databricks.served_model",
+        loader_module=loader.stem,
         data_path=str(scratch / _BUNDLE),
-        code_paths=code,
+        code_paths=[str(loader), str(_archive(scratch / ml_platform_bundle.ARCHIVE))],
         signature=ModelSignature(inputs=texts[0], outputs=texts[1]),
         input_example=pa.table({BODY: ['{"describe": true}']}).to_pandas(),
         pip_requirements=[f"{name}=={version(name)}" for name in _NEEDED],
@@ -94,8 +97,13 @@ def _as_mlflow_model(folder: Path, scratch: Path) -> Path:
     return scratch / "model"
 
 
-def _code(package: Any, into: Path) -> str:
-    """A copy of the package as far as a server needs it."""
-    source = Path(package.__file__).parent
-    shutil.copytree(source, into / source.name, ignore=shutil.ignore_patterns(*_LEFT_OUT))
-    return str(into / source.name)
+def _archive(into: Path) -> Path:
+    """The platform's code, as far as a server needs it, as one archive."""
+    with zipfile.ZipFile(into, "w", zipfile.ZIP_DEFLATED) as archive:
+        for package in (ml_platform, resources):
+            source = Path(str(package.__file__)).parent
+            for path in sorted(source.rglob("*")):
+                inside = path.relative_to(source)
+                if path.is_file() and not any(fnmatch(part, left) for part in inside.parts for left in _LEFT_OUT):
+                    archive.write(path, f"{source.name}/{inside.as_posix()}")
+    return into

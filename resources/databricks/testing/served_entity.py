@@ -71,5 +71,5 @@ class EntityServer:
             for found in page.get("Contents", []):
                 path = into / found["Key"].removeprefix(f"{prefix}/")
                 path.parent.mkdir(parents=True, exist_ok=True)
-                # Five hundred small files, which boto3's transfers would each ask for twice and give threads to.
+                # Of small files, which boto3's transfers would each ask for twice and give threads to.
                 path.write_bytes(store.get_object(Bucket=bucket, Key=found["Key"])["Body"].read())
