@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
 import dagster as dg
 
-from ml_platform.binding import Binding, build
+from ml_platform.binding import Binding, build, environment
 from ml_platform.declared_specs import SOURCE
 from ml_platform.errors import NotFoundError
 from ml_platform.roles.lakehouse import Lakehouse
+from ml_platform.tick import Tick
 from ml_platform.upkeep import upkeep
 
 # The tag of what only a person makes, by naming it: a promotion that is declared to be by hand.
@@ -108,20 +110,32 @@ def _landed_files(sources: Sequence[dg.AssetSpec], job: Any, services: Mapping[s
         seen = listing({spec.metadata[SOURCE]["landing"] for spec in sources}, lakehouse)
         if seen == context.cursor:
             return dg.SkipReason("nothing has landed since the last look")
-        return dg.SensorResult(run_requests=list(_requests(_asked(sources, lakehouse))), cursor=seen)
+        tick = Tick(context)
+        asked = _asked(sources, lakehouse, tick)
+        # What is looked at again, for something could not be, is asked for once.
+        requests = list(_requests(asked, "" if tick.whole else f"{environment()} {seen}"))
+        if tick.whole:
+            context.update_cursor(seen)
+        return tick.ended(requests, "all that has landed was ingested")
 
     return landed_files
 
 
-def _asked(sources: Sequence[dg.AssetSpec], lakehouse: Lakehouse) -> dict[str, list[dg.AssetKey]]:
-    """Partition → the bronze assets for which landed files hold rows of it; the empty text is no partition."""
+def _asked(
+    sources: Sequence[dg.AssetSpec], lakehouse: Lakehouse, tick: Tick | None = None
+) -> dict[str, list[dg.AssetKey]]:
+    """Partition → the bronze assets for which landed files hold rows of it; the empty text is no partition.
+
+    tick: goes on where one source cannot be looked at.
+    """
     from ml_platform.engine.ingest import Source, waiting
 
     every = _partitions(sources)
     asked: dict[str, list[dg.AssetKey]] = {}
     for spec in sources:
-        for partition in waiting(Source(**spec.metadata[SOURCE]), every, lakehouse):
-            asked.setdefault(partition, []).append(spec.key)
+        with tick.part(spec.key.to_user_string()) if tick else nullcontext():
+            for partition in waiting(Source(**spec.metadata[SOURCE]), every, lakehouse):
+                asked.setdefault(partition, []).append(spec.key)
     return asked
 
 
@@ -130,9 +144,12 @@ def range_tags(first: str, last: str) -> dict[str, str]:
     return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
 
 
-def _requests(asked: Mapping[str, Sequence[dg.AssetKey]]) -> Iterator[dg.RunRequest]:
+def _requests(asked: Mapping[str, Sequence[dg.AssetKey]], once: str) -> Iterator[dg.RunRequest]:
+    """once: by which dagster makes one run of each, however often it is asked for; empty where it is asked for once."""
     for partition, keys in sorted(asked.items()):
-        yield dg.RunRequest(asset_selection=list(keys), partition_key=partition or None)
+        names = " ".join(key.to_user_string() for key in keys)
+        run_key = f"{once} {partition} {names}" if once else None
+        yield dg.RunRequest(run_key=run_key, asset_selection=list(keys), partition_key=partition or None)
 
 
 def _partitions(specs: Sequence[dg.AssetSpec]) -> Sequence[str]:

@@ -21,6 +21,11 @@ class Tick:
         self._log, self._instance = context.log, context.instance
         self._faults: list[Exception] = []
 
+    @property
+    def whole(self) -> bool:
+        """Whether everything so far could be looked at."""
+        return not self._faults
+
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """What is done about the named thing; where it fails, the tick goes on with the next."""

@@ -10,6 +10,7 @@ import pytest
 
 from ml_platform.automation import following
 from ml_platform.engine import clock
+from ml_platform.errors import PlatformError
 from ml_platform.testing import shop as shops
 from ml_platform.testing.project import Project
 from ml_platform.testing.shop import EVERYTHING, LANDING, MONTHS, orders
@@ -278,6 +279,26 @@ def test_unreadable_file_is_asked_for_so_that_the_run_says_what_is_wrong(shop: P
     (result,) = serve(shop, tick)
     assert not result.success
     assert "orders/broken.csv is cut off" in str(result.all_node_events[-1].event_specific_data)
+
+
+def test_source_that_cannot_be_looked_at_holds_up_no_other_and_is_told_then(shop: Project) -> None:
+    shop.run("group:bronze", EVERYTHING)
+    cursor = look(shop).cursor
+    shop.land(LANDING, "orders/late.csv", orders("2024-02", 1, first=70))
+    (log,) = (Path(shop.lakehouse.table("bronze/stores").uri) / "_delta_log").glob("0*0.json")
+    whole = log.read_text()
+    log.write_text(whole[: len(whole) // 2])
+    tick = look(shop, cursor)
+    assert asked(tick) == {"2024-02": {"bronze/orders"}}
+    # the same files are looked at again, for which dagster makes no second run of what it has a run of
+    (request,) = tick.run_requests
+    (again,) = look(shop, tick.cursor or cursor).run_requests
+    assert request.run_key == again.run_key
+    shop.instance.create_run_for_job(job(shop, "ingest"), tags={"dagster/run_key": request.run_key})
+    with pytest.raises(PlatformError):
+        look(shop, cursor)
+    log.write_text(whole)
+    assert asked(look(shop, cursor)) == {"2024-02": {"bronze/orders"}}
 
 
 def follow(project: Project, cursor: object) -> tuple[object, dict[str, set[str | None]]]:
