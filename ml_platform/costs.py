@@ -164,9 +164,9 @@ def _pages(fetch: Callable[..., Any], records: dg.AssetRecordsFilter) -> Iterato
 
 
 def _environment(said: Mapping[str, Any]) -> str:
-    """As it says; else by where its table is: below the environment's folder, on this machine or in a bucket."""
+    """As it says; else by where its table or its files are: below the environment's folder, here or in a bucket."""
     if ENVIRONMENT in said:
         return str(said[ENVIRONMENT])
-    before, tables, _ = str(said.get("dagster/uri", "")).rpartition("/tables/")
+    before, tables, _ = str(said.get("dagster/uri", "")).replace("/files/", "/tables/").rpartition("/tables/")
     folder = before.removesuffix("/lakehouse")
     return folder.rpartition("/")[2] if tables and folder else NOBODY

@@ -14,7 +14,16 @@ from ml_platform.engine.periods import end, later, period_of, unbroken
 from ml_platform.engine.quality import DELAYED, Estimate, allowed, decayed, estimate
 from ml_platform.records.metric import Task
 from ml_platform.records.model import ModelVersion
-from ml_platform.records.monitor import NOT_ENOUGH, PREDICTION, Family, Finding, MonitorRules, State, Thresholds
+from ml_platform.records.monitor import (
+    NO_WINDOW,
+    NOT_ENOUGH,
+    PREDICTION,
+    Family,
+    Finding,
+    MonitorRules,
+    State,
+    Thresholds,
+)
 
 _MOST_NAMED = 20
 
@@ -251,7 +260,7 @@ def _worth(metric: str, found: Estimate, limit: float) -> State:
 def _freshness(rules: MonitorRules, known: Known, windows: Sequence[Window]) -> Iterator[Finding]:
     """The age of the newest event; one that is still to come is no older than now."""
     newest = max((window.newest for window in windows if window.newest), default=None)
-    name, limit = windows[-1].name if windows else "none yet", rules.freshness_hours
+    name, limit = windows[-1].name if windows else NO_WINDOW, rules.freshness_hours
     if newest is None:
         yield Finding(name, "freshness", "", "age_hours", None, NOT_ENOUGH, 0, limit, detail="there is no event yet")
         return
@@ -262,7 +271,7 @@ def _freshness(rules: MonitorRules, known: Known, windows: Sequence[Window]) -> 
 
 
 def _skew(known: Known, windows: Sequence[Window]) -> Iterator[Finding]:
-    name = windows[-1].name if windows else "none yet"
+    name = windows[-1].name if windows else NO_WINDOW
     if known.skew is None:
         yield Finding(name, "skew", "", "differing", None, NOT_ENOUGH, 0, 0.0, detail="no request was asked again yet")
         return
@@ -277,9 +286,9 @@ def _silent(rules: MonitorRules, known: Known) -> Iterator[Finding]:
     """What is said where the champion has answered nothing yet."""
     for feature in known.bins:
         family: Family = "prediction_drift" if feature == PREDICTION else "drift"
-        yield Finding("none yet", family, feature, "psi", None, NOT_ENOUGH, 0, rules.thresholds.psi)
+        yield Finding(NO_WINDOW, family, feature, "psi", None, NOT_ENOUGH, 0, rules.thresholds.psi)
     for feature, why in known.absent.items():
-        yield Finding("none yet", "input", feature, "schema", None, NOT_ENOUGH, 0, 0.0, detail=why)
-    yield Finding("none yet", "volume", "", "rows", 0.0, NOT_ENOUGH, 0)
+        yield Finding(NO_WINDOW, "input", feature, "schema", None, NOT_ENOUGH, 0, 0.0, detail=why)
+    yield Finding(NO_WINDOW, "volume", "", "rows", 0.0, NOT_ENOUGH, 0)
     for metric in DELAYED[known.task] if rules.quality else ():
-        yield Finding("none yet", "quality", PREDICTION, metric, None, NOT_ENOUGH, 0)
+        yield Finding(NO_WINDOW, "quality", PREDICTION, metric, None, NOT_ENOUGH, 0)

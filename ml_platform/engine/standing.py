@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ml_platform.records.monitor import FAMILIES, NOT_ENOUGH, Family, Finding, State
+from ml_platform.records.monitor import FAMILIES, NO_WINDOW, NOT_ENOUGH, Family, Finding, State
 
 _SHOWN = 5
 
@@ -34,9 +34,9 @@ class Standing:
     def sentence(self) -> str:
         """The same, for people."""
         if not self.judged:
-            return f"Not enough data{f' in {chr(44).join(self.thin[-3:])}' if self.thin else ''}."
+            return f"Not enough data{_within(self.thin[-3:]) or ' yet'}."
         if not self.failing:
-            return f"Steady in {self.window}: {self.judged} statistics."
+            return f"Steady{_within([self.window])}: {self.judged} statistic{'' if self.judged == 1 else 's'}."
         worst: list[Finding] = []
         for one in self.failing:
             # Of each feature, what is worst of it; of the quality, every metric.
@@ -45,6 +45,11 @@ class Standing:
         told = "; ".join(_told(one) for one in worst[:_SHOWN])
         more = len(worst) - _SHOWN
         return f"In {self.window}, {told}{f'; and {more} more' if more > 0 else ''}."
+
+
+def _within(windows: Sequence[str]) -> str:
+    named = [window for window in windows if window != NO_WINDOW]
+    return f" in {', '.join(named)}" if named else ""
 
 
 def standing(findings: Sequence[Finding]) -> dict[Family, Standing]:

@@ -15,6 +15,8 @@ WORDS: Mapping[Family, str] = {family: family.replace("_", " ").capitalize() for
     "drift": "Data drift"
 }
 NOT_ENOUGH: State = "not enough data"
+NO_WINDOW = "none yet"
+"""What stands for the window of a finding before there is any."""
 PREDICTION = "prediction"
 
 

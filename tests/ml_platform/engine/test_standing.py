@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from ml_platform.engine.standing import standing
-from ml_platform.records.monitor import Finding, State
+from ml_platform.records.monitor import NO_WINDOW, Finding, State
 
 
 def one(window: str, state: State, feature: str = "wind", value: float = 0.3, statistic: str = "psi") -> Finding:
@@ -32,3 +32,10 @@ def test_what_is_furthest_beyond_its_limit_comes_first_and_each_feature_once() -
 
 def test_families_of_which_nothing_is_told_are_left_out() -> None:
     assert set(standing([one("2013-12", "steady")])) == {"drift"}
+
+
+def test_before_there_is_a_window_none_is_named() -> None:
+    assert standing([one(NO_WINDOW, "not enough data")])["drift"].sentence == "Not enough data yet."
+    assert standing([one(NO_WINDOW, "steady")])["drift"].sentence == "Steady: 1 statistic."
+    both = [one(window, "not enough data") for window in ("2013-11", "2013-12")]
+    assert standing(both)["drift"].sentence == "Not enough data in 2013-11, 2013-12."
