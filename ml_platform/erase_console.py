@@ -117,13 +117,21 @@ def _forget(of: Plan, declared: Declared, services: Services, say: Say) -> None:
     from ml_platform.engine import derived, erasure
 
     forget: Any = getattr(services.prediction_log, "forget", None)
-    served = erasure.served(of, declared)
-    for endpoint, rows in served.items() if forget else ():
+    for endpoint, rows in _logs(of, declared).items() if forget else ():
         count = forget(endpoint, lambda record, rows=rows: erasure.has(record.inputs, rows))
         if count:
             say(f"prediction log of {endpoint}: {_count(count, 'record')} emptied")
-    for line in derived.forget(of, served.keys(), declared, services.lakehouse):
+    for line in derived.forget(of, erasure.served(of, declared).keys(), declared, services.lakehouse):
         say(line)
+
+
+def _logs(of: Plan, declared: Declared) -> dict[str, Sequence[Row]]:
+    """Name in the prediction log → the rows that name the key there: of endpoints, and of rehearsals for them."""
+    from ml_platform.engine import erasure
+    from ml_platform.engine.rollout_serving import REHEARSAL
+
+    served = erasure.served(of, declared)
+    return {f"{endpoint}{suffix}": rows for endpoint, rows in served.items() for suffix in ("", REHEARSAL)}
 
 
 def _count(number: int, what: str) -> str:
@@ -157,7 +165,7 @@ def _left(of: Plan, going: Mapping[str, Sequence[Row]], declared: Declared, serv
     yield from absence.in_tables(going, every, texts, lakehouse)
     yield from absence.in_files({*landings, *derived.folders(declared)}, texts, lakehouse)
     yield from absence.online(declared.views, of, services.feature_store, lakehouse)
-    yield from absence.in_log(erasure.served(of, declared), services.prediction_log)
+    yield from absence.in_log(_logs(of, declared), services.prediction_log)
     yield from absence.in_models(texts, services.model_registry)
 
 

@@ -202,17 +202,24 @@ def _named(found: Moved) -> str:
 def _volume(
     rules: MonitorRules, known: Known, window: Window, before: Sequence[Window], *, last: bool
 ) -> Iterator[Finding]:
-    """Rows against the median of the windows before; a window that has not ended is not judged."""
+    """Rows against the median of the windows before that had any.
+
+    A window that has not ended is not judged, nor one without a row where few usually come.
+    """
     ends = end(window.name, known.timezone)
     ended = not last if ends is None else not last or ends <= known.now
     usual = median([other.rows for other in before if other.rows] or [0])
     least, most = (share * usual for share in rules.volume)
     state: State = "steady" if least <= window.rows <= most else "broken"
-    why = "" if ended and usual else "it has not ended" if not ended else "there is no window before it"
-    if not why and state == "broken":
-        why = f"usual are {usual:,.0f}, allowed {least:,.0f} to {most:,.0f}"
+    why = f"usual are {usual:,.0f}, allowed {least:,.0f} to {most:,.0f}" if state == "broken" else ""
+    if not ended:
+        state, why = NOT_ENOUGH, "it has not ended"
+    elif not usual:
+        state, why = NOT_ENOUGH, "there is no window before it"
+    elif not window.rows and usual < rules.minimum_rows:
+        state, why = NOT_ENOUGH, f"usual are {usual:,.0f}, and fewer than {rules.minimum_rows:,} say nothing"
     yield Finding(
-        window.name, "volume", "", "rows", float(window.rows), state if ended and usual else NOT_ENOUGH, window.rows,
+        window.name, "volume", "", "rows", float(window.rows), state, window.rows,
         least if window.rows <= usual else most, least, most, "the median of the windows before", why,
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,7 +16,7 @@ from ml_platform.engine.parity import Rows, compare, logged_rows
 from ml_platform.engine.rollout import Finding, Known, Next, State, advance, confirmed
 from ml_platform.engine.rollout_guards import answers, end_of, findings, pages, tail_of
 from ml_platform.engine.rollout_log import Entry, RolloutLog
-from ml_platform.engine.rollout_serving import Rolling, RolloutServing, told, traffic_of
+from ml_platform.engine.rollout_serving import REHEARSAL, Rolling, RolloutServing, told, traffic_of
 from ml_platform.engine.terms import Terms
 from ml_platform.errors import GateRefusedError, ServiceError
 from ml_platform.records.endpoint import Revision
@@ -170,8 +170,14 @@ class Roller:
         rows = self._rows(entry, features, guards.parity_rows)
         with serving.asked(entry) as ask:
             found = compare(package, version, rows, entry.terms.request, guards, ask)
+        self._forget(f"{self._rolling.name}{REHEARSAL}")
         self._say(found.said)
         return found
+
+    def _forget(self, rehearsal: str) -> None:
+        """What a rehearsal has logged is nobody's traffic."""
+        tomorrow = datetime.now(UTC) + timedelta(days=1)  # by the real clock, as servers write their moments
+        self._records.expire(rehearsal, end_of(self._records, rehearsal, 0), tomorrow)
 
     def _rows(self, entry: Entry, features: Mapping[str, Any], count: int) -> Rows:
         """Logged requests where there are enough of them with all that the model takes, else of the snapshot.

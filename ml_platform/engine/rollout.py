@@ -122,8 +122,10 @@ class State:
         target, before = self.target.version, self.before
         if self.stage == "rolled back":
             return Traffic({before.version: 1.0}) if before else None
-        if self.stage == "served" or before is None:
+        if self.stage == "served":
             return Traffic({target: 1.0})
+        if before is None:  # it is compared elsewhere, before anybody is sent to it
+            return None
         if not self.beside:
             return Traffic({(target if self.stage == "step" else before.version): 1.0})
         if self.stage == "step":
@@ -205,8 +207,8 @@ def due(plan: Plan, state: State | None, looked_at: datetime) -> datetime | None
 
 def _settled(state: State | None, known: Known) -> Next:
     standing = state.standing if state else None
-    if known.serving is None and state and not (known.kept and (state.since or state.stage == "rolled back")):
-        standing = None  # nobody can have it again, or knows that it ever served
+    if known.serving is None and not known.kept:
+        standing = None  # nobody can have it again
     if state and state.stage == "rolled back" and known.wanted == state.target and not known.retry:
         stands = state.since is not None and state.traffic_is(known.serving)
         return Next(state if stands else replace(state, since=None), "serve")
@@ -223,7 +225,8 @@ def _changed(state: State, known: Known) -> Next:
     """Another version is wanted on the way: the one of before, which is gone back to, or a third that begins anew."""
     if known.wanted == state.before:
         return Next(State(known.wanted, None, "served"), "serve")
-    return Next(State(known.wanted, state.before, "loaded", beside=known.beside), "serve")
+    before = state.before if known.kept or known.serving is not None else None
+    return Next(State(known.wanted, before, "loaded", beside=known.beside), "serve")
 
 
 def _compared(plan: Plan, state: State, parity: Finding | None) -> Next:

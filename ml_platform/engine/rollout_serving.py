@@ -72,15 +72,17 @@ class RolloutServing:
             self._host.deploy(self._spec(terms_of(entry), wanted))
         revision = self.read_back()
         self._require(entry, revision)
-        if not entry.state.beside and entry.state.stage != "loaded":
+        state = entry.state
+        rehearsed = not state.beside or state.before is None
+        if rehearsed and state.stage != "loaded" and state.since is None:  # a run that was killed may have left it
             self._host.retire(f"{name}{REHEARSAL}")
         return revision
 
     @contextmanager
     def asked(self, entry: Entry) -> Iterator[Callable[[Mapping[str, Any]], Mapping[str, Any]]]:
-        """Whoever answers for the target: the endpoint itself, or a rehearsal where it cannot have both at once."""
+        """Whoever answers for the target: the endpoint, or a rehearsal where it is the first or cannot have both."""
         name = self._rolling.name
-        if entry.state.beside or entry.state.before is None:
+        if entry.state.beside and entry.state.before is not None:
             yield lambda request: self._host.invoke(name, request)
             return
         rehearsal = f"{name}{REHEARSAL}"

@@ -126,6 +126,14 @@ def test_windows_behind_the_last_break_the_volume_where_rows_are_expected() -> N
     assert len(left) <= 5
 
 
+def test_silence_says_nothing_where_few_usually_come() -> None:
+    every = found(
+        [window("2013-12-01", rows=9), window("2013-12-02", rows=9)], known=replace(KNOWN, expected="2013-12-03")
+    )
+    assert every["2013-12-03", "", "rows"].state == "not enough data"
+    assert every["2013-12-03", "", "rows"].detail == "usual are 9, and fewer than 10 say nothing"
+
+
 def test_window_that_has_not_ended_is_not_short_of_rows() -> None:
     windows = [window("2013-12-30"), window("2013-12-31", rows=20)]
     assert found(windows)["2013-12-31", "", "rows"].state == "not enough data"

@@ -162,7 +162,7 @@ def test_version_goes_over_shadow_and_steps_to_all_of_it_each_read_back(world: W
     world.roll(1)
     world.host.calls.clear()
     done = world.roll(2)
-    assert [what for _, what in world.host.calls] == [
+    assert [what for act, what in world.host.calls if act == "deploy"] == [
         ({1: 1.0, 2: 0.0}, None),
         ({1: 1.0, 2: 0.0}, 2),
         ({1: 0.75, 2: 0.25}, None),
@@ -197,7 +197,8 @@ def test_broken_parity_moves_no_traffic_and_is_remembered(world: World) -> None:
     back = world.roll(2)
     assert (back.state.stage, world.serving) == ("rolled back", ({1: 1.0}, None))
     assert "2 answers differ by up to 2e-06; 1e-06 is allowed" in back.state.reasons[0]
-    assert {version for _, (shares, _) in world.host.calls for version, share in shares.items() if share} == {1}
+    deployed = [what[0] for act, what in world.host.calls if act == "deploy"]
+    assert {version for shares in deployed for version, share in shares.items() if share} == {1}
     world.host.off_by = 0.0
     again = world.roll(2)
     assert (again.moved, again.state.stage, world.serving) == (False, "rolled back", ({1: 1.0}, None))
@@ -403,3 +404,46 @@ def test_rehearsal_that_is_killed_anywhere_is_gone_in_the_end(shared: Shared, tm
         assert serving in [({1: 1.0}, None), ({2: 1.0}, None)]
         assert world.roll(2, views=narrow).state.stage == "served"
         assert world.host.describe(f"{NAME}{REHEARSAL}") is None
+
+
+def test_first_version_that_is_killed_anywhere_serves_nobody_before_it_was_compared(
+    shared: Shared, tmp_path: Path
+) -> None:
+    def differs(world: World) -> None:
+        world.host.off_by = 0.1
+
+    broken = killed_everywhere(shared, tmp_path / "broken", lambda world, life: world.roll(1, life=life), differs)
+    assert len(broken) > 8
+    for world, serving in broken:
+        assert serving is None
+        assert world.roll(1).state.stage == "rolled back"
+        assert (world.serving, world.host.describe(f"{NAME}{REHEARSAL}")) == (None, None)
+    sound = killed_everywhere(shared, tmp_path / "sound", lambda world, life: world.roll(1, life=life), lambda _: None)
+    assert {str(serving) for _, serving in sound} == {"None", "({1: 1.0}, None)"}
+    for world, _ in sound:
+        assert (world.roll(1).state.stage, world.serving) == ("served", ({1: 1.0}, None))
+        assert world.host.describe(f"{NAME}{REHEARSAL}") is None
+
+
+def test_bringing_back_a_server_that_is_killed_anywhere_forgets_no_version_that_stood(
+    shared: Shared, tmp_path: Path
+) -> None:
+    plan = replace(STEPS, soak_minutes=30.0, shadow=False)
+
+    def gone(world: World) -> None:
+        world.roll(1, plan)
+        world.host.retire(NAME)
+
+    found = killed_everywhere(shared, tmp_path, lambda world, life: world.roll(1, plan, life=life), gone)
+    assert len(found) > 3
+    for world, _ in found:
+        world.host.retire(NAME)
+        world.roll(2, plan)
+        assert world.serving == ({1: 0.75, 2: 0.25}, None)
+
+
+def test_what_a_rehearsal_logs_is_nobodys_traffic_and_does_not_stay(world: World) -> None:
+    rehearsal = ServedPrediction("r", f"{NAME}{REHEARSAL}", 1, 1, NOW, MOMENT, {}, {}, {}, 0.25, 1.0)
+    world.records.append([rehearsal])
+    world.roll(1)
+    assert world.records.since(f"{NAME}{REHEARSAL}", 0, 10)[0] == []

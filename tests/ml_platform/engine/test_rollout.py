@@ -199,8 +199,20 @@ def test_server_that_is_gone_serves_again_what_it_served_without_being_compared(
     back = rolled_back(on_the_way()[2], ["Broken."])
     third = advance(CAREFUL, back, replace(known(back), serving=None, wanted=THIRD), NOW)
     assert third == Next(State(THIRD, OLD, "loaded"), "serve")
+    # killed before it was read back, it stood all the same: nothing comes to be served without having been compared
     unsure = replace(served, since=None)
-    assert advance(CAREFUL, unsure, gone, NOW).state.stage == "loaded"
+    assert advance(CAREFUL, unsure, gone, NOW) == Next(unsure, "serve")
+    assert advance(CAREFUL, unsure, replace(gone, wanted=THIRD), NOW) == Next(State(THIRD, NEW, "loaded"), "serve")
+
+
+def test_first_version_gets_nothing_before_it_was_compared() -> None:
+    begun = advance(CAREFUL, None, Known(NEW, None), NOW)
+    assert (begun.state.stage, begun.state.traffic) == ("loaded", None)
+    loaded = confirmed(begun.state, NOW)
+    passed = advance(CAREFUL, loaded, Known(NEW, None, parity=Finding("parity", True, "Kept.")), NOW)
+    assert (passed.state.stage, passed.state.traffic) == ("served", Traffic({2: 1.0}))
+    broken = advance(CAREFUL, loaded, Known(NEW, None, parity=Finding("parity", False, "Broken.")), NOW)
+    assert (broken.state.stage, broken.state.traffic) == ("rolled back", None)
 
 
 def test_roll_back_that_was_undone_by_hand_is_made_again() -> None:
