@@ -57,13 +57,15 @@ class Deployed:
         """
         import time
 
-        from ml_platform.engine import clock
+        from ml_platform.engine import alias_log, clock
         from ml_platform.engine.champion import champion_of
         from ml_platform.engine.rolling import Roller
         from ml_platform.engine.rollout_log import RolloutLog
 
         started = time.monotonic()
-        rolling = self._rolling(by, champion_of(self.declared.champion_of, by.model_registry))
+        champion = champion_of(self.declared.champion_of, by.model_registry)
+        alias_log.reconciled(champion.name, by.model_registry)  # what somebody moved by hand is told before it serves
+        rolling = self._rolling(by, champion)
         log = RolloutLog(by.lakehouse.table(f"{self.key}__{ROLLOUT}"))
         services = (by.endpoint_host, by.model_registry, by.prediction_log, log)
         done = Roller(rolling, *services, lambda: clock.now(by.lakehouse, "real"), say).run(retry=retry)

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ml_platform.engine import delta
+from ml_platform.engine import alias_log, delta
 from ml_platform.engine.estimators.baseline import BaselineEstimator
 from ml_platform.engine.package import Feature, ModelCard, write_card
 from ml_platform.engine.rollout_log import Entry, RolloutLog
@@ -180,6 +180,16 @@ def test_failed_guard_goes_back_says_why_and_is_remembered_until_it_is_tried_aga
     served.service("model_registry").move_alias(NAME, "champion", old)
     run(served)
     assert serving(served) == {old: 1.0}
+
+
+def test_alias_that_was_moved_by_hand_is_told_before_the_version_serves(served: Project) -> None:
+    old, new = champion(served), promote(served, 0.6)
+    registry = served.service("model_registry")
+    assert run(served).success
+    registry.move_alias(NAME, "champion", old)
+    assert run(served).success
+    told = [(move.was, move.number, move.by) for move in alias_log.moves(registry.versions(NAME))]
+    assert told[-2:] == [(old, new, "hand"), (new, old, "hand")]
 
 
 def test_run_that_is_killed_behind_a_step_is_taken_up_where_it_was(
