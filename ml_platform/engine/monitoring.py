@@ -32,6 +32,7 @@ from ml_platform.engine.periods import ended
 from ml_platform.engine.plan import Shape
 from ml_platform.engine.program import digest
 from ml_platform.engine.recipe import Fetch, Recipe
+from ml_platform.engine.rollout_log import RolloutLog
 from ml_platform.engine.sql import relation
 from ml_platform.engine.tables import Made, make
 from ml_platform.engine.watched import Watched, is_number, labels_of, rows_of, schema
@@ -99,7 +100,7 @@ def watch(
     now: by the platform's clock; it counts by the full hour, so that what stands is unchanged until the next.
     Raises NotFoundError where no champion stands or what is watched is not there.
     """
-    champion = _champion(monitoring.model, registry)
+    champion = _champion(_answering(monitoring, lakehouse, registry), registry)
     now = now.replace(minute=0, second=0, microsecond=0)
     audited = skew.verdicts(monitoring.model, lakehouse)
     seen: list[Measured] = []
@@ -142,8 +143,19 @@ def _inputs(watched: Watched) -> tuple[str, ...]:
     return tuple(dict.fromkeys([watched.table, *([watched.labels] if watched.labels else [])]))
 
 
-def _champion(model: str, registry: ModelRegistry) -> _Champion:
-    version = champion_of(model, registry)
+def _answering(monitoring: Monitoring, lakehouse: Lakehouse, registry: ModelRegistry) -> ModelVersion:
+    """The version whose answers are watched: the champion; of an endpoint that went back from it, what serves there."""
+    champion = champion_of(monitoring.model, registry)
+    if not monitoring.watched.logged:
+        return champion
+    last = RolloutLog(lakehouse.table(f"{monitoring.watched.table.removesuffix('__log')}__rollout")).last()
+    state = last.state if last else None
+    if state is None or state.stage != "rolled back" or state.target.version != champion.number or not state.before:
+        return champion
+    return registry.version(champion.name, str(state.before.version)) or champion
+
+
+def _champion(version: ModelVersion, registry: ModelRegistry) -> _Champion:
     with TemporaryDirectory() as folder:
         package = registry.fetch(version.name, version.number, Path(folder) / "package")
         baseline, metrics = read_json(package / BASELINE), read_json(package / METRICS)
@@ -155,7 +167,7 @@ def _code(monitoring: Monitoring, champion: _Champion, audited: Mapping[str, ske
     verdicts = json.dumps({name: asdict(found) for name, found in sorted(audited.items())}, sort_keys=True, default=str)
     parts = [
         monitoring.code,
-        champion.version.digest,
+        f"{champion.version.number} {champion.version.digest}",
         digest("engine.assessing", "engine.counting", "engine.watched"),
         verdicts,
         now.isoformat(),

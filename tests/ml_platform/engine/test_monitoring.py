@@ -15,7 +15,10 @@ from ml_platform.engine import metrics
 from ml_platform.engine.asking import evidence, new_labels, said
 from ml_platform.engine.kept_report import report_of
 from ml_platform.engine.monitoring import Monitored, Monitoring, findings, watch
+from ml_platform.engine.rollout import State, rolled_back
+from ml_platform.engine.rollout_log import Entry, RolloutLog
 from ml_platform.engine.skew import Skew
+from ml_platform.engine.terms import Terms
 from ml_platform.engine.watched import Watched
 from ml_platform.errors import NotFoundError
 from ml_platform.jobs.contract import JobOrder
@@ -305,6 +308,22 @@ def test_during_a_rollout_drift_is_of_the_champion_and_volume_of_both(
     found = look(lakehouse, registry, LOG)
     assert found["2013-12-31", "wind", "psi"].rows == 600
     assert (found["2013-12-31", "", "rows"].value, found["2013-12-31", "", "rows"].state) == (1200, "steady")
+
+
+def test_after_a_roll_back_what_is_watched_is_what_serves_again(
+    lakehouse: EmbeddedLakehouse, registry: MemoryModelRegistry, package: Path
+) -> None:
+    logged(lakehouse, {"2013-12-31": 600})
+    registry.register("late", package, {})
+    registry.move_alias("late", "champion", 2)
+    assert look(lakehouse, registry, LOG)["2013-12-31", "wind", "psi"].state == "not enough data"
+    new, old = (Terms(number, "d", {}, ()) for number in (2, 1))
+    log = RolloutLog(lakehouse.table("endpoints/late__rollout"))
+    entry = log.write(Entry(State(new.target, old.target, "step", share=0.5), new, old), NOW)
+    assert look(lakehouse, registry, LOG)["2013-12-31", "wind", "psi"].state == "not enough data"
+    log.write(replace(entry, state=rolled_back(entry.state, ["Broken."])), NOW)
+    found = look(lakehouse, registry, LOG)["2013-12-31", "wind", "psi"]
+    assert (found.rows, found.state) == (600, "steady")
 
 
 def test_requests_without_an_answer_break_the_volume_and_are_no_drift(
