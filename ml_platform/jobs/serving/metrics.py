@@ -24,6 +24,7 @@ class Metrics:
         self._requests: Counter[tuple[str, str, int]] = Counter()
         self._seconds: dict[str, list[int]] = {}
         self._sum: Counter[str] = Counter()
+        self._batches: Counter[str] = Counter()
 
     def answered(self, model: str, version: str, code: int, seconds: float) -> None:
         """A request was answered with that HTTP status. version: who answered; empty where nobody did."""
@@ -31,6 +32,10 @@ class Metrics:
         counts = self._seconds.setdefault(model, [0] * (len(_BOUNDS) + 1))
         counts[sum(seconds > bound for bound in _BOUNDS)] += 1
         self._sum[model] += seconds  # type: ignore[assignment] # a counter adds whatever adds
+
+    def batched(self, model: str) -> None:
+        """A batch of requests was begun; how many there are in one is requests by batches."""
+        self._batches[model] += 1
 
     def written(self, log_lag_seconds: Mapping[str, float], shadows_dropped: Mapping[str, int]) -> str:
         """All of it. log_lag_seconds, shadows_dropped: by model, as they stand now."""
@@ -45,6 +50,8 @@ class Metrics:
                 *(line for model in sorted(self._seconds) for line in self._histogram(model)),
                 *_family("requests_in_flight", "gauge", "Requests that are not answered yet."),
                 _sample("requests_in_flight", {}, self.in_flight),
+                *_family("batches_total", "counter", "Batches in which short requests were answered together."),
+                *(_sample("batches_total", {"model": name}, n) for name, n in sorted(self._batches.items())),
                 *_family("log_lag_seconds", "gauge", "For how long the oldest logged record is not on the disk yet."),
                 *(_sample("log_lag_seconds", {"model": name}, lag) for name, lag in sorted(log_lag_seconds.items())),
                 *_family("shadow_dropped_total", "counter", "Requests that found the shadow too busy."),

@@ -50,6 +50,17 @@ class InferRequest:
     version: int | None = None
 
 
+def together(requests: Sequence[InferRequest]) -> InferRequest:
+    """The rows of requests to one endpoint, one after the other, as one that has no id and names no version."""
+    if len(requests) == 1:
+        return requests[0]
+    columns, sent = (
+        {name: [value for of in every for value in of[name]] for name in every[0]}
+        for every in ([it.columns for it in requests], [it.looked_up for it in requests])
+    )
+    return InferRequest(None, columns, [moment for it in requests for moment in it.at], sent)
+
+
 def datatype(kind: str) -> str:
     """The V2 datatype that a request column of that type is described with; narrower ones are taken too."""
     return _DATATYPES[kind][0]

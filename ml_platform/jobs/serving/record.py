@@ -28,6 +28,11 @@ class Answer:
     views: Mapping[str, Sequence[datetime | None]]
     computes: Mapping[int, Mapping[str, None]] = field(default_factory=dict)
 
+    def only(self, rows: slice) -> Answer:
+        """What was said of those rows."""
+        views = {name: times[rows] for name, times in self.views.items()}
+        return Answer(self.versions[rows], self.outputs[rows], self.features[rows], views, self.computes)
+
 
 @dataclass(frozen=True)
 class Taken:

@@ -7,34 +7,24 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from ml_platform.engine.online import (
-    Columns,
-    check_features,
-    check_spec,
-    enrich,
-    key_columns,
-    looked_up,
-    row_time,
-    version_for,
-)
+from ml_platform.engine.online import check_features, check_spec, key_columns, looked_up, version_for
 from ml_platform.engine.package import digest
 from ml_platform.engine.redaction import RedactedLog, redaction
-from ml_platform.engine.request_time import ComputationError, computed, version_of
-from ml_platform.engine.request_time import taken as taken_by
 from ml_platform.engine.scorer import Scorer
 from ml_platform.errors import BindingError, DeclarationError, NotFoundError, PlatformError, ServiceError
-from ml_platform.jobs.serving.protocol import OUTPUTS, InferRequest, RequestError, moment, read_request
-from ml_platform.jobs.serving.record import Answer, Output, Taken
+from ml_platform.jobs.serving.protocol import OUTPUTS, RequestError, read_request
+from ml_platform.jobs.serving.record import Taken
 from ml_platform.jobs.serving.response import written_response
+from ml_platform.jobs.serving.scoring import Begun, Said, Scoring
 from ml_platform.jobs.serving.shadow import Shadow
 from ml_platform.jobs.serving.wire import fingerprint, program
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding
 from ml_platform.records.metric import Task
+from ml_platform.records.prediction import ServedPrediction
 from ml_platform.roles.feature_store import FeatureStore
 from ml_platform.roles.prediction_log import PredictionLog
 
@@ -42,28 +32,28 @@ from ml_platform.roles.prediction_log import PredictionLog
 PROGRAM = program()
 
 
+Response = tuple[bytes, str]
+
+
 @dataclass(frozen=True)
 class Served:
     """A revision as it stands in memory; it never changes, so that any thread may answer from it.
 
     digests: model version number → digest of the package that was loaded. fingerprint: of spec and digests.
-    store: None where the caller looks features up; takes: what such a caller sends → its type.
+    scoring: what the loaded versions say. takes: what a caller who looks features up sends → its type.
     task, classes: of all the models. shadow: does what the shadow version is to.
-    computes: version → what its features are computed by, without a row's time.
     """
 
     spec: EndpointSpec
     number: int
     digests: Mapping[int, str]
     fingerprint: str
-    scorers: Mapping[int, Scorer]
-    store: FeatureStore | None
+    scoring: Scoring
     log: PredictionLog
     takes: Mapping[str, str]
     task: Task = "binary"
     classes: tuple[str, ...] = ()
     shadow: Shadow = field(default_factory=Shadow)
-    computes: Mapping[int, Mapping[str, None]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, spec: EndpointSpec, number: int) -> Self:
@@ -83,9 +73,8 @@ class Served:
         hidden = redaction(spec.redact)
         log: PredictionLog = built(spec.prediction_log)
         log = RedactedLog(log, hidden) if hidden else log
-        names = {number: dict.fromkeys(map(version_of, scorer.request_time)) for number, scorer in scorers.items()}
-        made = fingerprint(spec, digests)
-        return cls(spec, number, digests, made, scorers, store, log, takes, task, classes, computes=names)
+        scoring = Scoring(spec.views, scorers, store, classes)
+        return cls(spec, number, digests, fingerprint(spec, digests), scoring, log, takes, task, classes)
 
     @property
     def outputs(self) -> list[dict[str, Any]]:
@@ -99,7 +88,7 @@ class Served:
     @property
     def waits(self) -> bool:
         """Whether an answer may wait for something else than this process: a look-up, or a log that waits."""
-        return bool(self.store and self.spec.views) or bool(getattr(self.log, "waits", True))
+        return bool(self.scoring.store and self.spec.views) or bool(getattr(self.log, "waits", True))
 
     @property
     def log_lag_seconds(self) -> float:
@@ -115,100 +104,98 @@ class Served:
         """As `respond`, the answer alone."""
         return self.respond(raw, version)[0]
 
-    def respond(self, raw: bytes, version: int | None = None) -> tuple[bytes, str]:
+    def respond(self, raw: bytes, version: int | None = None) -> Response:
         """The V2 answer to a V2 body, and which versions gave it; its rows are in the prediction log by then.
 
         Raises RequestError.
         version: the one that answers; where it is None the request may name it, and the split chooses otherwise.
         What fails after the request was understood is logged as well, and raised.
         """
+        [found] = self.respond_all([(raw, version)])
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def respond_all(self, asked: Sequence[tuple[bytes, int | None]]) -> list[Response | Exception]:
+        """As `respond`, of requests that came together; what it would raise stands in the place of an answer.
+
+        Look-ups, models and the log see the rows of all of them as one batch. One that fails touches no other.
+        """
+        begun = [self._begun(*each) for each in asked]
+        takes = [each for each in begun if isinstance(each, Begun)]
+        found = dict(zip(map(id, takes), self._logged(takes, self._said(takes)), strict=True))
+        return [found[id(each)] if isinstance(each, Begun) else each for each in begun]
+
+    def _begun(self, raw: bytes, version: int | None) -> Begun | Exception:
         started = time.perf_counter()
-        request = read_request(raw, self.spec.request, self.takes, self.task)
-        named = self._named(request.version if version is None else version)
-        taken = Taken.now(self.spec.name, self.number, request, named is not None, started)
-        versions = self._chosen(taken) if named is None else [named] * len(request.at)
         try:
-            columns, views = self._enriched(request)
-            answer = self._scored(columns, views, versions, request.at)
-        except RequestError:
-            raise
+            request = read_request(raw, self.spec.request, self.takes, self.task)
+            named = self._named(request.version if version is None else version)
+            taken = Taken.now(self.spec.name, self.number, request, named is not None, started)
+            return Begun(taken, self._chosen(taken) if named is None else [named] * len(request.at))
         except Exception as error:
-            # Whoever asks is told of the first fault, not of a log that cannot be written because of the same.
-            with suppress(PlatformError):
-                self.log.append(taken.failed(versions, error))
-            if not self.spec.redact:
-                raise
-            # Its words, which may quote a value, would stand in the server's own log.
-            raise ServiceError(
-                f"{type(error).__name__} in the server, but no more is told of an endpoint that redacts"
-            ) from None
-        self.log.append(taken.answered(answer))
-        if self.spec.shadow is not None and named is None:
-            self.shadow.take(partial(self._shadowed, taken, columns, views, self.spec.shadow))
-        by = ",".join(str(version) for version in sorted(set(versions)))
-        return written_response(taken, answer, self.task, self.classes), by
+            return error
 
-    def _scored(
-        self,
-        columns: Columns,
-        views: Mapping[str, Sequence[datetime | None]],
-        by: Sequence[int],
-        at: Sequence[datetime],
-    ) -> Answer:
-        """What the version of each row says, which sees the rows of a request that are its own as one batch."""
-        outputs: list[Output] = [0.0] * len(by)
-        features: list[Mapping[str, object]] = [{}] * len(by)
-        for version in set(by):
-            rows = [row for row, chosen in enumerate(by) if chosen == version]
-            seen = self._seen(version, columns, rows, at)
-            for position, (row, output) in enumerate(zip(rows, self.scorers[version].predict(seen), strict=True)):
-                said = output.tolist()
-                outputs[row] = dict(zip(self.classes, said, strict=True)) if self.classes else said
-                features[row] = {name: values[position] for name, values in seen.items()}
-        return Answer(by, outputs, features, views, self.computes)
+    def _said(self, takes: Sequence[Begun]) -> Sequence[Said | Exception]:
+        """What the models say of each, of all at once where nothing fails."""
+        try:
+            return self.scoring.said(takes) if takes else []
+        except Exception as error:
+            return [error] if len(takes) == 1 else [self._said([each])[0] for each in takes]
 
-    def _shadowed(
-        self, taken: Taken, columns: Columns, views: Mapping[str, Sequence[datetime | None]], version: int
-    ) -> None:
+    def _logged(self, takes: Sequence[Begun], every: Sequence[Said | Exception]) -> list[Response | Exception]:
+        """The answers, once all that is told of them is in the log."""
+        records: list[ServedPrediction] = []
+        for begun, said in zip(takes, every, strict=True):
+            if isinstance(said, Said):
+                records += begun.taken.answered(said.answer)
+        failure = self._appended(records) if records else None
+        return [
+            self._failed(begun, said) if isinstance(said, Exception) else failure or self._answered(begun, said)
+            for begun, said in zip(takes, every, strict=True)
+        ]
+
+    def _appended(self, records: Sequence[ServedPrediction]) -> Exception | None:
+        try:
+            self.log.append(records)
+        except Exception as error:
+            return error
+        return None
+
+    def _failed(self, begun: Begun, error: Exception) -> Exception:
+        """What the caller is told of a request that failed, which is in the log if it was not the request's fault."""
+        if isinstance(error, RequestError):
+            return error
+        # Whoever asks is told of the first fault, not of a log that cannot be written because of the same.
+        with suppress(PlatformError):
+            self.log.append(begun.taken.failed(begun.versions, error))
+        if not self.spec.redact:
+            return error
+        # Its words, which may quote a value, would stand in the server's own log.
+        return ServiceError(f"{type(error).__name__} in the server, but no more is told of an endpoint that redacts")
+
+    def _answered(self, begun: Begun, said: Said) -> Response:
+        if self.spec.shadow is not None and not begun.taken.named:
+            self.shadow.take(partial(self._shadowed, begun.taken, said, self.spec.shadow))
+        by = ",".join(str(version) for version in sorted(set(begun.versions)))
+        return written_response(begun.taken, said.answer, self.task, self.classes), by
+
+    def _shadowed(self, taken: Taken, said: Said, version: int) -> None:
         """What the shadow says of the request, or why it cannot, is in the log."""
         started, versions = time.perf_counter(), [version] * len(taken.ids)
         try:
-            records = taken.shadowed(self._scored(columns, views, versions, taken.request.at), started)
+            again = self.scoring.scored(said.columns, said.answer.views, versions, taken.request.at)
+            records = taken.shadowed(again, started)
         except Exception as error:
             records = taken.failed(versions, error, shadow=True, started=started)
         self.log.append(records)
 
-    def _enriched(self, request: InferRequest) -> tuple[Columns, dict[str, list[datetime | None]]]:
-        """The columns that the models see, and view → event time of each row's answer."""
-        if self.store:
-            return enrich(request.columns, request.at, self.spec.views, self.store.look_up)
-        names = {row_time(view): view.name for view in self.spec.views}
-        sent = {name: list(values) for name, values in request.looked_up.items()}
-        times = {
-            view: [None if text is None else moment(str(text), name, row) for row, text in enumerate(sent.pop(name))]
-            for name, view in names.items()
-        }
-        return {**{name: list(values) for name, values in request.columns.items()}, **sent}, times
-
-    def _seen(self, version: int, columns: Columns, rows: Sequence[int], at: Sequence[datetime]) -> Columns:
-        """What a version sees: what was given, and what is computed of it by the functions that it learned from."""
-        scorer = self.scorers[version]
-        if not scorer.request_time and len(rows) == len(at):
-            return {feature.name: columns[feature.name] for feature in scorer.features}
-        names = dict.fromkeys([*taken_by(scorer.request_time), *(feature.name for feature in scorer.features)])
-        given = {name: [columns[name][row] for row in rows] for name in names if name in columns}
-        try:
-            given |= computed(scorer.request_time, given, [at[row] for row in rows])
-        except ComputationError as error:
-            raise RequestError(f"the request cannot be answered: {error}") from error
-        return {feature.name: given[feature.name] for feature in scorer.features}
-
     def _named(self, version: int | None) -> int | None:
-        if version is None or version in self.scorers:
+        if version is None or version in self.scoring.scorers:
             return version
         raise RequestError(
             f"version {version} is asked for, but endpoint {self.spec.name} has not loaded it",
-            allowed=f"It has {', '.join(map(str, sorted(self.scorers)))}",
+            allowed=f"It has {', '.join(map(str, sorted(self.scoring.scorers)))}",
         )
 
     def _chosen(self, taken: Taken) -> list[int]:

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from ml_platform.engine.online import EVENT_TIME
 from ml_platform.errors import DeclarationError, PlatformError
+from ml_platform.jobs.serving.gathering import Gathering
 from ml_platform.jobs.serving.metrics import CONTENT_TYPE, Metrics
 from ml_platform.jobs.serving.protocol import RequestError, datatype
 from ml_platform.jobs.serving.served import PROGRAM, Served
@@ -45,6 +46,7 @@ class Server:
         self._settings = settings or ServerSettings()
         self._bearer = self._settings.token
         self._swap = asyncio.Lock()
+        self._gathering = Gathering(self.metrics.batched)
 
     def close(self) -> None:
         """What shadows were to do is done, and every log that waits for a disk has waited."""
@@ -159,10 +161,9 @@ class Server:
         served = self._serving(name)
         named = None if version is None else self._loaded(served, version)
         raw = await self._body(request)
-        if not served.waits and len(raw) <= _SHORT_BYTES:
-            # A thread would cost more than the answer does.
-            return served.respond(raw, named)
-        # In a thread, because look-ups and some logs wait for a disk or a network.
+        if len(raw) <= _SHORT_BYTES:
+            return await self._gathering.respond(served, raw, named)
+        # In a thread, and by itself, for it takes long enough for others to be answered meanwhile.
         return await asyncio.get_running_loop().run_in_executor(None, served.respond, raw, named)
 
     async def _body(self, request: Request) -> bytes:

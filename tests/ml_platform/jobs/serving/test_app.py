@@ -217,7 +217,7 @@ def test_failure_that_nobody_foresaw_is_told_without_its_words_and_by_both_ways(
     def broken(*_: object) -> bytes:
         raise ZeroDivisionError("its words")
 
-    monkeypatch.setattr(Served, "respond", broken)
+    monkeypatch.setattr(Served, "respond_all", broken)
     monkeypatch.setattr(Served, "outputs", property(broken))
     for response in (client.post(INFER, json=infer_request("UA1")), client.get("/v2/models/arrival_delay")):
         assert response.status_code == 500

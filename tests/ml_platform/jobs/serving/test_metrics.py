@@ -8,6 +8,7 @@ def test_figures_are_told_as_prometheus_reads_them() -> None:
     metrics.answered("delay", "1", 200, 0.0007)
     metrics.answered("delay", "1", 200, 0.003)
     metrics.answered("delay", "", 400, 9.0)
+    metrics.batched("delay")
     metrics.in_flight = 2
     lines = metrics.written({"delay": 0.5}, {"delay": 3}).splitlines()
     # requests by version and code
@@ -19,6 +20,7 @@ def test_figures_are_told_as_prometheus_reads_them() -> None:
     assert (counts["5.0"], counts["+Inf"]) == ("2", "3")
     assert 'ml_platform_request_seconds_sum{model="delay"} 9.0037' in lines
     assert 'ml_platform_request_seconds_count{model="delay"} 3' in lines
+    assert 'ml_platform_batches_total{model="delay"} 1' in lines
     # and what stands now
     assert "ml_platform_requests_in_flight 2" in lines
     assert 'ml_platform_log_lag_seconds{model="delay"} 0.5' in lines

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 import pytest
 
-from ml_platform.jobs.serving.protocol import RequestError, read_request
+from ml_platform.jobs.serving.protocol import InferRequest, RequestError, read_request, together
 
 TYPES = {"flight_id": "string", "seats": "integer", "fare": "number", "meal": "boolean"}
 
@@ -136,3 +136,13 @@ def test_version_that_is_no_number_is_refused(given: object) -> None:
         read(tensors(), parameters={"model_version": given})
     with pytest.raises(RequestError, match="parameters is 3, but it is an object"):
         read(tensors(), parameters=3)
+
+
+def test_rows_of_several_requests_stand_one_after_the_other() -> None:
+    noon = datetime(2013, 12, 30, 12, tzinfo=UTC)
+    one = InferRequest("a", {"flight": ["UA1", "B62"]}, [noon, noon], {"wind": [1.0, None]}, version=2)
+    other = InferRequest("b", {"flight": ["XX9"]}, [noon + timedelta(hours=1)], {"wind": [3.0]})
+    assert together([one]) is one
+    assert together([one, other]) == InferRequest(
+        None, {"flight": ["UA1", "B62", "XX9"]}, [noon, noon, noon + timedelta(hours=1)], {"wind": [1.0, None, 3.0]}
+    )

@@ -26,6 +26,10 @@ def test_each_row_has_a_record_with_an_id_of_its_own() -> None:
     assert 0 <= first.latency_ms < 60_000
 
 
+def test_an_answers_rows_can_be_told_apart() -> None:
+    assert ANSWER.only(slice(1, 2)) == Answer([2], [0.75], [{"wind": None}], {"weather_v1": [None]})
+
+
 def test_shadow_keeps_the_ids_of_what_it_is_a_copy_of() -> None:
     mine = taken()
     records = mine.shadowed(ANSWER, time.perf_counter())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
@@ -107,6 +108,50 @@ def test_a_model_sees_what_its_own_function_computes_of_request_and_look_ups(
         assert record.features == {"gust": {1: 40.0, 2: 50.0}[record.model_version] if known else None}
         function = version_of(request_time.load({1: old, 2: new}[record.model_version])[0])
         assert [name for name in record.views if "@" in name] == [function]
+
+
+def test_requests_that_came_together_are_answered_as_each_alone(spec: EndpointSpec, tmp_path: Path) -> None:
+    # given a split over two versions that each compute something of a look-up
+    packages = {number: str(computing(tmp_path / str(number), WINDY, rate=number / 4)) for number in (1, 2)}
+    served = Served.load(replace(spec, packages=packages, split=TrafficSplit({1: 0.5, 2: 0.5})), 1)
+    flights = [(f"UA{number}", "B62") if number % 3 else ("UA1",) for number in range(12)]
+    asked: list[tuple[bytes, int | None]] = [
+        (orjson.dumps(infer_request(*those, id=str(n))), 2 if n == 5 else None) for n, those in enumerate(flights)
+    ]
+    # when they are asked at once, and one by one
+    together = served.respond_all(asked)
+    alone = [served.respond(*each) for each in asked]
+    # then answers and records are the same, but for what is each request's own
+    for one, other in zip(together, alone, strict=True):
+        assert not isinstance(one, Exception)
+        first, second = orjson.loads(one[0]), orjson.loads(other[0])
+        first["parameters"].pop("request_ids"), second["parameters"].pop("request_ids")
+        assert (first, one[1]) == (second, other[1])
+    rows = sum(map(len, flights))
+    told = [(it.model_version, it.inputs, it.features, it.views, it.output, it.named) for it in logged(tmp_path)]
+    assert told[:rows] == told[rows:]
+
+
+def test_a_request_that_fails_fails_alone_though_others_came_with_it(spec: EndpointSpec, tmp_path: Path) -> None:
+    package = computing(tmp_path / "failing", WINDY.replace("20 -", "10 -"))
+    served = Served.load(replace(spec, packages={1: str(package)}), 1)
+    answers = served.respond_all([(orjson.dumps(infer_request(flight)), None) for flight in ("B62", "UA1", "XX9")])
+    assert [isinstance(answer, RequestError) for answer in answers] == [False, True, False]
+    assert [record.inputs["flight_id"] for record in logged(tmp_path)] == ["B62", "XX9"]
+
+
+def test_a_store_that_is_gone_is_logged_for_every_request_that_needed_it(spec: EndpointSpec, tmp_path: Path) -> None:
+    # given a store whose tables somebody drops while it serves
+    served = Served.load(spec, 1)
+    with sqlite3.connect(tmp_path / "features.sqlite") as connection:
+        for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            connection.execute(f'DROP TABLE "{table}"')
+    answers = served.respond_all([(orjson.dumps(infer_request(flight)), None) for flight in ("UA1", "B62")])
+    assert all(isinstance(answer, Exception) for answer in answers)
+    assert [(record.inputs["flight_id"], bool(record.error)) for record in logged(tmp_path)] == [
+        ("UA1", True),
+        ("B62", True),
+    ]
 
 
 def test_a_row_that_cannot_be_computed_refuses_the_request_and_logs_nothing(spec: EndpointSpec, tmp_path: Path) -> None:
@@ -248,7 +293,7 @@ def test_request_that_was_not_understood_is_not_logged(spec: EndpointSpec, tmp_p
 def test_shadow_that_fails_is_logged_and_the_caller_is_answered(spec: EndpointSpec, tmp_path: Path) -> None:
     second = write_package(tmp_path / "second", rate=0.75)
     served = Served.load(replace(spec, packages={**spec.packages, 2: str(second)}, shadow=2), 5)
-    served.scorers[2].predict = _broken  # type: ignore[method-assign]
+    served.scoring.scorers[2].predict = _broken  # type: ignore[method-assign]
     answer = orjson.loads(served.answer(orjson.dumps(infer_request("UA1"))))
     served.shadow.finish()
     assert answer["outputs"][0]["data"] == [0.25]
@@ -281,7 +326,7 @@ def test_redacted_column_is_in_no_file_that_the_server_writes(
     # when it answers, and when it fails in words that quote
     answer = orjson.loads(served.answer(orjson.dumps(infer_request(FLIGHT))))
     assert answer["outputs"][0]["data"] == [0.25]
-    served.scorers[1].predict = _quoting  # type: ignore[method-assign]
+    served.scoring.scorers[1].predict = _quoting  # type: ignore[method-assign]
     with pytest.raises(ServiceError, match="ValueError in the server") as told:
         served.answer(orjson.dumps(infer_request(FLIGHT)))
     assert FLIGHT not in "".join(traceback.format_exception(told.value))
