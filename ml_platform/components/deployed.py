@@ -99,6 +99,7 @@ class Deployed:
             feature_store=resolved(by.feature_store),
             prediction_log=resolved(by.prediction_log),
             evaluated=evaluated.rows,
+            answered=evaluated.answered,
         )
 
     def _told(self, by: Services, done: RolledOut, seconds: float) -> dict[str, Any]:

@@ -16,12 +16,13 @@ from ml_platform.engine import delta
 from ml_platform.engine.encoding import Column
 from ml_platform.engine.examination import EXAMINED_ON
 from ml_platform.engine.example import request_of
-from ml_platform.engine.online import enrich
+from ml_platform.engine.online import Columns, enrich
 from ml_platform.engine.publication import online_since
 from ml_platform.engine.rollout import Finding, Guards
 from ml_platform.engine.scorer import Scorer
 from ml_platform.engine.terms import Terms
 from ml_platform.errors import NotFoundError
+from ml_platform.records.feature import FeatureRow, FeatureView, LookUp
 from ml_platform.records.model import ModelVersion
 from ml_platform.records.prediction import ServedPrediction
 from ml_platform.records.table import TableSnapshot
@@ -29,7 +30,7 @@ from ml_platform.roles.feature_store import FeatureStore
 from ml_platform.roles.lakehouse import Lakehouse
 
 EVENT_TIME = "event_time"
-_OFFERED = 4  # as many as are wanted, for the store may have forgotten what some need
+OFFERED = 4  # as many as are wanted, for the store may have forgotten what some need
 Invoke = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
@@ -45,6 +46,10 @@ class Rows:
     features: Mapping[str, Column]
     source: str
 
+    def last(self, count: int) -> Rows:
+        """At most the last so many."""
+        return Rows(self.asked[-count:], {name: values[-count:] for name, values in self.features.items()}, self.source)
+
 
 def logged_rows(records: Sequence[ServedPrediction], features: Sequence[str], request: Sequence[str]) -> Rows:
     """The logged requests that hold every feature, with the features as they were seen."""
@@ -57,6 +62,27 @@ def logged_rows(records: Sequence[ServedPrediction], features: Sequence[str], re
     ]
     asked = [{**{name: one.inputs[name] for name in request}, EVENT_TIME: one.event_time} for one in whole]
     return Rows(asked, {name: [one.features[name] for one in whole] for name in features}, "logged requests")
+
+
+def still_answered(
+    records: Sequence[ServedPrediction],
+    request: Sequence[str],
+    views: Sequence[FeatureView],
+    look_up: Callable[[LookUp], Sequence[FeatureRow]],
+) -> list[ServedPrediction]:
+    """The logged requests whose look-ups the store answers as it did then.
+
+    What has left the store since, or came late, differs for every version, and so says nothing of a new one.
+    """
+    whole = [record for record in records if all(name in record.inputs for name in request)]
+    asked: Columns = {name: [record.inputs[name] for record in whole] for name in request}
+    now, _ = enrich(asked, [record.event_time for record in whole], views, look_up)
+    looked_up = [feature for view in views for feature in view.features]
+    return [
+        record
+        for row, record in enumerate(whole)
+        if all(now[name][row] == record.features[name] for name in looked_up if name in record.features)
+    ]
 
 
 @dataclass(frozen=True)
@@ -92,13 +118,17 @@ class Evaluation:
         wanted = pc.equal(table["split"], self.split)
         for moment in since.values():
             wanted = pc.and_(wanted, pc.greater_equal(table[self.event_time], moment))
-        rows = table.filter(wanted).sort_by([(self.event_time, "descending")]).slice(0, _OFFERED * count)
+        rows = table.filter(wanted).sort_by([(self.event_time, "descending")]).slice(0, OFFERED * count)
         answerable = self._answerable(rows.select(own).to_pylist(), since)
         rows = rows.filter(pa.array(answerable, pa.bool_())).slice(0, count)
         asked = [{**row, EVENT_TIME: row[self.event_time]} for row in rows.select(own).to_pylist()]
         return Rows(
             asked, as_columns(rows, features), f"{snapshot.location.key} version {snapshot.version}, split {self.split}"
         )
+
+    def answered(self, records: Sequence[ServedPrediction]) -> Sequence[ServedPrediction]:
+        """As `still_answered`, by the terms and the store."""
+        return still_answered(records, tuple(self.terms.request), self.terms.views, self.store.look_up)
 
     def _snapshot(self) -> TableSnapshot | None:
         """The version's pinned snapshot; the latest of that table where this environment does not have it as it was."""

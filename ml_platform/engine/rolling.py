@@ -12,7 +12,7 @@ from typing import Any
 
 from ml_platform.engine.hosting import IDLE, cannot
 from ml_platform.engine.package import read_card
-from ml_platform.engine.parity import Rows, compare, logged_rows
+from ml_platform.engine.parity import OFFERED, Rows, compare, logged_rows
 from ml_platform.engine.rollout import Finding, Known, Next, State, advance, confirmed
 from ml_platform.engine.rollout_guards import answers, end_of, findings, pages, tail_of
 from ml_platform.engine.rollout_log import Entry, RolloutLog
@@ -180,16 +180,18 @@ class Roller:
         self._records.expire(rehearsal, end_of(self._records, rehearsal, 0), tomorrow)
 
     def _rows(self, entry: Entry, features: Mapping[str, Any], count: int) -> Rows:
-        """Logged requests where there are enough of them with all that the model takes, else of the snapshot.
+        """Logged requests where there are enough of them with all that the model takes, which the online store answers
+        as it did then; else of the snapshot.
 
         What the log has as hashes cannot be asked again.
         """
         if self._rolling.redact:
             return self._rolling.evaluated(features, count)
-        latest: deque[ServedPrediction] = deque(maxlen=count)
+        latest: deque[ServedPrediction] = deque(maxlen=OFFERED * count)
         for records, _ in pages(self._records, self._rolling.name, entry.opened):
             latest.extend(one for one in records if not (one.named or one.shadow or one.error))
-        logged = logged_rows(tuple(latest), tuple(features), tuple(entry.terms.request))
+        answered = self._rolling.answered(tuple(latest))
+        logged = logged_rows(answered, tuple(features), tuple(entry.terms.request)).last(count)
         return logged if len(logged.asked) >= count else self._rolling.evaluated(features, count)
 
 

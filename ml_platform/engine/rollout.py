@@ -253,7 +253,7 @@ def _soaked(plan: Plan, state: State, findings: Sequence[Finding], now: datetime
     if left > 0:
         waits = [f"It soaks {plan.soak_minutes:g} minutes, and {left:.0f} are left.", *waits]
     if waits:
-        return Next(replace(state, reasons=tuple(waits)), "wait")
+        return Next(replace(state, reasons=(*_left_out(plan, state), *waits)), "wait")
     return _stepped(plan, state)
 
 
@@ -263,4 +263,15 @@ def _stepped(plan: Plan, state: State) -> Next:
         return Next(State(state.target, None, "served"), "serve")
     larger = [share for share in plan.steps if share > state.share + _ALIKE]
     share = min(larger, default=1.0) if state.beside else 1.0
-    return Next(replace(state, stage="step", share=share, since=None, reasons=()), "serve")
+    return Next(replace(state, stage="step", share=share, since=None, reasons=_left_out(plan, state)), "serve")
+
+
+def _left_out(plan: Plan, state: State) -> tuple[str, ...]:
+    """That what is declared is not done, where one server cannot have both versions."""
+    declared = [*(["shadow"] if plan.shadow else []), *(["steps"] if len(plan.steps) > 1 else [])]
+    if state.beside or not declared:
+        return ()
+    return (
+        f"No server can have versions {state.before.version if state.before else 'of before'} and "
+        f"{state.target.version} at once, so it changes as a whole, without its {' and '.join(declared)}.",
+    )

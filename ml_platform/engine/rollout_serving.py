@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from ml_platform.errors import ServiceError
 from ml_platform.records.endpoint import EndpointSpec, Revision, ServiceBinding, TrafficSplit
 from ml_platform.records.job import Needs
 from ml_platform.records.model import ModelVersion
+from ml_platform.records.prediction import ServedPrediction
 from ml_platform.roles.endpoint_host import EndpointHost
 from ml_platform.roles.model_registry import ModelRegistry
 
@@ -29,6 +30,7 @@ class Rolling:
     key: asset key of the endpoint, name: as it is served. champion: the version that is to serve, on `terms`.
     feature_store, prediction_log: as the servers make them again.
     evaluated: rows of the evaluation snapshot to compare by, given the features and how many are wanted.
+    answered: of logged requests those that the online store still answers as it did.
     group, redact: as an EndpointSpec has them.
     """
 
@@ -41,6 +43,7 @@ class Rolling:
     feature_store: ServiceBinding
     prediction_log: ServiceBinding
     evaluated: Callable[[Mapping[str, Any], int], Rows]
+    answered: Callable[[Sequence[ServedPrediction]], Sequence[ServedPrediction]]
     group: str = ""
     redact: tuple[str, ...] = ()
 

@@ -59,6 +59,7 @@ class Rollouts:
             feature_store=self._spec.feature_store,
             prediction_log=self._spec.prediction_log,
             evaluated=lambda features, count: rows,
+            answered=lambda records: records,
         )
         log = _Mortal(self._log, killed)
         return Roller(rolling, self.host, self._registry, self._records, log, lambda: NOW, print).run()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ml_platform.engine.parity import Rows
+from ml_platform.engine.parity import Rows, still_answered
 from ml_platform.engine.rolling import RolledOut, Roller
 from ml_platform.engine.rollout import Guards, Plan
 from ml_platform.engine.rollout_log import Entry
@@ -87,6 +87,7 @@ class World:
 
     def __init__(self, shared: Shared, folder: Path) -> None:
         self.store, self.registry = shared.store, shared.registry
+        self.look_up = EmbeddedFeatureStore(**self.store.settings).look_up
         log = {"folder": str(folder / "log")}
         self.records = EmbeddedPredictionLog(**log)
         self.log_binding = ServiceBinding("resources.embedded.prediction_log", "EmbeddedPredictionLog", log)
@@ -110,6 +111,7 @@ class World:
             feature_store=self.store,
             prediction_log=self.log_binding,
             evaluated=lambda features, count: rows,
+            answered=lambda records: still_answered(records, ["flight_id"], (PLAN, WEATHER), self.look_up),
         )
 
     def roll(
@@ -284,6 +286,36 @@ def test_logged_requests_are_compared_where_there_are_enough(world: World) -> No
     assert world.roll(2, plan).found[0].said == "Kept: 3 rows of logged requests agree to 1e-06."
 
 
+def test_requests_that_the_store_does_not_answer_as_it_did_are_not_compared_by(world: World) -> None:
+    plan = replace(STEPS, steps=(1.0,), shadow=False)
+    world.roll(1, plan)
+    world.ask(3)
+    # given that the wind was another when they were answered, as where a row came late, or has left the store
+    served, cursor = world.records.since(NAME, 0, 100)
+    world.records.expire(NAME, cursor, datetime.now(UTC) + timedelta(days=1))
+    other = [replace(one, features={**one.features, "wind": 77.0}) for one in served]
+    world.records.append([*other, served[0]])
+    # then the one that is left is too few, and what is compared is of the snapshot
+    assert world.roll(2, plan).found[0].said == "Kept: 2 rows of the snapshot agree to 1e-06."
+
+
+def test_without_a_word_of_parity_two_hundred_rows_are_compared(world: World) -> None:
+    refused = world.roll(1, Plan())
+    assert (refused.state.stage, world.serving) == ("rolled back", None)
+    assert "2 of 200 rows" in refused.found[0].said
+    # given two hundred logged requests, once something serves
+    world.roll(1, Plan(guards=Guards(parity_rows=2)), retry=True)
+    world.ask(200)
+    assert world.roll(2, Plan()).found[0].said == "Kept: 200 rows of logged requests agree to 1e-06."
+
+
+def test_parity_that_is_declared_away_is_not_looked_at_and_that_is_told(world: World) -> None:
+    world.host.off_by = 0.1
+    done = world.roll(1, Plan(guards=Guards(parity_rows=0)))
+    assert (done.state.stage, world.serving) == ("served", ({1: 1.0}, None))
+    assert done.found[0].said == "Kept: parity is declared not to be looked at."
+
+
 def test_fewer_rows_than_are_declared_compare_nothing(world: World) -> None:
     back = world.roll(1, replace(STEPS, guards=Guards(parity_rows=3)))
     assert (back.state.stage, world.serving) == ("rolled back", None)
@@ -315,6 +347,8 @@ def test_views_go_back_with_the_package_that_was_served_on_them(world: World) ->
     world.roll(1, plan)
     waiting = world.roll(2, plan, views=(PLAN, narrow))
     assert (waiting.state.beside, waiting.state.stage, world.serving) == (False, "step", ({2: 1.0}, None))
+    told = "No server can have versions 1 and 2 at once, so it changes as a whole, without its shadow and steps."
+    assert (waiting.state.reasons[0], told in world.said) == (told, True)
     assert world.host._serving[NAME].spec.views == (PLAN, narrow)
     assert world.host.describe(f"{NAME}{REHEARSAL}") is None
     world.log(2, 5, error="boom")

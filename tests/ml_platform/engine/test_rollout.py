@@ -81,6 +81,8 @@ def test_what_cannot_stand_beside_the_other_takes_its_place_as_a_whole() -> None
         states.append(advance(CAREFUL, state, known(state), NOW + timedelta(hours=1)).state)
     assert [state.stage for state in states] == ["loaded", "step", "served"]
     assert [state.traffic for state in states] == [Traffic({1: 1.0}), Traffic({2: 1.0}), Traffic({2: 1.0})]
+    # and it is told that what was declared is left out
+    assert ["without its shadow and steps" in " ".join(state.reasons) for state in states] == [False, True, False]
 
 
 def test_declared_version_that_serves_is_served_again_without_a_new_state() -> None:
