@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ml_platform.engine.kept_card import Card
     from ml_platform.engine.promotion import Promoted
     from ml_platform.records.gate import GateDecision
+    from ml_platform.records.model import ModelVersion
 
 
 def of_card(card: Card) -> dict[str, Any]:
@@ -76,7 +77,19 @@ def of_promotion(done: Promoted) -> dict[str, Any]:
         "model_digest": done.champion.digest,
         "evaluated_on": metadata.versions([done.snapshot]),
         "moves": moves(done.moves),
+        "rollouts": rollouts(done.champion),
     }
+
+
+def rollouts(champion: ModelVersion) -> dg.MetadataValue:
+    """Where the champion's rollouts ended, as a table."""
+    from ml_platform.engine.rolled_out import ended
+
+    rows = [
+        {"endpoint": name, "stage": one.stage, "at": one.at, "reasons": " ".join(one.reasons)}
+        for name, one in ended(champion).items()
+    ]
+    return metadata.table(("endpoint", "stage", "at", "reasons"), rows)
 
 
 def moves(known: Sequence[Move]) -> dg.MetadataValue:

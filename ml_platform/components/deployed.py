@@ -57,7 +57,7 @@ class Deployed:
         """
         import time
 
-        from ml_platform.engine import alias_log, clock
+        from ml_platform.engine import alias_log, clock, rolled_out
         from ml_platform.engine.champion import champion_of
         from ml_platform.engine.rolling import Roller
         from ml_platform.engine.rollout_log import RolloutLog
@@ -69,6 +69,7 @@ class Deployed:
         log = RolloutLog(by.lakehouse.table(f"{self.key}__{ROLLOUT}"))
         services = (by.endpoint_host, by.model_registry, by.prediction_log, log)
         done = Roller(rolling, *services, lambda: clock.now(by.lakehouse, "real"), say).run(retry=retry)
+        rolled_out.tell(self.key, done.state, clock.now(by.lakehouse, "real"), champion.name, by.model_registry)
         revision = done.serving()
         told = self._told(by, done, time.monotonic() - started)
         serving = " and ".join(revision.digests[one] for one, share in revision.split.shares.items() if share)

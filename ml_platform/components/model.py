@@ -235,11 +235,16 @@ class Model(Declaration):
 
 
 def _check(done: "Promoted") -> dg.AssetCheckResult:
-    """Failed where the candidate was refused; it blocks nothing, for the champion goes on."""
+    """Failed where the candidate was refused; it blocks nothing, for the champion goes on.
+
+    An endpoint that went back from the champion is told of, but is no part of the decision.
+    """
+    from ml_platform.engine.rolled_out import went_back
+
     return dg.AssetCheckResult(
         passed=done.decision.promoted,
         check_name="gate",
-        description=" ".join(done.decision.reasons),
+        description=" ".join([*went_back(done.champion), *done.decision.reasons]),
         severity=dg.AssetCheckSeverity.WARN,
         metadata=model_metadata.of_examination(done),
     )

@@ -10,8 +10,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
 
-from ml_platform.engine import alias_log, delta
+from ml_platform.cli import main
+from ml_platform.engine import alias_log, delta, rolled_out
 from ml_platform.engine.estimators.baseline import BaselineEstimator
 from ml_platform.engine.package import Feature, ModelCard, write_card
 from ml_platform.engine.rollout_log import Entry, RolloutLog
@@ -180,6 +182,33 @@ def test_failed_guard_goes_back_says_why_and_is_remembered_until_it_is_tried_aga
     served.service("model_registry").move_alias(NAME, "champion", old)
     run(served)
     assert serving(served) == {old: 1.0}
+
+
+def test_champion_that_an_endpoint_went_back_from_is_told_and_gives_way_to_the_old_one_by_the_command(
+    served: Project,
+) -> None:
+    # given a champion that an endpoint went back from
+    old, new = champion(served), promote(served, 0.7)
+    run(served)
+    log(served, new, 5, error="ServiceError: boom")
+    assert run(served).checks[KEY][0].passed is False
+    registry = served.service("model_registry")
+    (told,) = rolled_out.went_back(registry.version(NAME, str(new)))
+    assert told.startswith(f"{KEY} went back from version {new}, at 20")
+    assert "error_share is 1 of 5" in told
+    # so that whoever looks at its gate reads it first
+    registry.move_alias(NAME, "challenger", new)
+    (gate,) = (each for each in served.run(f'key:"models/{NAME}__champion"').checks[f"models/{NAME}__champion"])
+    assert gate.description.startswith(told)
+    # when the old one is made champion again, by the command that the README names
+    command = ["promote", f"{NAME}@{old}", "--why", f"{KEY} went back"]
+    home = {"ML_PLATFORM_HOME": str(served._folder / "home"), "ML_PLATFORM_ENV": "test"}
+    assert CliRunner(env=home).invoke(main, command).exit_code == 0
+    # then it serves, nothing is on its way, and that it was a person's doing is told
+    ran = run(served)
+    assert (ran.checks[KEY][0].passed, serving(served), champion(served)) == (True, {old: 1.0}, old)
+    last = alias_log.moves(registry.versions(NAME))[-1]
+    assert (last.was, last.number, last.by, last.why) == (new, old, "command", f"{KEY} went back")
 
 
 def test_alias_that_was_moved_by_hand_is_told_before_the_version_serves(served: Project) -> None:
