@@ -6,11 +6,14 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from ml_platform.records.endpoint import ServiceBinding
 from ml_platform.records.prediction import ServedPrediction
 from ml_platform.roles.prediction_log import PredictionLog
+from ml_platform.testing.killed_server import NAME, acknowledged
 
 
 def served(number: int, endpoint: str = "delay", **features: object) -> ServedPrediction:
@@ -111,3 +114,21 @@ class PredictionLogContract:
         assert log.expire("delay", 0, served(1).served_at + timedelta(days=1000)) == 0
         assert log.expire("nothing", 0, served(1).served_at) == 0
         assert len(opened().since("delay", 0, 10)[0]) == 2
+
+
+class ServedLogContract(PredictionLogContract):
+    """What the log of a server keeps: the contract of every service. Inherit it and supply `binding` as well."""
+
+    @pytest.fixture
+    def binding(self) -> ServiceBinding:
+        """The same log, as a server makes it."""
+        raise NotImplementedError
+
+    def test_server_that_is_killed_has_logged_all_that_it_answered(
+        self, opened: Callable[[], PredictionLog], binding: ServiceBinding, tmp_path: Path
+    ) -> None:
+        ids = acknowledged(binding, tmp_path / "server")
+        logged = [record.request_id for record in opened().since(NAME, 0, 1_000_000)[0]]
+        assert len(ids) >= 60
+        assert set(ids) <= set(logged)
+        assert len(logged) == len(set(logged))

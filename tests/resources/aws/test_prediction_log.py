@@ -5,14 +5,19 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ml_platform.testing.prediction_log import PredictionLogContract, served
+from ml_platform.records.endpoint import ServiceBinding
+from ml_platform.testing.prediction_log import ServedLogContract, served
 from resources.aws.prediction_log import AwsPredictionLog
 
 
-class TestAwsPredictionLog(PredictionLogContract):
+class TestAwsPredictionLog(ServedLogContract):
     @pytest.fixture
     def opened(self, place: dict[str, str]) -> Callable[[], AwsPredictionLog]:
         return lambda: AwsPredictionLog(**place)
+
+    @pytest.fixture
+    def binding(self, place: dict[str, str]) -> ServiceBinding:
+        return ServiceBinding("resources.aws.prediction_log", "AwsPredictionLog", place)
 
 
 def test_records_of_servers_that_write_at_once_are_all_kept(place: dict[str, str]) -> None:

@@ -5,8 +5,9 @@ from functools import partial
 
 import pytest
 
+from ml_platform.records.endpoint import ServiceBinding
 from ml_platform.roles.prediction_log import PredictionLog
-from ml_platform.testing.prediction_log import PredictionLogContract, served
+from ml_platform.testing.prediction_log import ServedLogContract, served
 from resources.databricks.prediction_log import DatabricksPredictionLog
 from resources.databricks.volume import Volume
 from resources.databricks.workspace import Workspace
@@ -17,10 +18,15 @@ def opened(catalog: str, prefix: str) -> Callable[[], DatabricksPredictionLog]:
     return partial(DatabricksPredictionLog, catalog, prefix)
 
 
-class TestDatabricksPredictionLog(PredictionLogContract):
+class TestDatabricksPredictionLog(ServedLogContract):
     @pytest.fixture
     def opened(self, opened: Callable[[], DatabricksPredictionLog]) -> Callable[[], PredictionLog]:
         return opened
+
+    @pytest.fixture
+    def binding(self, catalog: str, prefix: str) -> ServiceBinding:
+        place = {"catalog": catalog, "prefix": prefix}
+        return ServiceBinding("resources.databricks.prediction_log", "DatabricksPredictionLog", place)
 
 
 def test_a_cursor_leads_over_the_directories(opened: Callable[[], DatabricksPredictionLog]) -> None:

@@ -13,16 +13,22 @@ import numpy as np
 import pytest
 
 from ml_platform.errors import ServiceError
-from ml_platform.testing.prediction_log import PredictionLogContract, served
+from ml_platform.records.endpoint import ServiceBinding
+from ml_platform.testing.prediction_log import ServedLogContract, served
 from resources.embedded.prediction_log import EmbeddedPredictionLog
 
 ROOT = Path(__file__).parents[3]
 
 
-class TestEmbeddedPredictionLog(PredictionLogContract):
+class TestEmbeddedPredictionLog(ServedLogContract):
     @pytest.fixture
     def opened(self, tmp_path: Path) -> Callable[[], EmbeddedPredictionLog]:
         return lambda: EmbeddedPredictionLog(str(tmp_path / "log"))
+
+    @pytest.fixture
+    def binding(self, tmp_path: Path) -> ServiceBinding:
+        folder = {"folder": str(tmp_path / "log")}
+        return ServiceBinding("resources.embedded.prediction_log", "EmbeddedPredictionLog", folder)
 
 
 @pytest.fixture

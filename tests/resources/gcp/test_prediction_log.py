@@ -5,11 +5,16 @@ from typing import Any
 
 import pytest
 
-from ml_platform.testing.prediction_log import PredictionLogContract
+from ml_platform.records.endpoint import ServiceBinding
+from ml_platform.testing.prediction_log import ServedLogContract
 from resources.gcp.prediction_log import GcpPredictionLog
 
 
-class TestGcpPredictionLog(PredictionLogContract):
+class TestGcpPredictionLog(ServedLogContract):
     @pytest.fixture
     def opened(self, account: Any) -> Callable[[], GcpPredictionLog]:
         return lambda: GcpPredictionLog(**account.place)
+
+    @pytest.fixture
+    def binding(self, account: Any) -> ServiceBinding:
+        return ServiceBinding("resources.gcp.prediction_log", "GcpPredictionLog", account.place)
