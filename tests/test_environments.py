@@ -67,33 +67,36 @@ class PromotionContract:
     @classmethod
     def environments(
         cls, variables: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory
-    ) -> tuple[Environment, Environment]:
-        """Staging and production, up to their training sets; production takes its model from staging."""
+    ) -> tuple[Environment, Environment, Environment]:
+        """Development, staging and production, up to their training sets; each takes its model from the one before."""
         base, unique = tmp_path_factory.mktemp("environments"), uuid4().hex[:6]
-        staging, prod = f"staging-{unique}", f"prod-{unique}"
+        dev, staging, prod = f"dev-{unique}", f"staging-{unique}", f"prod-{unique}"
         made = []
-        for name in (staging, prod):
+        for name in (dev, staging, prod):
             own = {**variables, "ML_PLATFORM_HOME": str(base / "home"), "ML_PLATFORM_ENV": name}
             with variables_of(own):
                 project = shop_in(base, name, variables)
-            style = f"promotion: {{style: artefact, from: {{{prod}: {staging}}}}}"
+            style = f"promotion: {{style: artefact, from: {{{prod}: {staging}, {staging}: {dev}}}}}"
             project.change(DECLARED, "task: binary", f"task: binary\n  {style}")
             made.append(Environment(project, name, own))
             ran = made[-1].run('+key:"training_sets/returns"', shop.EVERYTHING)
             assert ran.success, ran.failures
-        return made[0], made[1]
+        return made[0], made[1], made[2]
 
     def test_the_artefact_goes_by_digest_and_is_examined_anew(
-        self, environments: tuple[Environment, Environment]
+        self, environments: tuple[Environment, Environment, Environment]
     ) -> None:
-        staging, prod = environments
+        dev, staging, prod = environments
         # given nothing to take yet
         early = prod.run()
         assert not early.success
         assert f"no champion in {staging.name}, but {prod.name} takes it from there" in early.failures[MODEL]
-        # when a model is promoted there, its very bytes are the candidate here
-        fitted = staging.run()
+        # when a model is promoted where it is fitted, its very bytes are the candidate on both stages of its way
+        fitted = dev.run()
         assert fitted.said[MODEL][OUTCOME] == "fitted as version 1"
+        between = staging.run()
+        assert between.said[MODEL][OUTCOME] == f"taken from {dev.name} as version 1"
+        assert between.data_versions[MODEL] == fitted.data_versions[MODEL]
         taken = prod.run()
         assert taken.success, taken.failures
         assert taken.said[MODEL][OUTCOME] == f"taken from {staging.name} as version 1"
@@ -113,16 +116,26 @@ class PromotionContract:
         assert [again.said[key][OUTCOME] for key in (MODEL, CHAMPION)] == [UNCHANGED, UNCHANGED]
         assert prod.version("2") is None
 
-    def test_code_is_fitted_where_it_goes(self, environments: tuple[Environment, Environment]) -> None:
-        _, prod = environments
+    def test_code_is_fitted_where_it_goes_and_passes_the_gate_there(
+        self, environments: tuple[Environment, Environment, Environment]
+    ) -> None:
+        *_, prod = environments
         style = (prod.project.root / DECLARED).read_text().partition("promotion: ")[2].splitlines()[0]
         prod.project.change(DECLARED, f"promotion: {style}", "promotion: {style: code}")
-        fitted = prod.run(f'key:"{MODEL}"')
+        fitted = prod.run()
+        assert fitted.success, fitted.failures
         assert fitted.said[MODEL][OUTCOME].startswith("fitted as version ")
         version = prod.version("challenger")
         assert "taken" not in version.tags
         pin = json.loads(version.tags["training_set"])
         assert pin["version"] == prod.rows
+        # the same code on the same rows is the same model, which is no better than itself: the one that stands stays
+        evidence = json.loads(version.tags["gate"])
+        assert evidence["candidate"]["number"] == version.number
+        assert evidence["snapshot"]["version"] == prod.rows
+        assert evidence["decision"]["promoted"] is False
+        gate = next(check for check in fitted.checks[CHAMPION] if check.check_name == "gate")
+        assert (gate.passed, prod.version("champion").number) == (False, 1)
 
 
 class TestPromotionBetweenEmbeddedEnvironments(PromotionContract):

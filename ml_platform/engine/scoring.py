@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ml_platform.engine import delta, request_time
+from ml_platform.engine import alias_log, delta, request_time
 from ml_platform.engine.champion import champion_of
 from ml_platform.engine.package import read_card
 from ml_platform.engine.plan import Shape
@@ -73,6 +73,7 @@ def score(
     Raises NotFoundError where no champion stands.
     """
     champion = champion_of(scoring.model, registry)
+    alias_log.reconciled(champion.name, registry)  # what somebody moved by hand is told before it scores
     recipe = Recipe(
         key=scoring.key,
         inputs=(scoring.events, *scoring.views),

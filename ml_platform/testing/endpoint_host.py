@@ -14,6 +14,7 @@ import pytest
 from ml_platform.engine.estimators.baseline import BaselineEstimator
 from ml_platform.engine.hosting import CAPABILITIES, IDLE, REQUEST_KEY, SHADOW, cannot
 from ml_platform.engine.package import Feature, ModelCard, digest, write_card
+from ml_platform.engine.rollout_serving import REHEARSAL
 from ml_platform.errors import NotFoundError, ServiceError
 from ml_platform.jobs.serving.served import built
 from ml_platform.records.endpoint import EndpointSpec, Revision, ServiceBinding, TrafficSplit
@@ -208,6 +209,25 @@ class EndpointHostContract:
         back = world.roll(second)
         assert (back.state.stage, world.serving) == ("rolled back", {1: 1.0})
         assert "error_share is 1 of 3 requests" in back.state.reasons[0]
+        assert host.invoke(spec.name, infer_request("UA1"))["outputs"][0]["data"] == [0.25]
+
+    def test_views_that_cannot_stand_beside_the_old_ones_change_as_a_whole_and_go_back(
+        self, host: EndpointHost, spec: EndpointSpec, successor: EndpointSpec, tmp_path: Path
+    ) -> None:
+        # given a version that serves, and another that is served on another view of the same column
+        world = Rollouts(host, spec, MOMENT, tmp_path)
+        first, second = (world.register(Path(it)) for it in (spec.packages[1], successor.packages[2]))
+        world.roll(first)
+        narrow = (PLAN, replace(WEATHER, ttl_hours=2))
+        # when it is rolled out, it is compared on a rehearsal and then has all of the traffic at once
+        moved = world.roll(second, views=narrow)
+        assert (moved.state.stage, moved.state.share, world.serving) == ("step", 1.0, {2: 1.0})
+        assert [found.passed for found in moved.found] == [True, None]
+        assert host.describe(f"{spec.name}{REHEARSAL}") is None
+        assert host.invoke(spec.name, infer_request("UA1"))["outputs"][0]["data"] == [0.75]
+        # and package and views go back together
+        world.answered(second, 3, error="boom")
+        assert (world.roll(second, views=narrow).state.stage, world.serving) == ("rolled back", {1: 1.0})
         assert host.invoke(spec.name, infer_request("UA1"))["outputs"][0]["data"] == [0.25]
 
     def test_spec_that_cannot_be_served_leaves_what_serves(

@@ -15,6 +15,7 @@ from ml_platform.engine.rollout_serving import Rolling
 from ml_platform.engine.terms import Terms
 from ml_platform.jobs.serving.served import built
 from ml_platform.records.endpoint import EndpointSpec
+from ml_platform.records.feature import FeatureView
 from ml_platform.records.prediction import ServedPrediction
 from ml_platform.records.table import Location
 from ml_platform.roles.endpoint_host import EndpointHost
@@ -42,8 +43,17 @@ class Rollouts:
         """The number of a new version."""
         return self._registry.register(self._spec.name, package, {}).number
 
-    def roll(self, version: int, killed: Callable[[Entry], bool] = lambda entry: False) -> RolledOut:
-        """How far the version comes. killed: whether the run ends, by KilledError, instead of writing an entry down."""
+    def roll(
+        self,
+        version: int,
+        killed: Callable[[Entry], bool] = lambda entry: False,
+        views: tuple[FeatureView, ...] | None = None,
+    ) -> RolledOut:
+        """How far the version comes.
+
+        killed: whether the run ends, by KilledError, instead of writing an entry down. views: other ones that the
+        version is served on.
+        """
         champion = self._registry.version(self._spec.name, str(version))
         if champion is None:
             raise LookupError(f"version {version} is not registered")
@@ -53,7 +63,7 @@ class Rollouts:
             key=f"endpoints/{self._spec.name}",
             name=self._spec.name,
             champion=champion,
-            terms=Terms(version, champion.digest, dict(self._spec.request), self._spec.views),
+            terms=Terms(version, champion.digest, dict(self._spec.request), views or self._spec.views),
             plan=PLAN,
             needs=self._spec.needs,
             feature_store=self._spec.feature_store,

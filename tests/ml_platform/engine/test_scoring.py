@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from ml_platform.engine import delta, staging
+from ml_platform.engine import alias_log, delta, staging
 from ml_platform.engine.scorer import Scorer
 from ml_platform.engine.scoring import Scoring, score
 from ml_platform.engine.tables import Made
@@ -173,6 +173,12 @@ def test_another_champion_scores_beside_what_was_scored(world: World) -> None:
     world.score()
 
     assert set(world.rows()) == {(number, version) for number in (1, 2, 3) for version in (1, 2)}
+
+
+def test_a_champion_that_somebody_made_by_hand_is_told_before_it_scores(world: World) -> None:
+    world.score()
+    (move,) = alias_log.moves(world.registry.versions("late"))
+    assert (move.was, move.number, move.by) == (None, 1, "hand")
 
 
 def test_a_scoring_job_that_fails_appends_nothing(world: World) -> None:
