@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ml_platform.engine.merge_plan import marked, same_key
 from ml_platform.engine.plan import INCOMING, STANDING, Shape, literal, quoted
 from ml_platform.errors import AuditError
@@ -12,20 +14,35 @@ _STAGED = "staged.rows"
 _EXAMPLES = 3
 
 
-def audit(staged: StagedFiles, shape: Shape, compute: Compute) -> None:
+def audit(staged: StagedFiles, shape: Shape, compute: Compute, every: Collection[str] = ()) -> None:
     """Returns when every staged row has a partition, and a key that is complete and its own; else raises AuditError.
 
+    every: the partitions that there are; any value is one where none is told.
     Raises it also for a key, partition or other declared column that the rows do not have.
     """
     audit_columns(staged, shape)
-    if shape.partition and any("" in file.partition.values() for file in staged.files):
+    _audit_partitions(staged, shape, every)
+    if shape.key and staged.rows:
+        _audit_key(staged, shape, compute)
+
+
+def _audit_partitions(staged: StagedFiles, shape: Shape, every: Collection[str]) -> None:
+    if shape.partition is None:
+        return
+    found = {value for file in staged.files for value in file.partition.values()}
+    if "" in found:
         raise AuditError(
             f"{staged.location.key} has rows whose {shape.partition} is NULL or empty, but every row belongs to a "
             "partition",
             remedy="Give them a partition or leave them out in the query",
         )
-    if shape.key and staged.rows:
-        _audit_key(staged, shape, compute)
+    if strays := sorted(found - {*every}) if every else []:
+        shown = ", ".join(map(repr, strays[:_EXAMPLES]))
+        raise AuditError(
+            f"{staged.location.key} has rows whose {shape.partition} is {shown}, but there is no such partition",
+            allowed=f"Partitions go from {min(every)} to {max(every)}",
+            remedy="Mend the query, leave such rows out in it, or widen partitions in domain.yaml",
+        )
 
 
 def audit_columns(staged: StagedFiles | View, shape: Shape) -> None:
@@ -69,7 +86,9 @@ def audit_ties(incoming: StagedFiles | View, standing: StagedFiles, shape: Shape
 
 
 def _audit_key(staged: StagedFiles, shape: Shape, compute: Compute) -> None:
-    columns = ", ".join(quoted(column) for column in shape.key)
+    # A key is one of its partition: what other partitions hold is not read when one is made.
+    grouping = dict.fromkeys([*([shape.partition] if shape.partition else []), *shape.key])
+    columns = ", ".join(quoted(column) for column in grouping)
     partial = " OR ".join(f"{quoted(column)} IS NULL" for column in shape.key)
     bad = compute.fetch(
         f"SELECT {_shown(shape, 'staged')} AS shown, count(*) AS rows, bool_or({partial}) AS partial, "

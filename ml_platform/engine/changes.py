@@ -63,11 +63,11 @@ def touching(location: Location, after: int, until: int) -> list[tuple[int, Data
     return None if commits is None else [(commit.version, file) for commit in commits for _, file in commit.files]
 
 
-def readable(location: Location, changes: Changes) -> bool:
-    """Whether every file that came is still in the store."""
-    if not changes.came:
+def readable(location: Location, files: Sequence[DataFile]) -> bool:
+    """Whether every file is still in the store."""
+    if not files:
         return True
-    found = filesystem(location).get_file_info([file.path for file in changes.came])
+    found = filesystem(location).get_file_info([file.path for file in files])
     return all(info.type.name == "File" for info in found)
 
 

@@ -4,14 +4,16 @@ With its data a table keeps the version of that input under `seen:<partition>:<t
 what was seen is proven by the number that was kept with it (`made:<partition>`), made again from that version: it
 stands only where code and all other inputs are what they were.
 
-What an append has, it has for good. It therefore also keeps, under `settled:<the input's table id>`, the version behind
-which every partition that it ever read has read everything: maintenance leaves it the commits and files since.
+What an append has, it has for good. Where rows of its input are replaced, files come with rows that stood in those that
+went: what came is the rows of the first without the rows of the second. An append also keeps, under
+`settled:<the input's table id>`, the version behind which every partition that it ever read has read everything:
+maintenance leaves it the commits and files since.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from ml_platform.engine import delta, delta_log
 from ml_platform.engine.changes import Changes, between, readable, touching
@@ -33,6 +35,7 @@ class Reading:
     inputs: input → the files to read. rows: in these files, of `offered` in all files of the inputs.
     how: `incremental`, or `full, because …`. exact: whether nothing is read that was read before.
     seen: what the table has to keep, name → version.
+    less: input → files whose rows are no news, though they stand in files to read as well.
     """
 
     inputs: Mapping[str, StagedFiles]
@@ -41,6 +44,7 @@ class Reading:
     how: str
     exact: bool
     seen: Mapping[str, int]
+    less: Mapping[str, StagedFiles] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,14 +99,21 @@ def reading(asked: Asked) -> Reading:
     pasts = {version: _past(asked, key, version) for version in set(last.values())}
     found = {p: _since(asked, key, p, pasts[version]) for p, version in last.items()}
     whole = {p: why for p, why in found.items() if isinstance(why, str)}
-    only = {p: files for p, files in found.items() if not isinstance(files, str)}
+    only = {p: changes.came for p, changes in found.items() if isinstance(changes, Changes)}
+    went = _each(file for changes in found.values() if isinstance(changes, Changes) for file in changes.went)
     if append:
         _require_known(asked, key, whole)
+        _require_apart(asked, key, whole if went else {})
         seen |= _settling(asked, key, identity, settled)
     how = "incremental" if not whole else f"full, because {'; '.join(sorted(set(whole.values())))}"
     if whole and only:
         how = f"incremental, but for {', '.join(sorted(whole))}: {'; '.join(sorted(set(whole.values())))}"
-    return _reading(asked, {key: only}, how, exact=not whole, seen=seen)
+    read = _reading(asked, {key: only}, how, exact=not whole, seen=seen)
+    if not went:
+        return read
+    snap = asked.inputs[key]
+    less = StagedFiles(snap.location, snap.schema, snap.partition_by, went)
+    return replace(read, rows=read.rows + less.rows, less={key: less})
 
 
 def waits_from(of: Location, reader: Location) -> int | None:
@@ -176,8 +187,8 @@ def _past(asked: Asked, key: str, version: int | None) -> _Past | None:
     return _Past(version, then, between(snap.location, version, snap.version))
 
 
-def _since(asked: Asked, key: str, partition: str, past: _Past | None) -> tuple[DataFile, ...] | str:
-    """The files that came for a partition since it was last read; or why they are not enough."""
+def _since(asked: Asked, key: str, partition: str, past: _Past | None) -> Changes | str:
+    """The files that came, and went, for a partition since it was last read; or why they are not enough."""
     snap, append = asked.inputs[key], asked.recipe.shape.write == "append"
     if past is None:
         return _never_read(key)
@@ -196,7 +207,8 @@ def _since(asked: Asked, key: str, partition: str, past: _Past | None) -> tuple[
         return _taken_back(key)
     if changes.went and not append:
         return f"rows of {key} were removed or replaced"
-    return changes.came if readable(snap.location, changes) else f"files of {key} since version {past.version} are gone"
+    there = readable(snap.location, [*changes.came, *changes.went])
+    return changes if there else f"files of {key} since version {past.version} are gone"
 
 
 def _then(snap: TableSnapshot, version: int) -> TableSnapshot | None:
@@ -228,6 +240,16 @@ def _require_known(asked: Asked, key: str, whole: Mapping[str, str]) -> None:
         raise ServiceError(
             f"{asked.recipe.key} appends what comes to {key}, but {lost[0]}, so nobody knows what of it is new",
             remedy=back if lost[0] == _taken_back(key) else new[0].upper() + new[1:],
+        )
+
+
+def _require_apart(asked: Asked, key: str, whole: Mapping[str, str]) -> None:
+    """Returns where rows that went stand in no file that is read whole; else raises ServiceError."""
+    if whole and asked.recipe.shape.partition not in asked.inputs[key].partition_by:
+        raise ServiceError(
+            f"{asked.recipe.key} is to append {', '.join(sorted(whole))} from the start and others from where they "
+            f"stand, but rows of {key} were replaced, and it is not divided by {asked.recipe.shape.partition}",
+            remedy=f"Make {', '.join(sorted(whole))} by themselves first",
         )
 
 

@@ -33,10 +33,15 @@ class Passed:
 
 @dataclass
 class Inspection:
-    """The rules of one recipe for one try. parents: the tables that rules look values up in, as they were pinned."""
+    """The rules of one recipe for one try.
+
+    partitions: those that are asked for, of every one that there is. parents: the tables that rules look values up in,
+    as they were pinned.
+    """
 
     recipe: Recipe
     partitions: Sequence[str]
+    every: Sequence[str]
     lakehouse: Lakehouse
     compute: Compute
     parents: Mapping[str, TableSnapshot]
@@ -47,7 +52,14 @@ class Inspection:
     _outcomes: tuple[Outcome, ...] = field(default=(), init=False)
 
     @classmethod
-    def of(cls, recipe: Recipe, partitions: Sequence[str], lakehouse: Lakehouse, compute: Compute) -> Inspection:
+    def of(
+        cls,
+        recipe: Recipe,
+        partitions: Sequence[str],
+        every: Sequence[str],
+        lakehouse: Lakehouse,
+        compute: Compute,
+    ) -> Inspection:
         """An inspection of the partitions that are asked for; the quarantine and the parents are pinned.
 
         Raises NotFoundError for a parent that is not there.
@@ -56,7 +68,7 @@ class Inspection:
         shape, quarantine = recipe.shape, None
         if recipe.expects.quarantine:
             quarantine = Quarantine.of(recipe.key, shape.partition, lakehouse, appends=shape.write == "append")
-        return cls(recipe, partitions, lakehouse, compute, parents, quarantine)
+        return cls(recipe, partitions, every, lakehouse, compute, parents, quarantine)
 
     def stands(self, app_id: str, number: int) -> bool:
         """Whether the quarantine has what a partition is made from; a table without one has nothing to lack."""
@@ -79,7 +91,7 @@ class Inspection:
         if self.quarantine is None:
             yield Passed(query, relations, standing)
             return
-        sieve = Sieve(self.recipe, partitions, self.parents, self.lakehouse, self.compute)
+        sieve = Sieve(self.recipe, partitions, self.every, self.parents, self.lakehouse, self.compute)
         with sieve.sifted(query, relations, standing) as sifted:
             self._made, self._bad, self._rows = partitions, sifted.bad, (sifted.rows_in, sifted.rows_out)
             yield Passed(sifted.query, sifted.relations, sifted.standing)

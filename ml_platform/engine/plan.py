@@ -67,22 +67,24 @@ def made(query: str) -> str:
     return f"({query}\n) AS made"  # a query may end in a comment
 
 
-def rows(query: str, shape: Shape, partitions: Collection[str]) -> str:
+def rows(query: str, shape: Shape, partitions: Collection[str], every: Collection[str]) -> str:
     """The query's rows of the selected partitions, equal rows collapsed where the table has a key, in a fixed order.
 
     Of a table that keeps standing rows they come as they are: what becomes of them is decided on what stands.
-    A row whose partition is NULL is kept, so that the audit can refuse it.
+    A row whose partition is none of `every` is kept, so that the audit can refuse it.
     """
     distinct = "DISTINCT " if shape.key and shape.write not in KEEPING else ""
-    selected = f"SELECT {distinct}* FROM {made(query)}{_within(shape, partitions)}"
+    selected = f"SELECT {distinct}* FROM {made(query)}{_within(shape, partitions, every)}"
     return selected if shape.write in KEEPING else f"{selected}{_ordered(shape)}"
 
 
-def _within(shape: Shape, partitions: Collection[str]) -> str:
-    if shape.partition is None:
+def _within(shape: Shape, partitions: Collection[str], every: Collection[str]) -> str:
+    """All but the rows of partitions that were not selected, as a further clause."""
+    others = sorted({*every} - {*partitions})
+    if shape.partition is None or not others:
         return ""
     column = quoted(shape.partition)
-    return f" WHERE {column} IN ({', '.join(literal(value) for value in sorted(partitions))}) OR {column} IS NULL"
+    return f" WHERE {column} IS NULL OR {column} NOT IN ({', '.join(literal(value) for value in others)})"
 
 
 def _ordered(shape: Shape) -> str:

@@ -51,10 +51,14 @@ class Sifted:
 
 @dataclass(frozen=True)
 class Sieve:
-    """A recipe's rules, with the tables that they look values up in, for the partitions that are made."""
+    """A recipe's rules, with the tables that they look values up in, for the partitions that are made.
+
+    every: all partitions that there are.
+    """
 
     recipe: Recipe
     partitions: Sequence[str]
+    every: Sequence[str]
     parents: Mapping[str, TableSnapshot]
     lakehouse: Lakehouse
     compute: Compute
@@ -136,8 +140,8 @@ class Sieve:
             recalled = f"SELECT {_listed(names)} FROM {RECALLED} WHERE {bad(self._rules)}"
             every = f"SELECT * FROM {made(every)} UNION ALL BY NAME {recalled}"
         if placed is None or not shape.key:
-            return rows(every, shape, self.partitions)
-        every = rows(every, replace(shape, key=()), self.partitions)
+            return rows(every, shape, self.partitions, self.every)
+        every = rows(every, replace(shape, key=()), self.partitions, self.every)
         listed = _listed(names)
         first = f"row_number() OVER (PARTITION BY {listed} ORDER BY {ASKED_FILE}, {ASKED_OFFSET}) = 1"
         return f"SELECT {listed}, {ASKED_FILE}, {ASKED_OFFSET} FROM {made(every)} QUALIFY {first}"
@@ -150,7 +154,7 @@ class Sieve:
         found = refused(flags, self._rules, columns, partition)
         staged = stage(found, quarantine.schema(partition), target, (partition,) if partition else ())
         with undone_on_failure(staged, stood):
-            audit(staged, Shape(partition=partition), self.compute)
+            audit(staged, Shape(partition=partition), self.compute, self.every)
             self._require_balance(good, flags, staged)
         return staged
 

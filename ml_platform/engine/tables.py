@@ -113,7 +113,7 @@ def _make(
     inputs = {key: delta.existing(lakehouse.table(key)) for key in recipe.inputs}
     location = lakehouse.table(recipe.key)
     before = delta.snapshot(location)
-    inspection = Inspection.of(recipe, partitions, lakehouse, compute)
+    inspection = Inspection.of(recipe, partitions, every, lakehouse, compute)
     known = every if recipe.shape.write == "append" and recipe.shape.partition and recipe.query else partitions
     windows = {p: _window(recipe, p, every) for p in (*partitions, *known)}
     numbers = {p: _number(recipe, inputs, windows[p], inspection.deciding) for p in partitions}
@@ -161,7 +161,7 @@ def _stage_audit_commit(work: _Work, numbers: Mapping[str, int], evidence: Mappi
     with inspection.undone_on_failure(), set_aside(recipe.key, work.lakehouse, work.compute) as aside:
         staged, replaced = _staged(work, aside)
         with undone_on_failure(staged, stood):
-            audit(staged, _unaudited(recipe.shape), work.compute)
+            audit(staged, _unaudited(recipe.shape), work.compute, inspection.every)
             if recipe.proof is not None:
                 recipe.proof(lambda query: work.compute.fetch(query, {**work.relations, STAGED: staged}))
             inspection.assess(_after(work.before, staged, replaced))
@@ -182,7 +182,7 @@ def _staged(work: _Work, aside: Aside) -> tuple[StagedFiles, tuple[DataFile, ...
     """What comes, staged, and which standing files it replaces."""
     recipe, standing = work.recipe, work.standing
     shape, target = recipe.shape, work.lakehouse.table(recipe.key)
-    query, relations = recipe.query, work.relations
+    query, relations = recipe.query, {**work.relations, **_news(work, aside)}
     if recipe.stream is not None:
         parts = recipe.stream(lambda query: work.compute.fetch(query, relations))
         first = next(parts)
@@ -198,8 +198,17 @@ def _staged(work: _Work, aside: Aside) -> tuple[StagedFiles, tuple[DataFile, ...
         if shape.write in KEEPING:
             return _kept(work, aside, passed, standing)
         partition_by = (shape.partition,) if shape.partition else ()
-        staged = work.compute.stage(rows(passed.query, shape, work.todo), passed.relations, target, partition_by)
+        staged = work.compute.stage(
+            rows(passed.query, shape, work.todo, work.inspection.every), passed.relations, target, partition_by
+        )
         return staged, standing.files if standing and shape.write != "append" else ()
+
+
+def _news(work: _Work, aside: Aside) -> dict[str, StagedFiles]:
+    """Inputs of which rows were replaced, without the rows that stood before; by the names that a query uses."""
+    read, came, went = work.reading, "replaced.came", "replaced.went"
+    query = f"SELECT * FROM {came} EXCEPT ALL SELECT * FROM {went}"
+    return {relation(key): aside.query(query, {came: read.inputs[key], went: less}) for key, less in read.less.items()}
 
 
 def _kept(
@@ -207,7 +216,10 @@ def _kept(
 ) -> tuple[StagedFiles, tuple[DataFile, ...]]:
     """The same of a table whose standing rows stay, but for those that incoming rows take the place of."""
     recipe, compute, shape = work.recipe, work.compute, work.recipe.shape
-    query, partition_by = rows(passed.query, shape, work.todo), (shape.partition,) if shape.partition else ()
+    query, partition_by = (
+        rows(passed.query, shape, work.todo, work.inspection.every),
+        (shape.partition,) if shape.partition else (),
+    )
 
     def merge(incoming: StagedFiles | View) -> Merge:
         deleted = recorded(recipe.key, incoming, shape, work.lakehouse, compute) if shape.delete_when else None

@@ -92,7 +92,7 @@ def _looked(
     require_whole(log)
     oldest, pinned = retained(log, retention_days, pins, now)
     unread = _unread(log, oldest, waiting)
-    named = _named(log, oldest, pinned, min(unread, default=oldest))
+    named = _named(log, oldest, {**unread, **pinned}, min(unread, default=oldest))
     look = _Look(log, oldest, pinned, unread, list(_unnamed(location, named, now)))
     if look.going:
         _announce(look)

@@ -37,7 +37,11 @@ def test_no_rows_pass(audited: Any) -> None:
 
 def test_rows_that_share_a_key_are_refused_by_name_and_number(audited: Any) -> None:
     with pytest.raises(AuditError, match=r"silver/x has 1 keys .*cannot share a key: carrier=AA, flight=1 \(3 rows\)"):
-        audited({"carrier": ["AA", "AA", "AA", "UA"], "flight": [1, 1, 1, 1], "month": ["1", "1", "2", "2"]})
+        audited({"carrier": ["AA", "AA", "AA", "UA"], "flight": [1, 1, 1, 1], "month": ["1", "1", "1", "2"]})
+
+
+def test_a_key_is_one_of_its_partition_so_that_it_does_not_matter_which_are_made_together(audited: Any) -> None:
+    audited({"carrier": ["AA", "AA"], "flight": [1, 1], "month": ["1", "2"]})
 
 
 def test_all_broken_keys_are_counted_and_three_are_shown(audited: Any) -> None:
@@ -56,6 +60,16 @@ def test_a_key_that_is_null_in_part_is_refused(audited: Any, carriers: list[str 
 def test_a_row_without_a_partition_is_refused(audited: Any, month: str | None) -> None:
     with pytest.raises(AuditError, match="has rows whose month is NULL or empty"):
         audited({"carrier": ["AA", "UA"], "flight": [1, 1], "month": ["1", month]})
+
+
+@pytest.mark.parametrize("month", ["2023-12", "2024-1", "2024-01/x", "é", " "])
+def test_a_row_of_a_partition_that_there_is_not_is_refused(
+    tmp_path: Path, compute: EmbeddedCompute, month: str
+) -> None:
+    table = pa.table({"carrier": ["AA", "UA"], "flight": [1, 1], "month": ["2024-01", month]})
+    staged = stage(table.to_batches(), table.schema, Location("silver/x", str(tmp_path)), ("month",))
+    with pytest.raises(AuditError, match=rf"rows whose month is '{month}', but there is no such partition.*2024-02"):
+        audit(staged, SHAPE, compute, ["2024-01", "2024-02"])
 
 
 def test_a_partition_that_is_no_text_is_refused(audited: Any) -> None:

@@ -68,9 +68,9 @@ def test_compaction_changes_nothing_and_what_it_arranged_away_still_came(lakehou
     assert found is not None
     assert [file.rows for file in found.came] == [2]
     assert found.went == ()
-    assert readable(location, found)
+    assert readable(location, found.came)
     (Path(location.uri) / found.came[0].path).unlink()
-    assert not readable(location, found)
+    assert not readable(location, found.came)
 
 
 def test_lost_commit_is_told(lakehouse: EmbeddedLakehouse) -> None:

@@ -227,6 +227,40 @@ def test_rows_that_were_replaced_and_stand_again_are_not_appended_again(feed: Fe
     assert feed.ids() == [*range(10, 30), 40]
 
 
+def replace_rows(feed: Feed, key: str, ids: list[int], month: int, was: list[int]) -> None:
+    """The month's rows are these, in one new file, as a merge or an overwrite leaves them."""
+    location = feed.lakehouse.table(key)
+    before = delta.existing(location)
+    batch = pa.table({"id": ids, "month": [MONTHS[month - 1]] * len(ids)})
+    staged = stage(batch.to_batches(), batch.schema, location, ("month",))
+    standing = delta.restrict(before, "month", [MONTHS[month - 1]])
+    assert sorted(delta.read_rows(standing)["id"].to_pylist()) == was
+    delta.commit(staged, read=before, replaced=standing.files, transactions={}, evidence={})
+
+
+def test_rows_that_stand_in_a_new_file_as_they_stood_in_the_old_one_are_not_appended_again(feed: Feed) -> None:
+    feed.make(APPEND)
+    # when a file takes the place of another: two rows are gone, one is there twice, and one is new
+    replace_rows(feed, "bronze/x", [*range(12, 20), 19, 40], 1, [*range(10, 20)])
+    made = feed.make(APPEND)
+    assert feed.ids() == sorted([*range(10, 30), 19, 40])
+    assert (made.reading.how, made.reading.rows) == ("incremental", 10 + 10)
+    assert feed.make(APPEND).commit.unchanged
+    # and one that holds nothing new adds nothing, and is not looked at again
+    replace_rows(feed, "bronze/x", [12, 13], 1, sorted([*range(12, 20), 19, 40]))
+    feed.make(APPEND)
+    assert feed.ids() == sorted([*range(10, 30), 19, 40])
+    assert feed.make(APPEND).commit.unchanged
+
+
+def test_files_whose_rows_were_replaced_stay_for_an_append_that_has_yet_to_read(feed: Feed) -> None:
+    feed.make(APPEND)
+    replace_rows(feed, "bronze/x", [*range(10, 20), 40], 1, [*range(10, 20)])
+    swept(feed)
+    feed.make(APPEND)
+    assert feed.ids() == [*range(10, 30), 40]
+
+
 def swept(feed: Feed) -> None:
     """Maintenance a day and a minute from now, with no retention beyond that."""
     later = time.time() + GRACE_SECONDS + 60

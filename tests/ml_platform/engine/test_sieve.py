@@ -31,7 +31,7 @@ def numbers(put: Any) -> dict[str, StagedFiles]:
 def over_two(lakehouse: EmbeddedLakehouse, compute: EmbeddedCompute) -> Sieve:
     rule = Rule("low", "between", "quarantine", column="n", high=2)
     recipe = Recipe("silver/n", ("bronze/numbers",), Shape(), "1", query=QUERY, expects=Expectations((rule,)))
-    return Sieve(recipe, [""], {}, lakehouse, compute)
+    return Sieve(recipe, [""], [""], {}, lakehouse, compute)
 
 
 def aside(lakehouse: EmbeddedLakehouse) -> list[Path]:

@@ -23,13 +23,16 @@ def test_a_table_that_is_no_input_is_left_for_spark_to_miss() -> None:
 
 
 def test_order_by_all_is_every_column_with_null_last() -> None:
-    query = spark_sql(rows("SELECT delay, flight FROM bronze.delays", Shape(), []), COLUMNS)
+    query = spark_sql(rows("SELECT delay, flight FROM bronze.delays", Shape(), [], []), COLUMNS)
     assert query.endswith("ORDER BY `delay` NULLS LAST, `flight` NULLS LAST")
 
 
 def test_a_distinct_is_ordered_by_its_own_columns() -> None:
     query = spark_sql(
-        rows("SELECT flight, month FROM bronze.delays", Shape(("flight",), "month"), ["2013-01"]), COLUMNS
+        rows(
+            "SELECT flight, month FROM bronze.delays", Shape(("flight",), "month"), ["2013-01"], ["2013-01", "2013-02"]
+        ),
+        COLUMNS,
     )
     assert query.endswith("ORDER BY `month` NULLS LAST, `flight` NULLS LAST")
 
