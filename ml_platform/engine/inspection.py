@@ -36,7 +36,7 @@ class Inspection:
     """The rules of one recipe for one try.
 
     partitions: those that are asked for, of every one that there is. parents: the tables that rules look values up in,
-    as they were pinned.
+    as they were pinned. returning: the quarantine as an append's table knows it, whose rows are offered again.
     """
 
     recipe: Recipe
@@ -46,6 +46,7 @@ class Inspection:
     compute: Compute
     parents: Mapping[str, TableSnapshot]
     quarantine: Quarantine | None
+    returning: TableSnapshot | None = None
     _made: Sequence[str] = field(default=(), init=False)
     _bad: StagedFiles | None = field(default=None, init=False)
     _rows: tuple[int, int] = field(default=(0, 0), init=False)
@@ -65,10 +66,12 @@ class Inspection:
         Raises NotFoundError for a parent that is not there.
         """
         parents = {key: delta.existing(lakehouse.table(key)) for key in recipe.expects.parents}
-        shape, quarantine = recipe.shape, None
-        if recipe.expects.quarantine:
-            quarantine = Quarantine.of(recipe.key, shape.partition, lakehouse, appends=shape.write == "append")
-        return cls(recipe, partitions, every, lakehouse, compute, parents, quarantine)
+        if not recipe.expects.quarantine:
+            return cls(recipe, partitions, every, lakehouse, compute, parents, None)
+        quarantine, returning = Quarantine.of(recipe.key, recipe.shape.partition, lakehouse), None
+        if recipe.shape.write == "append":
+            returning = quarantine.known_to(lakehouse.table(recipe.key))
+        return cls(recipe, partitions, every, lakehouse, compute, parents, quarantine, returning)
 
     def stands(self, app_id: str, number: int) -> bool:
         """Whether the quarantine has what a partition is made from; a table without one has nothing to lack."""
@@ -92,7 +95,11 @@ class Inspection:
             yield Passed(query, relations, standing)
             return
         sieve = Sieve(self.recipe, partitions, self.every, self.parents, self.lakehouse, self.compute)
-        with sieve.sifted(query, relations, standing) as sifted:
+        returning = None
+        if self.returning is not None:
+            self.quarantine.require_known(self.returning, [p for p in self.every if p not in partitions])
+            returning = within(self.returning, self.recipe.shape.partition, partitions)
+        with sieve.sifted(query, relations, standing, returning) as sifted:
             self._made, self._bad, self._rows = partitions, sifted.bad, (sifted.rows_in, sifted.rows_out)
             yield Passed(sifted.query, sifted.relations, sifted.standing)
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from ml_platform.engine import delta
+from ml_platform.engine import beside, delta
 from ml_platform.engine.plan import quoted
 from ml_platform.engine.staging import discard
+from ml_platform.errors import ServiceError
 from ml_platform.records.table import DataFile, Location, StagedFiles, TableSnapshot
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
@@ -52,19 +53,39 @@ class Quarantine:
 
     It is committed before its table, with the same numbers of what partitions are made from. Whoever is killed between
     the two leaves a table whose numbers do not stand, so it is made again; the rows that its quarantine has by then are
-    left as they are. A row is in neither of the two at no moment.
+    left as they are. A row is in neither of the two at no moment: an append, whose earlier rows are not read again,
+    takes those that pass by now from the version that its table knows, not from the latest.
     """
 
     location: Location
     partition: str | None
-    appends: bool
     before: TableSnapshot | None
 
     @classmethod
-    def of(cls, key: str, partition: str | None, lakehouse: Lakehouse, *, appends: bool = False) -> Quarantine:
-        """The latest version. appends: whether earlier rows of a partition stay when it is made again."""
+    def of(cls, key: str, partition: str | None, lakehouse: Lakehouse) -> Quarantine:
+        """The latest version."""
         location = lakehouse.table(key_of(key))
-        return cls(location, partition, appends, delta.snapshot(location))
+        return cls(location, partition, delta.snapshot(location))
+
+    def known_to(self, table: Location) -> TableSnapshot | None:
+        """The version that its table names as its own; None where it names none."""
+        version = delta.transaction(table, beside.named(SUFFIX)) if self.before else None
+        return None if version is None else delta.snapshot(self.location, version)
+
+    def require_known(self, known: TableSnapshot, partitions: Collection[str]) -> None:
+        """Returns where the table knows what stands of these partitions; else raises ServiceError.
+
+        It does not where a run that made them was killed before the table had the rows that came back.
+        """
+        if self.before is None or self.partition is None or self.before.version == known.version:
+            return
+        pairs = ((p, self._of(self.before, [p]), self._of(known, [p])) for p in partitions)
+        lost = ", ".join(p for p, now, then in pairs if delta.fingerprint(now) != delta.fingerprint(then))
+        if lost:
+            raise ServiceError(
+                f"{self.location.key} was written for {lost} by a run that ended before the table had what passes",
+                remedy=f"Materialize {lost} of the table first, or with what is asked for",
+            )
 
     def stands(self, numbers: Mapping[str, int]) -> bool:
         """Whether it has the rows of all these numbers, by their names."""
@@ -99,7 +120,7 @@ class Quarantine:
         return self._of(delta.existing(self.location), partitions)
 
     def _replaced(self, partitions: Collection[str]) -> Sequence[DataFile]:
-        return () if self.appends or self.before is None else self._of(self.before, partitions).files
+        return () if self.before is None else self._of(self.before, partitions).files
 
     def _of(self, snap: TableSnapshot, partitions: Collection[str]) -> TableSnapshot:
         return snap if self.partition is None else delta.restrict(snap, self.partition, partitions)

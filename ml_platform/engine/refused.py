@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from ml_platform.engine import quarantine
 from ml_platform.engine.expectations import flag, sentence
 from ml_platform.engine.files import filesystem
 from ml_platform.engine.provenance import ASKED_FILE, ASKED_OFFSET, FILE, OFFSET
+from ml_platform.errors import AuditError
 from ml_platform.records.expectation import Rule
 from ml_platform.records.table import StagedFiles
 
@@ -79,6 +81,45 @@ def as_json(row: Mapping[str, Any]) -> str:
         return json.dumps(row, default=_plain, ensure_ascii=False, allow_nan=False)
     except ValueError:
         return json.dumps(_finite(row), default=_plain, ensure_ascii=False, allow_nan=False)
+
+
+def as_rows(kept: Sequence[str], schema: pa.Schema) -> pa.Table:
+    """The rows that `as_json` wrote, in the schema; a column that a row did not have yet is NULL.
+
+    Raises AuditError, naming the column, for a value that is not of its type any more.
+    """
+    read = [json.loads(row) for row in kept]
+    columns = []
+    for field in schema:
+        values = [row.get(field.name) for row in read]
+        try:
+            columns.append(pa.array([_typed(value, field.type) for value in values], field.type))
+        except (ValueError, TypeError, ArithmeticError, pa.ArrowException) as error:
+            raise AuditError(
+                f"a quarantined row's {field.name} cannot be read as {field.type} ({error}), but the column is of that "
+                "type by now",
+                remedy="Make the column as it was, or restore the table and its quarantine to an earlier version",
+            ) from error
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _typed(value: Any, kind: pa.DataType) -> Any:
+    """A value of JSON as the type has it."""
+    if value is None:
+        return None
+    if pa.types.is_struct(kind):
+        return {of.name: _typed(value.get(of.name), of.type) for of in kind}
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return [_typed(inside, kind.value_type) for inside in value]
+    if pa.types.is_timestamp(kind):
+        return datetime.fromisoformat(value)
+    if pa.types.is_date(kind):
+        return date.fromisoformat(value)
+    if pa.types.is_decimal(kind):
+        return Decimal(str(value))
+    if pa.types.is_floating(kind):
+        return float(value)
+    return bytes.fromhex(value) if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) else value
 
 
 def _plain(value: object) -> str:

@@ -11,9 +11,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
+import pyarrow as pa
 from pyarrow.fs import FileType
 
-from ml_platform.engine import quarantine
+from ml_platform.engine import delta, quarantine
 from ml_platform.engine.assessment import parent_relations, require_columns
 from ml_platform.engine.audit import audit
 from ml_platform.engine.expectations import bad, flagged
@@ -21,7 +22,7 @@ from ml_platform.engine.files import filesystem
 from ml_platform.engine.plan import STANDING, Shape, made, quoted, rows
 from ml_platform.engine.provenance import ASKED_FILE, ASKED_OFFSET, FILE, OFFSET, asked
 from ml_platform.engine.recipe import Recipe
-from ml_platform.engine.refused import refused
+from ml_platform.engine.refused import as_rows, refused
 from ml_platform.engine.staging import present, stage, undone_on_failure
 from ml_platform.records.expectation import Rule
 from ml_platform.records.table import Location, StagedFiles, TableSnapshot
@@ -30,6 +31,7 @@ from ml_platform.roles.lakehouse import Lakehouse
 
 SIFTED = "sifted.rows"
 RECALLED = "recalled.rows"
+RETURNED = "returned.rows"
 _ASIDE = "platform/sifted"
 
 
@@ -65,21 +67,30 @@ class Sieve:
 
     @contextmanager
     def sifted(
-        self, query: str, relations: Mapping[str, StagedFiles], standing: StagedFiles | None = None
+        self,
+        query: str,
+        relations: Mapping[str, StagedFiles],
+        standing: StagedFiles | None = None,
+        returning: StagedFiles | None = None,
     ) -> Iterator[Sifted]:
         """The query's rows of the partitions, divided.
+
+        returning: rows of the quarantine that are sifted again with them.
 
         standing: what a merge keeps. Those of its rows that break a rule, which they did not when they came, are
         recalled: they are sifted with the query's rows, and no longer stand.
         Raises AuditError for a rule about a column that is not there and for a bad row without a partition,
         ServiceError for a query or a rule that does not run; AssertionError where a row is lost or doubled.
         """
-        names: Sequence[str] = self.compute.fetch(f"SELECT * FROM {made(query)} LIMIT 0", relations).schema.names
+        schema = self.compute.fetch(f"SELECT * FROM {made(query)} LIMIT 0", relations).schema
+        names: Sequence[str] = schema.names
         require_columns(self.recipe.key, self._rules, names, self.parents)
         with ExitStack() as open_:
             recalled = self._recalled(standing, names, open_)
             keeps = standing if recalled is None or standing is None else self._kept(recalled, standing, open_)
             read = {**relations, **({RECALLED: recalled} if recalled else {})}
+            if returning is not None and returning.files:
+                read[RETURNED] = self._returned(returning, schema, open_)
             incoming = self._incoming(query, read, names)
             flags = self._flagged(made(incoming), read, open_)
             good = f"SELECT {_listed(names)} FROM {SIFTED} WHERE NOT {bad(self._rules)}"
@@ -116,6 +127,14 @@ class Sieve:
             query, {RECALLED: recalled}, open_.enter_context(self._aside()), standing.partition_by
         )
 
+    def _returned(self, returning: StagedFiles, schema: pa.Schema, open_: ExitStack) -> StagedFiles:
+        """The quarantine's rows as they came, with their place in a landed file."""
+        kept = delta.read_rows(returning).sort_by([("source_file", "ascending"), ("source_offset", "ascending")])
+        rows_ = as_rows(kept["row"].to_pylist(), schema)
+        for name, of in ((ASKED_FILE, "source_file"), (ASKED_OFFSET, "source_offset")):
+            rows_ = rows_.append_column(name, kept[of])
+        return stage(rows_.to_batches(), rows_.schema, open_.enter_context(self._aside()))
+
     @contextmanager
     def _aside(self) -> Iterator[Location]:
         """A folder beside the tables, which is gone afterwards."""
@@ -133,12 +152,16 @@ class Sieve:
         Of equal rows the first place stands.
         """
         shape = self.recipe.shape
-        carrying = {name for name, files in relations.items() if {FILE, OFFSET} <= set(files.schema.names)}
+        carrying = {name for name, files in relations.items() if {FILE, OFFSET} <= set(files.schema.names)} - {RETURNED}
         placed = None if {FILE, OFFSET} & set(names) or not carrying else asked(query, carrying)
         every = placed or query
         if RECALLED in relations:
             recalled = f"SELECT {_listed(names)} FROM {RECALLED} WHERE {bad(self._rules)}"
             every = f"SELECT * FROM {made(every)} UNION ALL BY NAME {recalled}"
+        if RETURNED in relations:
+            places = [] if placed is None else [ASKED_FILE, ASKED_OFFSET]
+            returned = f"SELECT {_listed([*names, *places])} FROM {RETURNED}"
+            every = f"SELECT * FROM {made(every)} UNION ALL BY NAME {returned}"
         if placed is None or not shape.key:
             return rows(every, shape, self.partitions, self.every)
         every = rows(every, replace(shape, key=()), self.partitions, self.every)

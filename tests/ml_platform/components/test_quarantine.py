@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
+from ml_platform.engine import delta
+from ml_platform.records.table import StagedFiles
 from ml_platform.testing.project import Project, Ran
 from ml_platform.testing.shop import EVERYTHING, FILES, LANDING, MONTHS, declaration, land, orders, stores
 
@@ -16,6 +19,7 @@ BOTH = 'key:"silver/checked" or key:"silver/checked__quarantine"'
 # Of sixty orders a month their amounts are each the number times 37, of which the last two digits stay.
 AMOUNTS = [number * 37 % 100 for number in range(60)]
 DEAR = sum(amount > 95 for amount in AMOUNTS) * len(MONTHS)
+EVERY = 60 * len(MONTHS)
 TABLE = """
     description: Orders that are as they should be.
     partitioned: true
@@ -136,3 +140,52 @@ def test_a_feature_view_sets_rows_apart_and_publishes_the_others(shop: Project) 
     assert ran.said["features/order_v1__quarantine"]["dagster/row_count"] == DEAR
     # The last 504 hours before the end of April are online: the orders from the ninth of April on, three a day.
     assert ran.said["features/order_v1"]["online_rows"] == 36 - sum(amount > 95 for amount in AMOUNTS[24:])
+
+
+@pytest.fixture
+def appending(shop: Project) -> Project:
+    """The shop, whose checked orders are appended as they come."""
+    shop.change("silver/checked/defs.yaml", "key: [order_id]", "write: append")
+    return shop
+
+
+def test_an_append_takes_back_what_passes_by_now_exactly_once(appending: Project) -> None:
+    made(appending)
+    assert (len(apart(appending)), len(kept(appending))) == (DEAR, 60 * len(MONTHS) - DEAR)
+    sources = {row["source_file"] for row in appending.rows("silver/checked__quarantine")}
+    # when the rule is mended in part, and then wholly
+    appending.change("silver/checked/defs.yaml", "max: 95", "max: 97")
+    again = made(appending, BOTH)
+    still = sum(amount > 97 for amount in AMOUNTS) * len(MONTHS)
+    assert len(apart(appending)) == still < DEAR
+    told = again.said["silver/checked"]
+    assert (told["rows_in"], told["rows_out"], told["rows_quarantined"]) == (DEAR, DEAR - still, still)
+    assert {row["source_file"] for row in appending.rows("silver/checked__quarantine")} <= sources
+    appending.change("silver/checked/defs.yaml", "max: 97", "max: 100")
+    made(appending, BOTH)
+    made(appending, BOTH)
+    # then every order stands once
+    assert (apart(appending), len(kept(appending)), len({*kept(appending)})) == (set(), EVERY, EVERY)
+
+
+def test_a_replay_that_is_killed_between_quarantine_and_table_loses_and_doubles_nothing(
+    appending: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(appending)
+    appending.change("silver/checked/defs.yaml", "max: 95", "max: 100")
+    commit = delta.commit
+
+    def mortal(staged: StagedFiles, **more: Any) -> Any:
+        if staged.location.key == "silver/checked":
+            raise RuntimeError("killed")
+        return commit(staged, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(delta, "commit", mortal)
+        assert not appending.run('key:"silver/checked"', MONTHS[0]).success
+    # given rows that have left the quarantine, and did not reach the table: another month does not go past them
+    refused = appending.run('key:"silver/checked"', MONTHS[1])
+    assert f"was written for {MONTHS[0]} by a run that ended before" in refused.failures["silver/checked"]
+    # when the month is made again
+    made(appending, BOTH)
+    assert (apart(appending), len(kept(appending)), len({*kept(appending)})) == (set(), EVERY, EVERY)

@@ -58,13 +58,6 @@ def test_rows_of_the_same_numbers_are_not_written_twice(lakehouse: EmbeddedLakeh
     assert present(lakehouse.table("silver/x__quarantine")) == stood
 
 
-def test_where_a_table_appends_its_quarantine_does(lakehouse: EmbeddedLakehouse) -> None:
-    for number, rule in enumerate("ab"):
-        found = Quarantine.of("silver/x", "month", lakehouse, appends=True)
-        found.commit(refused(lakehouse, (rule, "2013-01")), ["2013-01"], {f"made:{number}": number})
-    assert rules_in(lakehouse) == ["a", "b"]
-
-
 def test_of_two_writers_the_later_is_told(lakehouse: EmbeddedLakehouse) -> None:
     one, other = (Quarantine.of("silver/x", "month", lakehouse) for _ in range(2))
     one.commit(refused(lakehouse, ("a", "2013-01")), ["2013-01"], {"made:1": 1})
