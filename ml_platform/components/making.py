@@ -67,6 +67,8 @@ def recipe_beside(
         if key == own:
             raise DeclarationError(f"{line}: it reads {key}, but a table is not made from itself")
         require_declared(context, key, line)
+    if by_query and shape.partition and not (window.before or window.after):
+        _require_apart(context, text, shape.partition, at)
     found = columns_of(context, own)
     require_columns(found, shape.needed, place(context))
     return Recipe(
@@ -79,6 +81,17 @@ def recipe_beside(
         reads=(window.before, window.after),
         lineage=found.origins,
     )
+
+
+def _require_apart(context: dg.ComponentLoadContext, text: str, column: str, at: str) -> None:
+    """Returns where a query says the same of a partition whichever are made with it; else raises DeclarationError."""
+    for line, part, keys in sql_files(context).crossings(text, column, at):
+        if any(is_partitioned(context, key) for key in keys):
+            raise DeclarationError(
+                f"{at}:{line}: {part} looks over rows of several partitions, but each is made from its own",
+                allowed=f"{column} stands in PARTITION BY, GROUP BY, DISTINCT ON or WHERE, and keeps them apart",
+                remedy="Add it; or say by reads_partitions how far the query looks; or leave out partitioned",
+            )
 
 
 def dependencies(

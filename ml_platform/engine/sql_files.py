@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ml_platform.engine import lineage, predicate, query_walk, scope, sql
+from ml_platform.engine import crossing, lineage, predicate, query_walk, scope, sql
 from ml_platform.engine.kept import Kept
 from ml_platform.engine.lineage import Columns
 
@@ -39,6 +39,11 @@ class SqlFiles:
         origins = {name: tuple((key, column) for key, column in of) for name, of in kept["origins"].items()}
         return Columns(origins, complete=kept["complete"])
 
+    def crossings(self, text: str, column: str, at: str) -> list[tuple[int, str, tuple[str, ...]]]:
+        """As `engine.crossing.crossings`, of the file's query."""
+        kept = self._answer(["crossings", text, column], lambda: crossing.crossings(sql.parsed(text, at), column))
+        return [(line, part, tuple(keys)) for line, part, keys in kept]
+
     def named(self, text: str) -> tuple[str, ...] | None:
         """As `engine.predicate.query_columns`."""
         found = self._answer(["named", text], lambda: predicate.query_columns(text))
@@ -55,5 +60,5 @@ class SqlFiles:
 @cache
 def _makers() -> str:
     """What makes an answer: another version of it may answer differently."""
-    own = (Path(str(module.__file__)).read_text() for module in (sql, lineage, query_walk, scope, predicate))
+    own = (Path(str(module.__file__)).read_text() for module in (sql, lineage, query_walk, scope, predicate, crossing))
     return hashlib.sha256("\n".join([version("sqlglot"), *own]).encode()).hexdigest()[:32]

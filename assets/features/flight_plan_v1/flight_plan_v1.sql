@@ -9,7 +9,7 @@ in_context AS (
         count(*) OVER same_hour AS departures_in_hour,
         max(known_at) OVER same_hour AS hour_known_at
     FROM plans
-    WINDOW same_hour AS (PARTITION BY origin, flight_date, hour(local_departure))
+    WINDOW same_hour AS (PARTITION BY month, origin, flight_date, hour(local_departure))
 )
 
 SELECT

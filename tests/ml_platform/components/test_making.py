@@ -19,6 +19,24 @@ def test_unknown_table_in_a_query_is_named_with_its_line_and_the_nearest(shop: P
     refused(shop, "gold/totals/totals.sql:2: it reads 'silver/order', but .*Did you mean silver/orders")
 
 
+def test_a_query_that_looks_over_partitions_is_refused_unless_it_says_how_far(shop: Project) -> None:
+    declared, query = "gold/running/defs.yaml", "gold/running/running.sql"
+    shop.write(declared, declaration("Table", "description: So far.\npartitioned: true"))
+    window = "sum(amount) OVER (PARTITION BY store ORDER BY event_time)"
+    shop.write(query, f"SELECT month, store,\n  {window} AS so_far\nFROM silver.orders\n")
+    refused(
+        shop, r"gold/running/running.sql:2: SUM\(amount\) OVER .* looks over rows of several partitions, but each is"
+    )
+    # within a month, or as far as is declared, or of the whole
+    shop.change(query, "PARTITION BY store", "PARTITION BY month, store")
+    assert shop.node("gold/running")
+    shop.change(query, "PARTITION BY month, store", "PARTITION BY store")
+    shop.change(declared, "partitioned: true", "partitioned: true\n  reads_partitions: {before: 1}")
+    assert shop.node("gold/running")
+    shop.change(declared, "partitioned: true\n  reads_partitions: {before: 1}", "partitioned: false")
+    assert shop.node("gold/running")
+
+
 def test_table_without_its_layer_is_refused(shop: Project) -> None:
     shop.write(TOTALS, "SELECT count(*) AS orders\nFROM orders\n")
     refused(shop, "gold/totals/totals.sql.*'orders' is read, but it is no table of ours")
