@@ -100,6 +100,12 @@ class _Check:
                 f"{self.at}: severity is 'quarantine', but {self.rule.kind} is about the table, and no row breaks it",
                 allowed="It can be warn or fail",
             )
+        if self.rule.kind == "unique" and self.shape.write == "append":
+            raise DeclarationError(
+                f"{self.at}: severity is 'quarantine', but a row that was appended stays, also where another comes "
+                f"with its {self.rule.column}",
+                allowed="It can be warn or fail, which look at all rows that stand",
+            )
         if self.rule.column and self.rule.column == self.shape.partition:
             raise DeclarationError(
                 f"{self.at}: severity is 'quarantine', but {self.rule.column} is the partition, by which the "

@@ -111,3 +111,12 @@ def test_a_wrong_rule_is_refused_by_file_and_line(tmp_path: Path, rule: str, mes
     project = declared(tmp_path, "{not_null: amount, name: first}", rule)
     with pytest.raises(DeclarationError, match=rf"{re.escape(AT)}:8: .*{message}"):
         _ = project.definitions
+
+
+def test_what_was_appended_cannot_be_set_apart_for_what_comes_later(tmp_path: Path) -> None:
+    project = declared(tmp_path, "{unique: store, severity: quarantine}")
+    project.change(AT, "partitioned: true", "partitioned: true\n  write: append")
+    with pytest.raises(DeclarationError, match=rf"{AT}:\d+: severity is 'quarantine', but a row that was"):
+        _ = project.definitions
+    project.change(AT, "severity: quarantine", "severity: warn")
+    assert names(project) == ["store_unique"]
