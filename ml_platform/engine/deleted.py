@@ -9,6 +9,8 @@ from __future__ import annotations
 from ml_platform.engine import delta
 from ml_platform.engine.merge_plan import DELETED, DELETED_AT, markers
 from ml_platform.engine.plan import INCOMING, Shape
+from ml_platform.engine.staging import present, undone_on_failure
+from ml_platform.errors import AuditError
 from ml_platform.records.table import Location, StagedFiles, View
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
@@ -21,16 +23,30 @@ def recorded(
 ) -> StagedFiles:
     """The markers of a table, those among the incoming rows included, all of them committed. Idempotent.
 
-    Raises ConflictError where somebody else records markers meanwhile.
+    Raises AuditError for a marker without an event time, of which nobody knows what it is newer than, and ConflictError
+    where somebody else records markers meanwhile.
     """
     location = lakehouse.table(f"{key}{SUFFIX}")
-    before = delta.snapshot(location)
+    before, stood = delta.snapshot(location), present(location)
     stands = before or _nothing(location, incoming, shape)
     added = compute.stage(markers(shape), {INCOMING: incoming, DELETED: stands}, location, ())
     if not added.files:
         return stands
-    delta.commit(added, read=before, replaced=(), transactions={}, evidence={})
+    with undone_on_failure(added, stood):
+        _require_dated(key, added, shape, compute)
+        delta.commit(added, read=before, replaced=(), transactions={}, evidence={})
     return delta.existing(location)
+
+
+def _require_dated(key: str, markers: StagedFiles, shape: Shape, compute: Compute) -> None:
+    query = f"SELECT count(*) AS rows FROM {DELETED} WHERE {DELETED_AT} IS NULL"
+    undated = compute.fetch(query, {DELETED: markers})["rows"].to_pylist()[0]
+    if undated:
+        raise AuditError(
+            f"{key} is offered {undated:,} delete markers whose {shape.newest} is NULL, but a marker says from when on "
+            "its key is gone",
+            remedy="Give them a time or leave them out in the query",
+        )
 
 
 def _nothing(location: Location, incoming: StagedFiles | View, shape: Shape) -> StagedFiles:
