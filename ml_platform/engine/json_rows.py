@@ -22,7 +22,10 @@ from ml_platform.errors import SourceError
 _BLOCK_BYTES = 4 * 2**20
 _LONGEST_LINE_BYTES = 64 * 2**20
 _PIECE_LINES = 64
+_DEEP = 500
 _TEXTS = ("date", "timestamp")
+# A whole file may begin with a byte order mark.
+_OBJECT = (b"{", b"\xef\xbb\xbf{")
 
 
 def rows(stream: Any, path: str, columns: Mapping[str, str]) -> Iterator[Part]:
@@ -46,7 +49,8 @@ def kinds(stream: Any, path: str) -> dict[str, str]:
     Lines that are no JSON objects of plain values say nothing.
     """
     found: dict[str, str] = {}
-    for block in lines(stream, path):
+    for whole in lines(stream, path):
+        block = [line for line in whole if _begins_object(line) and not _is_deep(line)]
         try:
             schema = arrow_json.read_json(pa.BufferReader(b"\n".join(block)), _reading(block)).schema
         except pa.ArrowInvalid:
@@ -103,6 +107,9 @@ def _divided(
 
 
 def _read(lines: Sequence[bytes], columns: Mapping[str, str]) -> pa.RecordBatch:
+    if not all(map(_begins_object, lines)):
+        # Arrow takes a line of null for a row, and dies of an array behind one.
+        raise pa.ArrowInvalid("it is not one JSON object a line")
     wire = {name: pa.string() if kind in _TEXTS else arrow_type(kind) for name, kind in columns.items()}
     table = arrow_json.read_json(
         pa.BufferReader(b"\n".join(lines)),
@@ -115,6 +122,23 @@ def _read(lines: Sequence[bytes], columns: Mapping[str, str]) -> pa.RecordBatch:
     whole.validate(full=True)  # Arrow reads bytes that are no UTF-8 as they are
     arrays = [converted(whole[name], kind) if kind in _TEXTS else whole[name] for name, kind in columns.items()]
     return pa.record_batch(arrays, names=list(columns))
+
+
+def _begins_object(line: bytes) -> bool:
+    return line.startswith(_OBJECT) or line.lstrip().startswith(_OBJECT)
+
+
+def _is_deep(line: bytes) -> bool:
+    """Whether the line is nested deeper than Python reads it; Arrow dies of such a line where no type is declared."""
+    if line.count(b"[") + line.count(b"{") < _DEEP:
+        return False
+    try:
+        json.loads(line)
+    except RecursionError:
+        return True
+    except ValueError:
+        return False
+    return False
 
 
 def _reading(lines: Sequence[bytes]) -> arrow_json.ReadOptions:
@@ -131,6 +155,8 @@ def _fault(line: bytes, columns: Mapping[str, str], error: Exception) -> tuple[s
         pairs = json.loads(line, object_pairs_hook=_Object)
     except ValueError as fault:
         return TYPE, f"the line is no JSON ({fault})"
+    except RecursionError:
+        return TYPE, "the line is nested too deeply, but a column holds plain values"
     if not isinstance(pairs, _Object):
         return TYPE, "the line is no JSON object"
     twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]

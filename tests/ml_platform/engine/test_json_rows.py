@@ -64,6 +64,11 @@ def test_a_missing_key_and_a_null_are_null_and_an_empty_line_is_no_row() -> None
         ("[1]", "type", "the line is no JSON object"),
         ('{"n":1', "type", "the line is no JSON"),
         ("nonsense", "type", "the line is no JSON"),
+        ("null", "type", "the line is no JSON object"),
+        ('"text"', "type", "the line is no JSON object"),
+        ('{"n":1}null', "type", "the line is no JSON"),
+        ('{"text":' + "[" * 100_000 + "]" * 100_000 + "}", "type", "the line is nested too deeply"),
+        ('{"more":' + '{"n":' * 100_000 + "1" + "}" * 100_001, "type", "the line is nested too deeply"),
     ],
 )
 def test_a_line_that_does_not_fit_is_told_alone(line: str, rule: str, reason: str) -> None:
@@ -71,6 +76,16 @@ def test_a_line_that_does_not_fit_is_told_alone(line: str, rule: str, reason: st
     assert {place: row["n"] for place, row in taken.items()} == {0: 1, 2: 3}
     assert (misfit.offset, misfit.rule, misfit.row) == (1, rule, line)
     assert re.search(reason, misfit.reason)
+
+
+def test_values_alone_that_are_no_objects_are_misfits_each() -> None:
+    taken, misfits = read("null\n[1]\nnull\n7\n")
+    assert taken == {}
+    assert [(it.offset, it.reason) for it in misfits] == [(at, "the line is no JSON object") for at in range(4)]
+
+
+def test_a_file_may_begin_with_a_byte_order_mark() -> None:
+    assert read(b'\xef\xbb\xbf{"n":1}\n{"n":2}\n')[1] == []
 
 
 @pytest.mark.parametrize(("kind", "value"), [("date", "2013-02-30"), ("timestamp", "2013-01-01T00:00:00")])
@@ -97,6 +112,12 @@ def test_keys_have_the_type_that_all_their_values_fit() -> None:
     text = '{"i":1,"f":1,"b":true,"s":"a","x":1,"d":[1]}\n{"f":2.5,"x":null}\n'
     found = kinds(io.BytesIO(text.encode()), "day.jsonl")
     assert found == {"i": "int64", "f": "float64", "b": "boolean", "s": "string", "x": "int64", "d": "string"}
+
+
+def test_lines_that_are_no_objects_of_plain_values_say_nothing_of_keys() -> None:
+    deep = '{"d":' + "[" * 100_000 + "]" * 100_000 + "}"
+    text = f'null\n[1]\n{deep}\n{{"n":1,"s":"{"[" * 1_000}"}}\n'
+    assert kinds(io.BytesIO(text.encode()), "day.jsonl") == {"n": "int64", "s": "string"}
 
 
 def test_a_line_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
