@@ -52,5 +52,5 @@ def _bounds(chunk: Any) -> tuple[Any, Any] | None:
 
 def _instant(moment: datetime) -> str:
     if moment.tzinfo:
-        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
     return moment.isoformat(timespec="microseconds")

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ml_platform.engine.column_types import arrow_type, plain
+from ml_platform.engine.held import beyond, holds
 from ml_platform.engine.source_rows import Part, fitted
 
 _BATCH_ROWS = 122_880
@@ -45,4 +46,8 @@ def batches(file: pq.ParquetFile, columns: list[str] | None = None) -> Iterator[
 
 
 def _converted(column: pa.Array, kind: str) -> pa.Array:
-    return plain(column).cast(arrow_type(kind))
+    found = plain(column).cast(arrow_type(kind))
+    if kind in ("date", "timestamp") and not holds(found):
+        shown = found.take(beyond(found).slice(0, 1)).cast(pa.string())[0].as_py()
+        raise pa.ArrowInvalid(f"{shown} is outside the years 1 to 9999, which tables hold")
+    return found

@@ -137,10 +137,10 @@ class Sieve:
 
     @contextmanager
     def _aside(self) -> Iterator[Location]:
-        """A folder beside the tables, which is gone afterwards."""
+        """A folder beside the tables, which is gone afterwards. Errors name the table's key."""
         name = f"{self.recipe.key.replace('/', '.')}-{uuid4().hex}"
         try:
-            yield self.lakehouse.files(f"{_ASIDE}/{name}")
+            yield replace(self.lakehouse.files(f"{_ASIDE}/{name}"), key=self.recipe.key)
         finally:
             files = filesystem(self.lakehouse.files(_ASIDE))
             if files.get_file_info(name).type != FileType.NotFound:

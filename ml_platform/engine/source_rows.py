@@ -65,7 +65,7 @@ def fitted(
             faults.setdefault(at, []).append(f"{name}: {why}")
     kept = [at for at in range(raw.num_rows) if at not in faults] if faults else None
     refused = pa.array(sorted(faults), pa.int64())
-    shown_rows = raw.take(refused).to_pylist() if faults else []
+    shown_rows = _shown_rows(raw.take(refused)) if faults else []
     misfits = tuple(
         Misfit(offset, TYPE, "; ".join(faults[at]), _as_json(row))
         for at, offset, row in zip(sorted(faults), offsets.take(refused).to_pylist(), shown_rows, strict=True)
@@ -169,8 +169,18 @@ def unreadable(path: str, why: str, columns: Mapping[str, str]) -> SourceError:
 
 def shown(row: pa.RecordBatch) -> str:
     """One row as a JSON object; bytes that are no text show as such."""
-    (values,) = row.to_pylist()
+    (values,) = _shown_rows(row)
     return _as_json(values)
+
+
+def _shown_rows(rows: pa.RecordBatch) -> list[dict[str, Any]]:
+    """The rows; moments as texts, where Python has no such year."""
+    try:
+        return list(rows.to_pylist())
+    except (OverflowError, ValueError):
+        moments = (pa.types.is_date, pa.types.is_timestamp)
+        texts = [it.cast(pa.string()) if any(is_one(it.type) for is_one in moments) else it for it in rows.columns]
+        return list(pa.record_batch(texts, names=rows.schema.names).to_pylist())
 
 
 def _as_json(values: Mapping[str, Any]) -> str:

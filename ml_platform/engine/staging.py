@@ -21,6 +21,7 @@ from ml_platform.engine import delta, intent
 from ml_platform.engine.batches import behind, beside, by_partition, evenly
 from ml_platform.engine.file_statistics import statistics
 from ml_platform.engine.files import filesystem, put
+from ml_platform.engine.held import holds
 from ml_platform.engine.parquet_writer import writer
 from ml_platform.errors import AuditError
 from ml_platform.records.table import DataFile, Location, StagedFiles
@@ -225,10 +226,18 @@ def _storable(kind: pa.DataType) -> pa.DataType:
 
 def _cast(batch: pa.RecordBatch, schema: pa.Schema, key: str) -> pa.RecordBatch:
     try:
-        return batch.cast(schema)
+        cast = batch.cast(schema)
     except pa.ArrowInvalid as error:
         raise AuditError(
             f"{key} has a value that its table cannot hold, but nothing is rounded or cut: {error}",
             allowed="Tables hold integers of 64 bits and times to the microsecond",
             remedy="Cast the column in the query",
         ) from error
+    for name, column in zip(schema.names, cast.columns, strict=True):
+        if (pa.types.is_date(column.type) or pa.types.is_timestamp(column.type)) and not holds(column):
+            raise AuditError(
+                f"{key} has a column {name} with a {column.type} outside the years 1 to 9999, but tables hold no other",
+                allowed="Delta's readers take these years",
+                remedy="Leave the row out in the query, or make it another moment, or NULL",
+            )
+    return cast

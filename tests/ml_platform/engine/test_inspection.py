@@ -331,7 +331,7 @@ def test_a_lost_row_commits_nothing(
     whole = EmbeddedCompute.stage
 
     def losing(self: EmbeddedCompute, query: str, inputs: Any, target: Any, by: Collection[str]) -> Any:
-        lost = f"SELECT * FROM ({query}) WHERE id <> 'a'" if target.key == KEY else query
+        lost = f"SELECT * FROM ({query}) WHERE id <> 'a'" if target.uri == lakehouse.table(KEY).uri else query
         return whole(self, lost, inputs, target, tuple(by))
 
     monkeypatch.setattr(EmbeddedCompute, "stage", losing)

@@ -128,3 +128,27 @@ def test_a_large_file_is_read_a_part_at_a_time(tmp_path: Path) -> None:
             count += part.rows.num_rows
     assert count == 10_000_000
     assert held < 40 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("found", "kind", "shown"),
+    [
+        (pa.array([0, 2_932_897], pa.int32()).view(pa.date32()), "date", "10000-01-01"),
+        (pa.array([0, 2**31 - 1], pa.int32()).view(pa.date32()), "date", "<value out of range: 2147483647>"),
+        (
+            pa.array([0, -719_162 * 24 * 3600 * 10**6 - 1], pa.int64()).view(pa.timestamp("us", "UTC")),
+            "timestamp",
+            "0000-12-31 23:59:59.999999Z",
+        ),
+    ],
+)
+def test_a_moment_outside_the_years_that_tables_hold_is_a_misfit(
+    tmp_path: Path, found: pa.Array, kind: str, shown: str
+) -> None:
+    (taken,), (misfit,) = read(tmp_path, pa.table({"v": found}), {"v": kind})
+    assert taken["v"].year == 1970
+    assert (misfit.offset, misfit.rule) == (1, "type")
+    assert misfit.reason == f"v: {shown} is outside the years 1 to 9999, which tables hold"
+    assert misfit.row == f'{{"v": "{shown}"}}'
+    with pytest.raises(SourceError, match=r"day\.parquet cannot be read as declared: Row #2: v: .*outside the years"):
+        read(tmp_path, pa.table({"v": found}), {"v": kind}, refused=["type"])

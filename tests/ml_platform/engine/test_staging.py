@@ -133,6 +133,28 @@ def test_a_value_that_would_be_cut_is_refused(location: Location, column: pa.Arr
         staged(location, pa.table({"odd": column}))
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([2**31 - 1], pa.int32()).view(pa.date32()),
+        pa.array([-719_163], pa.int32()).view(pa.date32()),
+        pa.array([2**63 - 1], pa.int64()).view(pa.timestamp("us", "UTC")),
+        pa.array([-719_162 * 24 * 3600 * 10**6 - 1], pa.int64()).view(pa.timestamp("us")),
+    ],
+    ids=["last date", "year 0", "last timestamp", "year 0 without a zone"],
+)
+def test_a_moment_outside_the_years_that_readers_take_is_refused(location: Location, column: pa.Array) -> None:
+    with pytest.raises(AuditError, match=r"silver/flights has a column at with a .* outside the years 1 to 9999"):
+        staged(location, pa.table({"at": column}))
+
+
+def test_the_first_moment_and_the_last_have_their_statistics(location: Location) -> None:
+    moments = pa.array([datetime.min, datetime.max], pa.timestamp("us"))
+    (file,) = staged(location, pa.table({"at": moments.cast(pa.timestamp("us", "UTC"))})).files
+    assert '"minValues": {"at": "0001-01-01T00:00:00.000000Z"}' in file.statistics
+    assert '"maxValues": {"at": "9999-12-31T23:59:59.999999Z"}' in file.statistics
+
+
 def test_a_failure_half_way_leaves_no_file(location: Location, monkeypatch: pytest.MonkeyPatch) -> None:
     # given a file that stands already, as one of an older version may
     monkeypatch.setattr(staging, "_GROUP_ROWS", 1)
