@@ -16,6 +16,7 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from ml_platform.engine.column_types import arrow_schema, arrow_type, no_rows
+from ml_platform.engine.held import beyond, holds
 from ml_platform.engine.source_rows import TYPE, Misfit, Part, first_line, fitted, unreadable
 from ml_platform.errors import SourceError
 
@@ -24,18 +25,28 @@ _BLOCK_BYTES = 4 * 2**20
 _NUMBER = r"^\s*([-+]?([0-9.]|[iI][nN][fF]|[nN][aA][nN])|$)"
 _MOMENT = r"^\s*([-+]?[0-9]|$)"
 _FORMS = {
-    "int32": r"^\s*([-+]?(0[xX][0-9a-fA-F]*|[0-9]+))?\s*$",
-    "int64": r"^\s*([-+]?(0[xX][0-9a-fA-F]*|[0-9]+))?\s*$",
+    "int32": r"^\s*([-+]?[0-9]+)?\s*$",
+    "int64": r"^\s*([-+]?[0-9]+)?\s*$",
     "float64": _NUMBER,
     "decimal": _NUMBER,
     "boolean": r"^\s*(?i:true|false|0|1)?\s*$",
     "date": _MOMENT,
     "timestamp": _MOMENT,
 }
+_INFINITY = r"^\s*[-+]?(?i:inf|infinity)\s*$"
+_INTEGERS = ("int32", "int64")
+_DECIMAL_DIGITS = 38
+
+
+class DoubtfulError(Exception):
+    """A file has a value that Arrow may have taken for another one; its texts have to be looked at."""
 
 
 class Text:
-    """A stream of CSV text that watches what passes. stream: anything with `read`."""
+    """A stream of CSV text that watches what passes. stream: anything with `read`.
+
+    watches: whether it looks for `0x`. hexadecimal: whether any has passed since.
+    """
 
     def __init__(self, path: str, stream: Any) -> None:
         self._path = path
@@ -45,6 +56,8 @@ class Text:
         self._last = b""
         self._one_at_a_time = threading.Lock()
         self.closed = False
+        self.watches = False
+        self.hexadecimal = False
 
     def header(self) -> Sequence[str]:
         """The names in the first line. Raises SourceError for a file that has none."""
@@ -72,6 +85,8 @@ class Text:
         else:
             content = self._stream.read(size if size >= 0 else _BLOCK_BYTES)
         self._quotes += content.count(b'"')
+        if self.watches and not self.hexadecimal:
+            self.hexadecimal = _has_hexadecimal(content, self._last)
         self._last = content[-1:] or self._last
         return content
 
@@ -93,7 +108,8 @@ def rows(text: Text, path: str, columns: Mapping[str, str], *, lenient: bool) ->
     """The rows, with the columns in the declared order, whatever theirs in the file is.
 
     columns: those of the file's header, name → declared type. lenient: whether rows that do not fit come as misfits.
-    Raises SourceError, naming the file, for one that is cut off, and for a row that does not fit where they do not.
+    Raises SourceError, naming the file, for one that is cut off, and for a row that does not fit where they do not;
+    DoubtfulError where only `closely` can tell whether one fits.
     """
     try:
         yield from _lenient(text, columns) if lenient else _typed(text, columns)
@@ -101,6 +117,20 @@ def rows(text: Text, path: str, columns: Mapping[str, str], *, lenient: bool) ->
         text.require_whole()
         raise unreadable(path, first_line(error), columns) from error
     text.require_whole()
+
+
+def closely(text: Text, path: str, columns: Mapping[str, str], done: int) -> Iterator[Part]:
+    """The rows behind the first ones, each value looked at as a text. Raises SourceError for one that does not fit.
+
+    done: how many rows of the same file, read from its beginning, are passed over.
+    """
+    for part in rows(text, path, columns, lenient=True):
+        for misfit in part.misfits:
+            # As Arrow counts: the header too, and from 1.
+            raise unreadable(path, f"Row #{misfit.offset + 2}: {misfit.reason}", columns)
+        passed = min(done, part.rows.num_rows)
+        done -= passed
+        yield Part(part.rows.slice(passed), part.offsets.slice(passed))
 
 
 def converted(column: pa.Array, kind: str) -> pa.Array:
@@ -118,7 +148,9 @@ def converted(column: pa.Array, kind: str) -> pa.Array:
         parse_options=arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
         convert_options=_options(pa.schema([pa.field("column", arrow_type(kind))])),
     )
-    return read["column"].combine_chunks() if read["column"].num_chunks != 1 else read["column"].chunk(0)
+    found = read["column"].combine_chunks() if read["column"].num_chunks != 1 else read["column"].chunk(0)
+    _require_held(texts, found, kind)
+    return found
 
 
 def damaged(path: str, what: str) -> SourceError:
@@ -129,9 +161,58 @@ def damaged(path: str, what: str) -> SourceError:
     )
 
 
+def _require_held(texts: pa.Array, found: pa.Array, kind: str) -> None:
+    """Returns where every text is the value that Arrow made of it; raises ArrowInvalid for the first that is not."""
+    import pyarrow.compute as pc
+
+    if kind in _INTEGERS:
+        wrong = pc.indices_nonzero(pc.match_substring(texts, "x", ignore_case=True))
+        why = f"In CSV column #0: CSV conversion error to {kind}: invalid value '{{}}'"
+    elif kind == "float64":
+        wrong = beyond(found)
+        wrong = wrong.filter(pc.invert(pc.match_substring_regex(texts.take(wrong), _INFINITY)))
+        why = "'{}' is more than float64 holds"
+    elif kind.startswith("decimal"):
+        wrong = beyond(found) if _fits_decimal(texts, found) else pa.array([0])
+        why = f"'{{}}' is more than {kind} holds"
+    else:
+        wrong, why = beyond(found), "'{}' is outside the years 1 to 9999, which tables hold"
+    if len(wrong):
+        raise pa.ArrowInvalid(why.format(texts[wrong[0].as_py()].as_py()))
+
+
+def _fits_decimal(texts: pa.Array, found: pa.Array) -> bool:
+    """Whether all texts are within the decimal's digits. Arrow's reader multiplies some until they wrap around."""
+    import pyarrow.compute as pc
+
+    trimmed = pc.utf8_trim_whitespace(texts)
+    filled = pc.if_else(pc.is_valid(found), trimmed, pa.scalar(None, pa.string()))
+    try:
+        filled.cast(found.type)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _is_wide(kind: str) -> bool:
+    """Whether a decimal has so many digits that Arrow's reader may wrap around on the way to it."""
+    wire = arrow_type(kind)
+    return bool(pa.types.is_decimal(wire) and wire.precision + wire.scale > _DECIMAL_DIGITS)
+
+
+def _has_hexadecimal(content: bytes, last: bytes) -> bool:
+    over = last == b"0" and content[:1] in (b"x", b"X")
+    return over or any(mark[1:] in content and mark in content for mark in (b"0x", b"0X"))
+
+
 def _typed(text: Text, columns: Mapping[str, str]) -> Iterator[Part]:
     start = 0
+    text.watches = any(kind in _INTEGERS for kind in columns.values())
+    if any(map(_is_wide, columns.values())):
+        raise DoubtfulError
     for batch in _read(text, arrow_schema(columns), None):
+        if text.hexadecimal or not all(map(holds, batch.columns)):
+            raise DoubtfulError
         yield Part(batch.select(list(columns)), _places(start, batch.num_rows))
         start += batch.num_rows
 

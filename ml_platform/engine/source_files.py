@@ -147,10 +147,24 @@ def _csv(files: Opens, path: str, columns: Mapping[str, str], refused: Collectio
         header = text.header()
         strange = _require_columns(path, header, columns, refused)
         if not strange:
-            yield from csv_rows.rows(text, path, columns, lenient=TYPE not in refused)
+            yield from _declared_csv(files, text, path, columns, lenient=TYPE not in refused)
             return
         for part in csv_rows.rows(text, path, dict.fromkeys(header, "string"), lenient=True):
             yield _refused(part, COLUMNS, _strange(path, strange), columns)
+
+
+def _declared_csv(
+    files: Opens, text: csv_rows.Text, path: str, columns: Mapping[str, str], *, lenient: bool
+) -> Iterator[Part]:
+    """The rows; from the first that is doubtful on, those of the file as it is opened again and looked at closely."""
+    done = 0
+    try:
+        for part in csv_rows.rows(text, path, columns, lenient=lenient):
+            done += part.rows.num_rows
+            yield part
+    except csv_rows.DoubtfulError:
+        with text_of(files, path) as stream:
+            yield from csv_rows.closely(csv_rows.Text(path, stream), path, columns, done)
 
 
 def _jsonl(files: Opens, path: str, columns: Mapping[str, str]) -> Iterator[Part]:

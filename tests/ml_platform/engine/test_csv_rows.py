@@ -4,8 +4,10 @@ import csv
 import gzip
 import io
 import random
+import re
 import tempfile
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +251,75 @@ def test_a_file_with_a_strange_column_gives_no_row_where_those_are_quarantined(t
 def test_a_file_that_is_cut_off_is_refused_by_a_lenient_source_too(cut: str) -> None:
     with pytest.raises(SourceError, match=r"day\.csv is cut off"):
         divided(cut)
+
+
+_BEYOND = [
+    ("decimal(5,2)", "1000", "'1000' is more than decimal(5,2) holds"),
+    ("decimal(5,2)", "99999", "'99999' is more than decimal(5,2) holds"),
+    ("decimal(5,2)", "-1e3", "'-1e3' is more than decimal(5,2) holds"),
+    # which Arrow's reader multiplies until it wraps around, into another number
+    ("decimal(38,2)", "9" * 38, f"'{'9' * 38}' is more than decimal(38,2) holds"),
+    ("int32", "0xFFFFFFFF", "CSV conversion error to int32: invalid value '0xFFFFFFFF'"),
+    ("int32", "0x80000000", "CSV conversion error to int32: invalid value '0x80000000'"),
+    ("int64", "0X10", "CSV conversion error to int64: invalid value '0X10'"),
+    ("float64", "1e400", "'1e400' is more than float64 holds"),
+    ("float64", "-1e400", "'-1e400' is more than float64 holds"),
+    ("date", "0000-01-01", "'0000-01-01' is outside the years 1 to 9999, which tables hold"),
+    ("timestamp", "0001-01-01T00:00:00+10:00", "'0001-01-01T00:00:00+10:00' is outside the years 1 to 9999"),
+    ("timestamp", "9999-12-31T23:59:59-10:00", "'9999-12-31T23:59:59-10:00' is outside the years 1 to 9999"),
+]
+
+
+@pytest.mark.parametrize(("kind", "value", "why"), _BEYOND)
+def test_a_value_that_its_type_does_not_hold_is_a_misfit_and_nothing_else_is(kind: str, value: str, why: str) -> None:
+    columns = {"v": kind, "text": "string"}
+    text = f"v,text\n,a\n{value},b\n,0x10\n"
+
+    taken, (misfit,) = divided(text, columns)
+
+    assert {place: row["text"] for place, row in taken.items()} == {0: "a", 2: "0x10"}
+    assert (misfit.offset, misfit.rule) == (1, "type")
+    assert misfit.reason.startswith("v: ")
+    assert why in misfit.reason
+    with pytest.raises(SourceError, match=rf"day\.csv cannot be read as declared: Row #3: v: .*{re.escape(why)}"):
+        parse("day.csv", text.encode(), columns)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "taken"),
+    [
+        ("float64", "inf", float("inf")),
+        ("float64", "-Infinity", float("-inf")),
+        ("decimal(5,2)", "999.99", Decimal("999.99")),
+        ("decimal(38,2)", "9" * 36, Decimal("9" * 36)),
+        ("decimal(38,2)", " 1.5", Decimal("1.5")),
+        ("date", "0001-01-01", date.min),
+        ("date", "9999-12-31", date.max),
+        ("int64", "7", 7),
+    ],
+)
+@pytest.mark.parametrize("beside", ["a", "0x10"])
+def test_a_value_that_its_type_just_holds_is_taken(kind: str, value: str, taken: Any, beside: str) -> None:
+    rows_ = parsed(f"v,text\n{value},{beside}\n", {"v": kind, "text": "string"})
+    assert rows_ == [{"v": taken, "text": beside}]
+
+
+def test_a_doubtful_value_far_into_a_file_is_found_and_each_row_before_it_comes_once() -> None:
+    # given some ten megabytes of good rows, and a text that looks like a hexadecimal number behind them
+    good = "".join(f"{n},{'z' * 100}\n" for n in range(100_000))
+
+    assert parse("day.csv", f"n,text\n{good}7,0x7\n".encode(), COLUMNS)["n"].to_pylist() == [*range(100_000), 7]
+    with pytest.raises(SourceError, match=r"Row #100002: n: .*invalid value '0x7'"):
+        parse("day.csv", f"n,text\n{good}0x7,a\n".encode(), COLUMNS)
+
+
+@pytest.mark.parametrize("mark", [b"0x", b"0X"])
+def test_a_hexadecimal_number_is_seen_over_the_end_of_what_is_read_at_once(mark: bytes) -> None:
+    text = Text("day.csv", io.BytesIO(b"n\n" + mark + b"1\n"))
+    text.watches = True
+    while text.read(3):
+        pass
+    assert text.hexadecimal
 
 
 _TEXTS = [
