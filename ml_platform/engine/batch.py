@@ -100,7 +100,7 @@ class Batch:
         taken: Counter[str] = Counter()
         passed: Counter[str] = Counter()
         places = 0
-        for part in rows_of(self.source, file, self.files, self.every, evolution.added):
+        for part in rows_of(self.source, file, self.files, self.every, evolution.added, seen=again is not None):
             places += self._account(file, part, again, places)
             takes = self._takes(part, wanted, again)
             rows = part.rows if takes is None else part.rows.filter(takes)

@@ -139,7 +139,8 @@ def waiting(source: Source, every: Sequence[str], lakehouse: Lakehouse) -> set[s
             file = _known(path, files, manifest, source)
             if manifest.lacks(file.digest, selectable):
                 added = strange(source, path, files) if source.new_columns == "add" else {}
-                counts = counted(rows_of(source, file, files, every, added), source)
+                seen = manifest.knows(file.digest)
+                counts = counted(rows_of(source, file, files, every, added, seen=seen), source)
                 found |= {partition for partition in counts if not manifest.holds(file.digest, partition)}
         except SourceError:
             found.add(selectable[-1])

@@ -39,18 +39,26 @@ def nothing_offered(source: Source, files: FileSystem) -> SourceError:
 
 
 def rows_of(
-    source: Source, file: LandedFile, files: FileSystem, every: Sequence[str], added: Mapping[str, str] | None = None
+    source: Source,
+    file: LandedFile,
+    files: FileSystem,
+    every: Sequence[str],
+    added: Mapping[str, str] | None = None,
+    *,
+    seen: bool = False,
 ) -> Iterator[Part]:
     """The file's rows in its order, with their partition where the source has one.
 
     every: all partitions there are. added: columns beyond the declared ones, NULL where the file does not have them.
+    seen: whether the file was read before; a column that it does not have was declared since, and is NULL.
     Raises SourceError for a file that is gone, damaged, not as declared, or no longer the one that was identified, and
     for a row outside all partitions; rows that the source quarantines are misfits instead.
     """
-    columns = {**source.columns, **_present(source, file, files, added or {})}
+    declared = _present(source, file, files, source.columns) if seen else source.columns
+    columns = {**(declared or source.columns), **_present(source, file, files, added or {})}
     with Watched(file, files) as watched:
         for part in parts(watched, file.path, columns, source.format, refused=refused(source)):
-            rows = _padded(part.rows, added or {})
+            rows = _padded(part.rows, {**source.columns, **(added or {})})
             yield _in_partitions(source, Part(rows, part.offsets, part.misfits), every, file.path)
         watched.require_same()
 
@@ -93,12 +101,12 @@ def paths(files: FileSystem) -> list[str]:
     return sorted(it.path for it in found if it.type == FileType.File and not it.path.endswith(WRITING))
 
 
-def _present(source: Source, file: LandedFile, files: FileSystem, added: Mapping[str, str]) -> Mapping[str, str]:
-    """The added columns that the file may have; of JSON lines each may have its own."""
-    if not added or format_of(file.path, source.format) == "jsonl":
-        return added
+def _present(source: Source, file: LandedFile, files: FileSystem, columns: Mapping[str, str]) -> Mapping[str, str]:
+    """The columns that the file may have; of JSON lines each may have its own."""
+    if not columns or format_of(file.path, source.format) == "jsonl":
+        return columns
     header = kinds(files, file.path, source.format)
-    return {name: kind for name, kind in added.items() if name in header}
+    return {name: kind for name, kind in columns.items() if name in header}
 
 
 def _padded(rows: pa.RecordBatch, added: Mapping[str, str]) -> pa.RecordBatch:

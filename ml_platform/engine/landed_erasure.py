@@ -160,7 +160,7 @@ def _compressed(content: bytes, compression: str | None) -> bytes:
 
 
 def _count(source: Source, file: LandedFile, files: FileSystem, every: list[str]) -> int:
-    return sum(part.rows.num_rows + len(part.misfits) for part in rows_of(source, file, files, every))
+    return sum(part.rows.num_rows + len(part.misfits) for part in rows_of(source, file, files, every, seen=True))
 
 
 def _digest(content: bytes) -> str:

@@ -409,9 +409,9 @@ def test_a_file_that_vanishes_after_it_was_listed_is_named(
     land("b.csv", "01-02 2")
     real = batch.rows_of
 
-    def vanishing(*arguments: Any) -> Any:
+    def vanishing(*arguments: Any, **options: Any) -> Any:
         (landing / "events" / "b.csv").unlink(missing_ok=True)
-        return real(*arguments)
+        return real(*arguments, **options)
 
     with monkeypatch.context() as patched:
         patched.setattr(batch, "rows_of", vanishing)
@@ -638,6 +638,49 @@ def test_rows_that_left_quarantine_and_were_undone_are_taken_again_alone(
     ingesting(1, source=mended)
     assert numbers() == [1, 3_000_000_000]
     assert ingesting(1, source=mended).commit.unchanged
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_file_from_before_a_column_was_declared_has_none_of_it_when_its_refused_rows_are_tried_again(
+    land: Any, landing: Path, ingesting: Ingesting, lakehouse: EmbeddedLakehouse, ending: str
+) -> None:
+    # given a file with a refused row, and a later file that brings a further column
+    land(f"a.{ending}", "01-01 1", "01-02 3000000000")
+    ingesting(1, source=LENIENT)
+    write(landing / "events" / "b.csv", b"day,n,w\n2013-01-03,3,7\n")
+    ingesting(1, source=LENIENT)
+    # when the column is declared, and the type that the row needs
+    wider = replace(LENIENT, columns={"day": "date", "n": "int64", "w": "int32"}, type_changes="widen")
+    ingesting(1, source=wider)
+    # then every row stands, those of the older file without the column
+    rows = delta.read_rows(delta.existing(lakehouse.table("bronze/events")), ["n", "w"]).to_pylist()
+    assert sorted((row["n"], row["w"]) for row in rows) == [(1, None), (3, 7), (3_000_000_000, None)]
+    assert delta.existing(lakehouse.table("bronze/events__quarantine")).rows == 0
+    assert ingesting(1, source=wider).commit.unchanged
+
+
+def test_a_month_that_waits_in_a_file_from_before_a_column_was_declared_has_none_of_it(
+    land: Any, ingesting: Ingesting, lakehouse: EmbeddedLakehouse
+) -> None:
+    land("a.csv", "01-01 1", "02-01 2")
+    ingesting(1)
+    wider = replace(EVENTS, columns={**EVENTS.columns, "w": "int32"})
+    assert waiting(wider, EVERY, lakehouse) == {"2013-02"}
+    ingesting(2, source=wider)
+    rows = delta.read_rows(delta.existing(lakehouse.table("bronze/events")), ["n", "w"]).to_pylist()
+    assert sorted((row["n"], row["w"]) for row in rows) == [(1, None), (2, None)]
+
+
+def test_a_new_file_without_a_declared_column_is_refused_though_older_ones_may_be(
+    land: Any, ingesting: Ingesting
+) -> None:
+    wider = replace(LENIENT, columns={**EVENTS.columns, "w": "int32"})
+    land("a.csv", "01-01 1", "01-02 x")
+    ingesting(1, source=LENIENT)
+    ingesting(1, source=wider)
+    land("b.csv", "01-03 3")
+    with pytest.raises(SourceError, match=r"events/b\.csv has no column w, but its source declares it"):
+        ingesting(1, source=wider)
 
 
 def test_batches_are_known_when_the_log_has_been_cleaned_up(
