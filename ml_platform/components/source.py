@@ -12,6 +12,7 @@ from ml_platform.components.asset import asset, digest, key_of, place, selected
 from ml_platform.components.columns import Derivation
 from ml_platform.components.declaration import Declaration
 from ml_platform.components.domain import domain_of, partition_keys
+from ml_platform.components.lines import line_of
 from ml_platform.components.rejected import rejected
 from ml_platform.declared_specs import SOURCE
 from ml_platform.engine.lineage import Columns
@@ -96,6 +97,7 @@ class Source(Declaration):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The bronze asset, and that of its quarantine where rows may go there."""
         self._check(context)
+        self._require_own_names(context)
         domain = domain_of(context.path)
         every = partition_keys(context.path)
         partitioned = self.partition_of is not None
@@ -157,6 +159,26 @@ class Source(Declaration):
             "misfits": self.misfits,
             "type_changes": self.type_changes,
         }
+
+    def _require_own_names(self, context: dg.ComponentLoadContext) -> None:
+        """Returns where no two columns of the table differ in case only."""
+        partition = [domain_of(context.path).partitions.column] if self.partition_of else []
+        added = {name.lower(): name for name in (*PROVENANCE, *partition)}
+        seen: dict[str, str] = {}
+        for column in self.columns:
+            line = line_of(context, "columns", column)
+            if column.lower() in added:
+                raise DeclarationError(
+                    f"{line}: columns has {column}, but the table has {added[column.lower()]} beside those of its "
+                    "files",
+                    remedy="Land the files with the column under another name",
+                )
+            if seen.setdefault(column.lower(), column) != column:
+                raise DeclarationError(
+                    f"{line}: columns has {seen[column.lower()]} and {column}, but no two columns of a table differ in "
+                    "case only",
+                    remedy="Land the files with one of them under another name",
+                )
 
     def _check(self, context: dg.ComponentLoadContext) -> None:
         for field in ("landing", "event_time", "known_at"):

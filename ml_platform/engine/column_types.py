@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
@@ -87,6 +87,20 @@ def widens(stands: pa.DataType, declared: pa.DataType) -> bool:
         more = declared.scale - stands.scale
         return bool(more >= 0 and declared.precision - stands.precision >= more)
     return (stands, declared) in ((pa.int32(), pa.int64()), (pa.int32(), pa.float64()))
+
+
+def same_but_for_case(names: Iterable[str]) -> tuple[str, str] | None:
+    """The first two names that engines take for one; None where each is its own.
+
+    >>> same_but_for_case(["k", "v", "K"])
+    ('k', 'K')
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        if name.lower() in seen:
+            return seen[name.lower()], name
+        seen[name.lower()] = name
+    return None
 
 
 def plain(column: pa.Array) -> pa.Array:

@@ -68,6 +68,8 @@ class Text:
             return next(csv.reader([line.decode("utf-8-sig")]), [])
         except UnicodeDecodeError as error:
             raise damaged(self._path, "not UTF-8") from error
+        except csv.Error as error:
+            raise _no_header(self._path, line, error) from error
 
     def read(self, size: int = -1) -> bytes:
         """The next bytes, none at the end.
@@ -203,6 +205,15 @@ def _is_wide(kind: str) -> bool:
 def _has_hexadecimal(content: bytes, last: bytes) -> bool:
     over = last == b"0" and content[:1] in (b"x", b"X")
     return over or any(mark[1:] in content and mark in content for mark in (b"0x", b"0X"))
+
+
+def _no_header(path: str, line: bytes, error: Exception) -> SourceError:
+    if b"\r" in line.rstrip(b"\r"):
+        return SourceError(
+            f"{path} has a line that ends in CR alone, but lines end in LF or in CRLF",
+            remedy="Land it with such line ends; nothing of it was taken",
+        )
+    return damaged(path, f"without a header that can be read ({error})")
 
 
 def _typed(text: Text, columns: Mapping[str, str]) -> Iterator[Part]:

@@ -80,7 +80,14 @@ def standing(before: TableSnapshot, schema: pa.Schema) -> Iterator[pa.RecordBatc
 
 
 def _add(added: dict[str, str], path: str, found: Mapping[str, str], own: set[str], source: Source) -> None:
+    stand = {name.lower(): name for name in (*own, *added)}
     for name, kind in found.items():
+        if stand.setdefault(name.lower(), name) != name:
+            raise SourceError(
+                f"{path} has a column {name}, but {source.key} has {stand[name.lower()]}, and no two columns of a "
+                "table differ in case only",
+                remedy="Land the file with the column under another name, or spelled as the one that there is",
+            )
         if name in own:
             raise SourceError(
                 f"{path} has a column {name}, but {source.key} has one of that name that says where a row comes from",

@@ -19,6 +19,7 @@ from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from ml_platform.engine import delta, intent
 from ml_platform.engine.batches import behind, beside, by_partition, evenly
+from ml_platform.engine.column_types import same_but_for_case
 from ml_platform.engine.file_statistics import statistics
 from ml_platform.engine.files import filesystem, put
 from ml_platform.engine.held import holds
@@ -78,8 +79,15 @@ def _allowed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def storable(schema: pa.Schema, key: str) -> pa.Schema:
     """The schema in the types that every Delta reader knows: plain strings, microseconds UTC, signed integers.
 
-    key: whose rows they are, for errors. Raises AuditError for a type that tables do not hold.
+    key: whose rows they are, for errors. Raises AuditError for a type that tables do not hold, and for two columns
+    whose names differ in case only.
     """
+    alike = same_but_for_case(schema.names)
+    if alike:
+        raise AuditError(
+            f"{key} has the columns {' and '.join(alike)}, but no two columns of a table differ in case only",
+            remedy="Give one of them another name",
+        )
     kinds = {field.name: _storable(field.type) for field in schema}
     for name, kind in kinds.items():
         refused = (pa.types.is_null, pa.types.is_time, pa.types.is_duration, pa.types.is_interval, pa.types.is_float16)

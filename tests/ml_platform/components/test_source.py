@@ -98,6 +98,20 @@ def test_wrong_column_is_refused_when_definitions_load(shop: Project, old: str, 
         _ = shop.definitions
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Size", "columns has size and Size, but no two columns of a table differ in case only"),
+        ("_Sequence", "columns has _Sequence, but the table has _sequence beside those of its files"),
+        ("_sequence", "columns has _sequence, but the table has _sequence beside those of its files"),
+    ],
+)
+def test_a_column_that_another_has_but_for_case_is_refused_by_line(shop: Project, name: str, said: str) -> None:
+    shop.change("bronze/stores/defs.yaml", "size: int32", f"size: int32, {name}: int32")
+    with pytest.raises(DeclarationError, match=rf"stores/defs\.yaml:\d+: {said}"):
+        _ = shop.definitions
+
+
 @pytest.mark.parametrize("kind", ["strng", "decimal", "decimal(39,2)", "decimal(3,4)"])
 def test_a_type_that_is_none_is_refused_with_those_that_are(shop: Project, kind: str) -> None:
     shop.change("bronze/stores/defs.yaml", "size: int32", f"size: '{kind}'")

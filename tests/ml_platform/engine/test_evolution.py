@@ -57,6 +57,15 @@ def test_a_column_of_a_reserved_name_is_refused(evolving: Any) -> None:
         evolving(ADDING, None, '{"n":1,"_sequence":2}')
 
 
+def test_a_column_that_differs_in_case_only_is_refused_with_both_names(evolving: Any, put: Any) -> None:
+    with pytest.raises(SourceError, match=r"0\.jsonl has a column N, but bronze/events has n, and no two columns"):
+        evolving(ADDING, None, '{"n":1,"N":2}')
+    with pytest.raises(SourceError, match=r"1\.jsonl has a column LATE, but bronze/events has late"):
+        evolving(ADDING, None, '{"n":1,"late":2}', '{"n":1,"LATE":2}')
+    with pytest.raises(SourceError, match=r"0\.jsonl has a column Old, but bronze/events has old"):
+        evolving(ADDING, table(put, n=pa.array([1], pa.int32()), old=pa.array([True])), '{"n":1,"Old":true}')
+
+
 def test_a_wider_type_is_refused_unless_the_source_says_that_it_may_widen(evolving: Any, put: Any) -> None:
     stands = table(put, n=pa.array([1], pa.int32()))
     wider = replace(SOURCE, columns={"n": "int64"})

@@ -155,6 +155,11 @@ def test_the_first_moment_and_the_last_have_their_statistics(location: Location)
     assert '"maxValues": {"at": "9999-12-31T23:59:59.999999Z"}' in file.statistics
 
 
+def test_columns_that_differ_in_case_only_are_refused_by_name(location: Location) -> None:
+    with pytest.raises(AuditError, match="silver/flights has the columns k and K, but no two columns"):
+        staged(location, pa.table({"k": [1], "v": [2], "K": [3]}))
+
+
 def test_a_failure_half_way_leaves_no_file(location: Location, monkeypatch: pytest.MonkeyPatch) -> None:
     # given a file that stands already, as one of an older version may
     monkeypatch.setattr(staging, "_GROUP_ROWS", 1)
