@@ -28,16 +28,19 @@ class Columns:
 UNKNOWN = Columns({}, complete=False)
 
 
-def lineage(query: exp.Query, known: Mapping[str, Columns], at: str) -> Columns:
+def lineage(query: exp.Query, known: Mapping[str, Columns], at: str, *, made: bool = False) -> Columns:
     """The columns of a query in DuckDB's dialect, over tables whose columns are known as far as they are.
 
     known: asset key → columns; a table that is not in it is unknown. at: the file, for errors.
-    Raises DeclarationError, with the line and the nearest name, for a table or a column that cannot be meant; what
-    cannot be judged without running the query is left to it.
+    made: whether a table is made of its rows, so that each column has to have a name of its own.
+    Raises DeclarationError, with the line and the nearest name, for a table or a column that cannot be meant, and for
+    two columns of one name; what cannot be judged without running the query is left to it.
     """
     walk = QueryWalk({key: _relation(key, columns) for key, columns in known.items()}, at)
     try:
         found = walk.query(query, {}, None)
+        if made:
+            walk.require_own_names(query)
     except RecursionError:  # Too deep to be walked, which is no fault of the query.
         return UNKNOWN
     named = ((name, origins) for name, origins in found.columns.values() if not name.startswith(UNNAMED))

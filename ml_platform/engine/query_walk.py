@@ -46,6 +46,7 @@ class QueryWalk:
         from sqlglot import exp
 
         self._exp, self._known, self._at = exp, known, at
+        self._twice: dict[int, tuple[str, str, exp.Expr]] = {}
 
     def query(self, node: exp.Expr, ctes: _Ctes, outer: Scope | None) -> Relation:
         """The columns of a query. ctes: the named queries in its reach; outer: the scope that it stands in.
@@ -67,6 +68,33 @@ class QueryWalk:
             self._read(pivot.this, ctes, scope)
             return self._pivoted(pivot, scope.relations[0], ctes, scope)
         return Relation()
+
+    def require_own_names(self, node: exp.Expr) -> None:
+        """Returns where no two columns of a query that was walked have one name, by which engines rename the second.
+
+        Raises DeclarationError. Of queries inside it that does no harm that nobody sees.
+        """
+        if isinstance(node, self._exp.SetOperation):
+            self.require_own_names(node.this)
+            if node.args.get("by_name"):
+                self.require_own_names(node.expression)
+        elif isinstance(node, self._exp.Subquery):
+            self.require_own_names(node.this)
+        elif (found := self._twice.get(id(node))) is not None:
+            first, second, each = found
+            spelled = f"two columns {second}" if first == second else f"the columns {first} and {second}"
+            raise DeclarationError(
+                f"{self._at}:{line_of(each)}: it gives {spelled}, but every column of a table has a name of its own, "
+                "whatever its case",
+                remedy="Give one of them another name with AS, or leave it out of the * with EXCLUDE",
+            )
+
+    def _note_twice(self, node: exp.Select, named: list[tuple[str, exp.Expr]]) -> None:
+        seen: dict[str, str] = {}
+        for name, each in named:
+            if name.lower() in seen:
+                self._twice.setdefault(id(node), (seen[name.lower()], name, each))
+            seen.setdefault(name.lower(), name)
 
     def _with(self, node: exp.Expr, ctes: _Ctes, outer: Scope | None) -> _Ctes:
         clause = node.args.get("with_")
@@ -97,7 +125,9 @@ class QueryWalk:
         self._joins(node, ctes, scope)
         scope.aliases = {each.alias.lower(): NOWHERE for each in node.expressions if each.alias}
         windows = {window.name.lower(): self._origins(window, ctes, scope) for window in node.args.get("windows") or ()}
-        found = [column for each in node.expressions for column in self._projected(each, ctes, scope, windows)]
+        given = [(it, each) for each in node.expressions for it in self._projected(each, ctes, scope, windows)]
+        found = [column for column, _ in given]
+        self._note_twice(node, [(name, each) for (name, _), each in given if name is not None])
         self._clauses(node, _CLAUSES, ctes, scope)
         result = {name.lower(): origins for name, origins in found if name is not None}
         self._clauses(node, _CLAUSES_OVER_RESULT, ctes, replace(scope, aliases={**scope.aliases, **result}))

@@ -31,7 +31,7 @@ class SqlFiles:
         """As `engine.lineage.lineage`, of the file's query. known: asset key → columns, of every table it reads."""
 
         def found() -> Any:
-            columns = lineage.lineage(sql.parsed(text, at), known, at)
+            columns = lineage.lineage(sql.parsed(text, at), known, at, made=True)
             return {"origins": columns.origins, "complete": columns.complete}
 
         inputs = sorted((key, list(of.origins), of.complete) for key, of in known.items())

@@ -101,6 +101,13 @@ def test_query_that_does_not_run_fails_with_the_engines_words(tables: Project) -
     assert "sum(VARCHAR)" in tables.run("gold/totals").failures["gold/totals"]
 
 
+def test_two_columns_of_one_name_are_refused_by_line_when_definitions_load(shop: Project) -> None:
+    shop.write("gold/totals/totals.sql", "SELECT store,\n  amount AS Store FROM silver.orders")
+    said = r"gold/totals/totals\.sql:2: it gives the columns store and Store, but every column of a table has a name"
+    with pytest.raises(DeclarationError, match=said):
+        _ = shop.definitions
+
+
 @pytest.mark.parametrize(
     ("path", "old", "new", "message"),
     [

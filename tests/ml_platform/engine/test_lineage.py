@@ -231,3 +231,35 @@ def test_a_query_too_deep_to_walk_is_left_to_the_engine() -> None:
         inner = exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier("q")))
         query = exp.select("a").from_(inner, copy=False)
     assert lineage(query, KNOWN, "a.sql") == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("SELECT a,\n  b AS a FROM s.x", r"a\.sql:2: it gives two columns a, but every column of a table has a name"),
+        ('SELECT a,\n  b AS "A" FROM s.x', r"a\.sql:2: it gives the columns a and A, but"),
+        ("SELECT *,\n  b AS A FROM s.x", r"a\.sql:2: it gives the columns a and A, but"),
+        ("SELECT * FROM s.x JOIN s.y ON x.id = y.id", r"a\.sql:\d: it gives two columns id, but"),
+        ("SELECT a, a FROM s.x UNION ALL SELECT a, c FROM s.y", "it gives two columns a, but"),
+        ("SELECT a FROM s.x UNION ALL BY NAME (SELECT a, c AS A FROM s.y)", "it gives the columns a and A, but"),
+        ("WITH q AS (SELECT a FROM s.x) SELECT q.a, a FROM q", "it gives two columns a, but"),
+    ],
+)
+def test_two_columns_of_one_name_are_refused_of_a_query_that_makes_a_table(query: str, said: str) -> None:
+    with pytest.raises(DeclarationError, match=said):
+        lineage(parsed(query, "a.sql"), KNOWN, "a.sql", made=True)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT q.a FROM (SELECT a, a FROM s.x) AS q",
+        "SELECT * FROM s.x NATURAL JOIN s.z",
+        "SELECT a FROM s.x UNION ALL SELECT b AS A FROM s.x",
+        "SELECT 1 + 1, 1 + 1 FROM s.x",
+        "SELECT * EXCLUDE (a), b + 1 AS a FROM s.x",
+        "SELECT * REPLACE (b + 1 AS a) FROM s.x",
+    ],
+)
+def test_names_that_are_each_their_own_are_taken(query: str) -> None:
+    lineage(parsed(query, "a.sql"), KNOWN, "a.sql", made=True)
