@@ -12,9 +12,10 @@ import dagster as dg
 from pydantic import ValidationError
 
 from ml_platform.components.asset import asset_key, key_of, place
-from ml_platform.components.columns import sql_files
+from ml_platform.components.columns import columns_of, in_query, sql_files
 from ml_platform.components.domain import domain_of
 from ml_platform.components.expectation import KINDS, Expectation
+from ml_platform.components.lines import line_of
 from ml_platform.components.making import is_partitioned, require_declared
 from ml_platform.components.source_positions import documents
 from ml_platform.engine.expectations import Expectations
@@ -46,6 +47,23 @@ def expecting(context: dg.ComponentLoadContext, recipe: Recipe, written: Sequenc
         done[name] = found.rule(name)
         _Check(context, at, done[name], recipe.shape, columns).require_sense()
     return replace(recipe, expects=Expectations(tuple(done.values()), domain_of(context.path).clock))
+
+
+def require_delete_when(
+    context: dg.ComponentLoadContext, recipe: Recipe, predicate: str | None, declared: Collection[str]
+) -> None:
+    """Returns where a delete marker, if there is one, is said of columns that the query or the function gives.
+
+    declared: those that a function is declared to give. Raises DeclarationError, by file and line.
+    """
+    if predicate is None:
+        return
+    columns: Columns = tuple(declared) or None
+    if (query := in_query(context, recipe.key)) is not None:
+        found = query.columns({key: columns_of(context, key) for key in query.reads})
+        columns = tuple(found.origins) if found.complete else None
+    at = f"{line_of(context, 'delete_when')}: delete_when"
+    sql_files(context).require_predicate(predicate, at, columns)
 
 
 def parents(context: dg.ComponentLoadContext, recipe: Recipe, *, partitioned: bool) -> list[str | dg.AssetDep]:

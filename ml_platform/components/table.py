@@ -17,7 +17,7 @@ from ml_platform.components.inspected import inspected, sifted
 from ml_platform.components.made_columns import MadeColumn, derivation, of_history
 from ml_platform.components.making import PartitionWindow, dependencies, recipe_beside
 from ml_platform.components.quarantine import quarantine
-from ml_platform.components.rules import expecting, parents
+from ml_platform.components.rules import expecting, parents, require_delete_when
 from ml_platform.components.writing import require_row_wise, require_writable
 from ml_platform.engine.plan import Shape
 from ml_platform.roles.compute import Compute
@@ -86,6 +86,7 @@ class Table(Declaration):
         )
         if self.write == "append":
             require_row_wise(place(context), recipe.query)
+        require_delete_when(context, recipe, self.delete_when, self.columns)
         recipe = expecting(context, recipe, self.expect)
         every = partition_keys(context.path)
 

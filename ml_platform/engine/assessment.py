@@ -11,7 +11,7 @@ from ml_platform.engine import clock
 from ml_platform.engine.expectations import flag, flagged, parent_relation, sentence
 from ml_platform.engine.plan import quoted
 from ml_platform.engine.recipe import Recipe
-from ml_platform.errors import AuditError, nearest
+from ml_platform.errors import AuditError, PlatformError, RefusedError, ServiceError, TransientServiceError, nearest
 from ml_platform.records.expectation import Outcome, Rule
 from ml_platform.records.table import StagedFiles, TableSnapshot
 from ml_platform.roles.compute import Compute
@@ -55,7 +55,7 @@ class Assessment:
         table: its rows as they will stand, or do. partitions: of which the rows are looked at; an age is the whole
         table's. quarantined: the same rows of its quarantine, None where no rule sends any there.
         Raises BrokenRulesError where rows break a rule that fails, AuditError for a rule about a column that is not
-        there.
+        there and for one that does not run.
         """
         expects, shape = self.recipe.expects, self.recipe.shape
         if not expects.rules:
@@ -82,7 +82,10 @@ class Assessment:
         flags = flagged(f"{_ROWS} AS made", rules, self.recipe.shape.partition)
         relations = {_ROWS: rows, **parent_relations(rules, self.parents)}
         sums = ", ".join(f"sum(CAST({flag(at)} AS BIGINT)) AS {flag(at)}" for at in range(len(rules)))
-        counts = self.compute.fetch(f"SELECT {sums} FROM ({flags}) AS flagged", relations).to_pylist()[0]
+        try:
+            counts = self.compute.fetch(f"SELECT {sums} FROM ({flags}) AS flagged", relations).to_pylist()[0]
+        except ServiceError as error:
+            raise blamed(error, self.recipe, rules, rows, self.parents, self.compute) from error
         return {
             rule.name: Outcome(
                 rule,
@@ -138,6 +141,42 @@ def require_columns(
                     f"{table} has no column {column}, but the rule {rule.name} of {key} is about it",
                     allowed=nearest(column, known),
                 )
+
+
+def blamed(
+    error: ServiceError,
+    recipe: Recipe,
+    rules: Sequence[Rule],
+    rows: StagedFiles,
+    parents: Mapping[str, TableSnapshot],
+    compute: Compute,
+) -> PlatformError:
+    """The error for rules that did not run over these rows: it names the first that does not run alone.
+
+    error: what the service said of all of them together; it stands where each runs alone.
+    """
+    if isinstance(error, RefusedError | TransientServiceError):
+        return error
+    for rule in rules:
+        flags = flagged(f"{_ROWS} AS made", [rule], recipe.shape.partition)
+        query = f"SELECT sum(CAST({flag(0)} AS BIGINT)) AS broken FROM ({flags}) AS flagged"
+        try:
+            compute.fetch(query, {_ROWS: rows, **parent_relations([rule], parents)})
+        except ServiceError as fault:
+            return _does_not_run(fault, recipe.key, rule)
+    return error
+
+
+def _does_not_run(fault: ServiceError, key: str, rule: Rule) -> PlatformError:
+    if isinstance(fault, RefusedError | TransientServiceError):
+        return fault
+    said = str(fault.__cause__ or fault).partition("\n")[0]
+    return AuditError(
+        f"{key} has the rule {rule.name}, but it does not run on the rows: {said}",
+        allowed=f"Of a row that breaks it, it says: {sentence(rule)}",
+        remedy="Mend the rule in its defs.yaml, in SQL for instance with TRY_CAST or CASE; the table still stands at "
+        "its last version",
+    )
 
 
 def within(of: StagedFiles, partition: str | None, values: Collection[str]) -> StagedFiles:

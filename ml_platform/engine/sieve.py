@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyarrow.fs import FileType
 
 from ml_platform.engine import delta, quarantine
-from ml_platform.engine.assessment import parent_relations, require_columns
+from ml_platform.engine.assessment import blamed, parent_relations, require_columns
 from ml_platform.engine.audit import audit
 from ml_platform.engine.expectations import bad, flagged
 from ml_platform.engine.files import filesystem
@@ -24,6 +24,7 @@ from ml_platform.engine.provenance import ASKED_FILE, ASKED_OFFSET, FILE, OFFSET
 from ml_platform.engine.recipe import Recipe
 from ml_platform.engine.refused import as_rows, refused
 from ml_platform.engine.staging import present, stage, undone_on_failure
+from ml_platform.errors import PlatformError, ServiceError
 from ml_platform.records.expectation import Rule
 from ml_platform.records.table import Location, StagedFiles, TableSnapshot
 from ml_platform.roles.compute import Compute
@@ -79,8 +80,8 @@ class Sieve:
 
         standing: what a merge keeps. Those of its rows that break a rule, which they did not when they came, are
         recalled: they are sifted with the query's rows, and no longer stand.
-        Raises AuditError for a rule about a column that is not there and for a bad row without a partition,
-        ServiceError for a query or a rule that does not run; AssertionError where a row is lost or doubled.
+        Raises AuditError for a rule that does not run or is about a column that is not there, and for a bad row without
+        a partition, ServiceError for a query that does not run; AssertionError where a row is lost or doubled.
         """
         schema = self.compute.fetch(f"SELECT * FROM {made(query)} LIMIT 0", relations).schema
         names: Sequence[str] = schema.names
@@ -104,7 +105,20 @@ class Sieve:
     def _flagged(self, rows_: str, relations: Mapping[str, StagedFiles], open_: ExitStack) -> StagedFiles:
         plan = flagged(rows_, self._rules, self.recipe.shape.partition)
         read = {**relations, **parent_relations(self._rules, self.parents)}
-        return self.compute.stage(plan, read, open_.enter_context(self._aside()), ())
+        try:
+            return self.compute.stage(plan, read, open_.enter_context(self._aside()), ())
+        except ServiceError as error:
+            raise self._blamed(error, rows_, relations, open_) from error
+
+    def _blamed(
+        self, error: ServiceError, rows_: str, relations: Mapping[str, StagedFiles], open_: ExitStack
+    ) -> PlatformError:
+        """The error that names the rule which does not run; the one that there is where it is the query itself."""
+        try:
+            plain = self.compute.stage(f"SELECT made.* FROM {rows_}", relations, open_.enter_context(self._aside()), ())
+        except ServiceError:
+            return error
+        return blamed(error, self.recipe, self._rules, plain, self.parents, self.compute)
 
     def _recalled(self, standing: StagedFiles | None, names: Sequence[str], open_: ExitStack) -> StagedFiles | None:
         """The standing rows with their flags; None where none of them is bad."""
@@ -112,10 +126,11 @@ class Sieve:
             return None
         read = {STANDING: standing}
         plan = flagged(f"{STANDING} AS made", self._rules, self.recipe.shape.partition)
-        counted = self.compute.fetch(
-            f"SELECT count(*) AS bad FROM ({plan}) AS flagged WHERE {bad(self._rules)}",
-            {**read, **parent_relations(self._rules, self.parents)},
-        )
+        query = f"SELECT count(*) AS bad FROM ({plan}) AS flagged WHERE {bad(self._rules)}"
+        try:
+            counted = self.compute.fetch(query, {**read, **parent_relations(self._rules, self.parents)})
+        except ServiceError as error:
+            raise blamed(error, self.recipe, self._rules, standing, self.parents, self.compute) from error
         if not counted["bad"].to_pylist()[0]:
             return None
         return self._flagged(f"{STANDING} AS made", read, open_)

@@ -4,6 +4,7 @@ import pytest
 
 from ml_platform.errors import DeclarationError
 from ml_platform.testing.project import Project
+from ml_platform.testing.shop import declaration
 
 MERGE = "write: merge\n  newest: known_at"
 
@@ -28,6 +29,28 @@ def test_fields_that_do_not_go_together_are_refused(shop: Project, new: str, sai
     shop.change("silver/orders/defs.yaml", MERGE, new)
     with pytest.raises(DeclarationError, match=f"silver/orders/defs.yaml: {said}"):
         _ = shop.definitions
+
+
+@pytest.mark.parametrize(
+    ("marker", "said"),
+    [
+        ("nope = 1", "delete_when is 'nope = 1', but the table has no column nope"),
+        ("retuned", "delete_when is 'retuned', but the table has no column retuned. Did you mean returned"),
+    ],
+)
+def test_a_delete_marker_of_a_column_that_is_not_there_is_refused_by_line(
+    shop: Project, marker: str, said: str
+) -> None:
+    shop.change("silver/orders/defs.yaml", MERGE, f"{MERGE}\n  delete_when: {marker}")
+    with pytest.raises(DeclarationError, match=rf"silver/orders/defs\.yaml:\d+: {said}"):
+        _ = shop.definitions
+
+
+def test_a_delete_marker_of_a_history_may_be_about_the_moment_that_its_versions_hold_from(shop: Project) -> None:
+    told = "write: history\nkey: [order_id]\nnewest: known_at\ndelete_when: known_at IS NULL"
+    shop.write("silver/versions/defs.yaml", declaration("Table", f"description: Versions.\n{told}"))
+    shop.write("silver/versions/versions.sql", "SELECT order_id, known_at FROM bronze.orders")
+    assert shop.node("silver/versions").kinds >= {"silver"}
 
 
 @pytest.mark.parametrize("write", ["merge", "history"])

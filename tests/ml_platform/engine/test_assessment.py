@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from ml_platform.engine import clock
-from ml_platform.engine.assessment import Assessment, BrokenRulesError, require_columns
+from ml_platform.engine.assessment import Assessment, BrokenRulesError, blamed, require_columns
 from ml_platform.engine.expectations import Expectations
 from ml_platform.engine.plan import Shape
 from ml_platform.engine.recipe import Recipe
-from ml_platform.errors import AuditError, NotFoundError
+from ml_platform.errors import AuditError, NotFoundError, RefusedError, ServiceError, TransientServiceError
 from ml_platform.records.expectation import Outcome, Rule
 from resources.embedded.compute import EmbeddedCompute
 from resources.embedded.lakehouse import EmbeddedLakehouse
@@ -50,6 +50,33 @@ def test_broken_rows_are_counted_and_a_few_are_shown_by_their_key(assess: Any) -
 
 def test_only_the_partitions_that_are_asked_for_are_looked_at(assess: Any) -> None:
     assert assess(Rule("r", "one_of", "warn", column="id", values=("a", "b")), "2013-01").broken == 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (Rule("never", "sql", predicate="10 // (length(id) - 1) > 1"), "never, but it .*: .*Division by zero.*10 //"),
+        (Rule("number", "sql", "warn", predicate="CAST(id AS INT) > 1"), "number, but it .*: .*'a' to INT32.*CAST"),
+        (Rule("least", "between", column="id", low=1), "least, but it does not run on the rows: .*id is less than 1"),
+    ],
+)
+def test_a_rule_that_does_not_run_on_a_row_is_named_with_its_table(assess: Any, rule: Rule, said: str) -> None:
+    with pytest.raises(AuditError, match=f"silver/x has the rule {said}") as raised:
+        assess(rule)
+    assert "staged.rows" not in str(raised.value)
+
+
+def test_of_rules_the_one_that_does_not_run_is_blamed_and_a_service_that_fails_is_not(
+    put: Any, compute: EmbeddedCompute
+) -> None:
+    rows = put("silver/x", {"id": ["a"]})
+    rules = (Rule("there", "not_null", column="id"), Rule("number", "sql", predicate="CAST(id AS INT) > 1"))
+    recipe = Recipe("silver/x", (), Shape(), "1", query="", expects=Expectations(rules))
+    failed = ServiceError("it does not run")
+    assert "silver/x has the rule number" in str(blamed(failed, recipe, rules, rows, {}, compute))
+    assert blamed(failed, recipe, rules[:1], rows, {}, compute) is failed
+    for other in (TransientServiceError("busy"), RefusedError("ended")):
+        assert blamed(other, recipe, rules, rows, {}, compute) is other
 
 
 @pytest.mark.parametrize(("low", "high", "broken"), [(2, None, 0), (3, None, 2), (None, 1, 2), (2, 2, 0)])

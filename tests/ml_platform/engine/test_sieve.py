@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ml_platform.engine.plan import Shape
 from ml_platform.engine.recipe import Recipe
 from ml_platform.engine.sieve import Sieve
 from ml_platform.engine.staging import present
-from ml_platform.errors import AuditError
+from ml_platform.errors import AuditError, ServiceError
 from ml_platform.records.expectation import Rule
 from ml_platform.records.table import StagedFiles, TableSnapshot
 from resources.embedded.compute import EmbeddedCompute
@@ -57,6 +58,29 @@ def test_a_query_is_run_once(over_two: Sieve, numbers: dict[str, StagedFiles], m
     with over_two.sifted(QUERY, numbers):
         pass
     assert len(staged) == 1
+
+
+def test_a_rule_that_does_not_run_is_named_and_a_query_that_does_not_is_not_taken_for_one(
+    over_two: Sieve, numbers: dict[str, StagedFiles], lakehouse: EmbeddedLakehouse
+) -> None:
+    rule = Rule("share", "sql", "quarantine", predicate="10 // (n - 3) > 1")
+    recipe = replace(over_two.recipe, expects=Expectations((*over_two.recipe.expects.rules, rule)))
+    dividing = replace(over_two, recipe=recipe)
+    with pytest.raises(AuditError, match=r"silver/n has the rule share, .*Division by zero"):
+        dividing.sifted(QUERY, numbers).__enter__()
+    with pytest.raises(ServiceError, match="the query of silver/n does not run"):
+        over_two.sifted("SELECT 10 // (n - 3) AS n FROM bronze.numbers", numbers).__enter__()
+    assert aside(lakehouse) == []
+    assert not present(lakehouse.table("silver/n__quarantine"))
+
+
+def test_a_standing_row_on_which_a_rule_does_not_run_names_it(
+    over_two: Sieve, numbers: dict[str, StagedFiles], put: Any
+) -> None:
+    rule = Rule("share", "sql", "quarantine", predicate="10 // (n - 7) > 1")
+    dividing = replace(over_two, recipe=replace(over_two.recipe, expects=Expectations((rule,))))
+    with pytest.raises(AuditError, match=r"silver/n has the rule share, .*Division by zero"):
+        dividing.sifted(QUERY, numbers, put("silver/n", {"n": [7]})).__enter__()
 
 
 def test_a_row_that_is_neither_good_nor_bad_is_an_error_and_leaves_nothing(
