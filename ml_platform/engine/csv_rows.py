@@ -203,8 +203,14 @@ def _is_wide(kind: str) -> bool:
 
 
 def _has_hexadecimal(content: bytes, last: bytes) -> bool:
-    over = last == b"0" and content[:1] in (b"x", b"X")
-    return over or any(mark[1:] in content and mark in content for mark in (b"0x", b"0X"))
+    """Whether `0x` stands in what follows the last byte. numpy finds it in a fraction of the time that Python takes."""
+    import numpy as np
+
+    if last == b"0" and content[:1] in (b"x", b"X"):
+        return True
+    found = np.frombuffer(content, np.uint8)
+    zeros = found[:-1] == ord("0")
+    return any(bool((zeros & (found[1:] == mark[0])).any()) for mark in (b"x", b"X") if mark in content)
 
 
 def _no_header(path: str, line: bytes, error: Exception) -> SourceError:

@@ -21,6 +21,8 @@ def holds(column: pa.Array) -> bool:
     """Whether the column's type, and every reader of a table, holds all of its values; infinity is doubtful."""
     if pa.types.is_floating(column.type):
         return not pc.any(pc.is_inf(column)).as_py()
+    if pa.types.is_decimal128(column.type):
+        return _is_valid(column)
     values, least, most = _bounded(column)
     if values is None:
         return True
@@ -37,6 +39,15 @@ def beyond(column: pa.Array) -> pa.Array:
         return pa.array([], pa.uint64())
     ends = [pa.scalar(end, values.type) for end in (least, most)]
     return pc.indices_nonzero(pc.or_(pc.less(values, ends[0]), pc.greater(values, ends[1])))
+
+
+def _is_valid(column: pa.Array) -> bool:
+    """Whether Arrow finds no fault in a column; of decimals it looks at each one's digits."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _bounded(column: pa.Array) -> tuple[pa.Array | None, Any, Any]:
