@@ -203,14 +203,16 @@ def _is_wide(kind: str) -> bool:
 
 
 def _has_hexadecimal(content: bytes, last: bytes) -> bool:
-    """Whether `0x` stands in what follows the last byte. numpy finds it in a fraction of the time that Python takes."""
+    """Whether a word that begins with `0x` stands in what follows the last byte; within words it is no number."""
     import numpy as np
 
-    if last == b"0" and content[:1] in (b"x", b"X"):
-        return True
-    found = np.frombuffer(content, np.uint8)
-    zeros = found[:-1] == ord("0")
-    return any(bool((zeros & (found[1:] == mark[0])).any()) for mark in (b"x", b"X") if mark in content)
+    # Behind what is no letter, so that there are two places before each.
+    found = np.frombuffer(b"\n\n" + last + content, np.uint8)
+    at = np.flatnonzero((found | 32) == ord("x"))
+    at = at[found[at - 1] == ord("0")]
+    before = found[at - 2]
+    letters = ((before | 32) >= ord("a")) & ((before | 32) <= ord("z")) | (before >= ord("0")) & (before <= ord("9"))
+    return not letters.all()
 
 
 def _no_header(path: str, line: bytes, error: Exception) -> SourceError:
