@@ -93,6 +93,23 @@ class ComputeContract:
         query = "SELECT sum(flight) AS flights FROM bronze.delays"
         assert compute.fetch(query, {"bronze.delays": february}).to_pylist() == [{"flights": 3}]
 
+    def test_rows_that_stood_before_are_taken_off_one_for_one(
+        self, compute: Compute, lakehouse: Lakehouse, target: Location
+    ) -> None:
+        # given rows, of which one comes twice, after rows of which one is gone and one was there once
+        rows = {"id": [1, 1, 2, None], "value": [1.5, 1.5, float("nan"), None]}
+        came, went = pa.table(rows), pa.table({"id": [1, 3, None], "value": [1.5, 9.0, None]})
+        tables = {"replaced.came": ("bronze/came", came), "replaced.went": ("bronze/went", went)}
+        relations = {name: committed(those, lakehouse.table(key)) for name, (key, those) in tables.items()}
+        query = "SELECT * FROM replaced.came EXCEPT ALL SELECT * FROM replaced.went"
+        left = delta.read_rows(compute.stage(query, relations, target, ())).sort_by("id")
+        assert left["id"].to_pylist() == [1, 2]
+        assert str(left["value"].to_pylist()) == "[1.5, nan]"
+        both = "SELECT id, value FROM replaced.came UNION ALL BY NAME SELECT value, id FROM replaced.went"
+        assert compute.fetch(f"SELECT count(*) AS rows, sum(id) AS ids FROM ({both}) AS b", relations).to_pylist() == [
+            {"rows": 7, "ids": 8}
+        ]
+
     def test_windowed_aggregates_are_what_a_scan_of_the_rows_gives(
         self, compute: Compute, lakehouse: Lakehouse
     ) -> None:
