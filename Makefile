@@ -48,8 +48,8 @@ run-%: home env-dev
 	@$(BIN)/python -m resources.$*.testing sh -c "ml-platform run --select '$(SELECT)' && \
 	  ml-platform invoke arrival_delay && ml-platform run --select 'key:\"endpoints/arrival_delay__log\"'"
 
-test: env-dev ## every test, on two processes
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
+test: env-dev ## every test, on three processes, for they wait for others
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
 
 drill: env ## the fire drill: faults in a scratch platform, and the guard that fires for each
 	@$(BIN)/ml-platform drill
