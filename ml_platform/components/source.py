@@ -166,17 +166,16 @@ class Source(Declaration):
         added = {name.lower(): name for name in (*PROVENANCE, *partition)}
         seen: dict[str, str] = {}
         for column in self.columns:
-            line = line_of(context, "columns", column)
             if column.lower() in added:
                 raise DeclarationError(
-                    f"{line}: columns has {column}, but the table has {added[column.lower()]} beside those of its "
-                    "files",
+                    f"{line_of(context, 'columns', column)}: columns has {column}, but the table has "
+                    f"{added[column.lower()]} beside those of its files",
                     remedy="Land the files with the column under another name",
                 )
             if seen.setdefault(column.lower(), column) != column:
                 raise DeclarationError(
-                    f"{line}: columns has {seen[column.lower()]} and {column}, but no two columns of a table differ in "
-                    "case only",
+                    f"{line_of(context, 'columns', column)}: columns has {seen[column.lower()]} and {column}, but no "
+                    "two columns of a table differ in case only",
                     remedy="Land the files with one of them under another name",
                 )
 
