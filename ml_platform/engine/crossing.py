@@ -72,7 +72,7 @@ def _totals(select: exp.Select) -> Iterator[exp.Expr]:
     from sqlglot import exp
 
     for total in select.find_all(exp.AggFunc):
-        if total.find_ancestor(exp.Select) is select and total.find_ancestor(exp.Window, exp.Select) is select:
+        if total.find_ancestor(exp.Window, exp.Select) is select:
             yield total
 
 
