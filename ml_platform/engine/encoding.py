@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from ml_platform.errors import PlatformError, nearest
 Column = Sequence[object] | NDArray[np.generic]
 
 _NUMBERS = (int, float, np.number, np.bool_, Decimal)
+_PLAIN = frozenset({int, float})
 _NAN = float("nan")
 _FEW_ROWS = 16
 
@@ -39,12 +41,11 @@ class Encoding:
 
         Raises PlatformError naming the feature that is missing, of another length, or not of its type.
         """
-        rows = self._rows(columns)
+        given = self._given(columns)
+        rows = len(given[0]) if given else 0
         encoded = (
-            _numbers(feature.name, columns[feature.name])
-            if codes is None
-            else _coded(codes, unknown, columns[feature.name])
-            for feature, codes, unknown in zip(self.features, self._codes, self._unknown, strict=True)
+            _numbers(feature.name, column) if codes is None else _coded(codes, unknown, column)
+            for feature, column, codes, unknown in zip(self.features, given, self._codes, self._unknown, strict=True)
         )
         if rows <= _FEW_ROWS:
             # A request's row has a value a column: filled one by one, they cost more than the rest of the encoding.
@@ -54,17 +55,18 @@ class Encoding:
             matrix[:, position] = values
         return matrix
 
-    def _rows(self, columns: Mapping[str, Column]) -> int:
+    def _given(self, columns: Mapping[str, Column]) -> list[Column]:
         for feature in self.features:
             if feature.name not in columns:
                 raise PlatformError(
                     f"feature {feature.name} is missing, but the model needs it",
                     allowed=nearest(feature.name, columns),
                 )
-        lengths = {feature.name: len(columns[feature.name]) for feature in self.features}
-        if len(set(lengths.values())) > 1:
+        given = [columns[feature.name] for feature in self.features]
+        if len(set(map(len, given))) > 1:
+            lengths = {feature.name: len(column) for feature, column in zip(self.features, given, strict=True)}
             raise PlatformError(f"columns have lengths {lengths}, but every column must have the same number of rows")
-        return next(iter(lengths.values()), 0)
+        return given
 
 
 def _coded(codes: Mapping[str, float], unknown: float, column: Column) -> list[float]:
@@ -89,8 +91,11 @@ def spelled(value: object) -> str:
 
 
 def _numbers(name: str, column: Column) -> NDArray[np.generic] | list[float]:
-    if isinstance(column, np.ndarray) and column.dtype.kind in "fiub":
-        return column
+    if isinstance(column, np.ndarray):
+        if column.dtype.kind in "fiub":
+            return column
+    elif _PLAIN.issuperset(map(type, column)):
+        return cast("list[float]", column)
     # NumPy would read the text "1.5" as a number without a word; a request that sends text is at fault and is told.
     for value in column:
         if value is not None and not isinstance(value, _NUMBERS):

@@ -72,6 +72,8 @@ def _serve(plain: Mapping[str, Any], settings: ServerSettings, listening: socket
             lifespan="off",
             log_level="warning",
             access_log=False,
+            # Nobody asks for whom a proxy asks, so that a header which anybody may send is not read.
+            proxy_headers=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
     )

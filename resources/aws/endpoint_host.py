@@ -94,7 +94,7 @@ class AwsEndpointHost:
     def invoke(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """As the role promises; features are looked up here where servers cannot."""
         from ml_platform.jobs.serving import bundle
-        from ml_platform.jobs.serving.protocol import RequestError
+        from ml_platform.jobs.serving.tensors import RequestError
 
         try:
             if self._lookup == "endpoint":

@@ -14,7 +14,7 @@ from ml_platform.engine.hosting import FINE_SHARES, GROUP, REDACT, REQUEST_KEY, 
 from ml_platform.engine.package import digest
 from ml_platform.errors import NotFoundError, PlatformError, ServiceError, TransientServiceError
 from ml_platform.jobs.serving import bundle
-from ml_platform.jobs.serving.protocol import RequestError
+from ml_platform.jobs.serving.tensors import RequestError
 from ml_platform.records.endpoint import EndpointSpec, Revision, TrafficSplit
 from resources.databricks.bundles import Bundles
 from resources.databricks.serving_endpoints import Entity, Found, ServingEndpoints, workload_size

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from ml_platform.engine.estimators.contract import FitTask, Matrix
+from ml_platform.engine.estimators.one_row import OneRow
 from ml_platform.engine.package import Feature
 from ml_platform.errors import PlatformError
 
@@ -31,6 +33,14 @@ class GradientBoostingEstimator:
     def __init__(self, booster: lightgbm.Booster, features: tuple[Feature, ...]) -> None:
         self.booster = booster
         self.features = features
+
+    @cached_property
+    def _one_row(self) -> OneRow | None:
+        try:
+            return OneRow(self.booster)
+        except AttributeError:
+            # Another release may keep its library elsewhere; the booster says the same, and takes longer.
+            return None
 
     @classmethod
     def fit(cls, task: FitTask) -> Self:
@@ -70,7 +80,9 @@ class GradientBoostingEstimator:
         (package / _FILE).write_text(self.booster.model_to_string(), encoding="utf-8")
 
     def score(self, matrix: Matrix) -> Matrix:
-        """LightGBM's prediction; a few rows are scored on the calling thread, whose start would cost more."""
+        """LightGBM's prediction; a few rows are scored on the calling thread, for starting others would cost more."""
+        if len(matrix) == 1 and self._one_row and self._one_row.width == matrix.shape[1]:
+            return self._one_row.score(matrix)
         threads = 1 if len(matrix) <= _FEW_ROWS else 0
         # The shape was checked where the matrix was made.
         scores = self.booster.predict(matrix, num_threads=threads, validate_features=False)

@@ -23,8 +23,8 @@ from ml_platform.engine.package import digest, read_card
 from ml_platform.errors import PlatformError, ServiceError
 from ml_platform.jobs import openmp
 from ml_platform.jobs.serve import run
-from ml_platform.jobs.serving.protocol import RequestError
 from ml_platform.jobs.serving.served import PROGRAM, Served, built
+from ml_platform.jobs.serving.tensors import RequestError
 from ml_platform.jobs.serving.wire import decode, encode, fingerprint
 from ml_platform.records.endpoint import EndpointSpec, Revision, TrafficSplit
 

@@ -5,6 +5,7 @@ https://prometheus.io/docs/instrumenting/exposition_formats/ says how it is writ
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
@@ -30,7 +31,7 @@ class Metrics:
         """A request was answered with that HTTP status. version: who answered; empty where nobody did."""
         self._requests[model, version, code] += 1
         counts = self._seconds.setdefault(model, [0] * (len(_BOUNDS) + 1))
-        counts[sum(seconds > bound for bound in _BOUNDS)] += 1
+        counts[bisect_left(_BOUNDS, seconds)] += 1
         self._sum[model] += seconds  # type: ignore[assignment] # a counter adds whatever adds
 
     def batched(self, model: str) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import orjson
 
 from ml_platform.engine.online import EVENT_TIME
-from ml_platform.errors import PlatformError, nearest
+from ml_platform.jobs.serving.tensors import RequestError, checked_columns, plain_columns, shown
 from ml_platform.records.metric import Task
 
 # Task → output → its datatype. Of classes, `class` is the likeliest and `probability` has a column for each.
@@ -20,18 +19,6 @@ OUTPUTS: Mapping[str, Mapping[str, str]] = {
     "multiclass": {"class": "BYTES", "probability": "FP64"},
     "regression": {"value": "FP64"},
 }
-_INTEGERS = {f"INT{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (64, 32, 16, 8)}
-_DATATYPES: Mapping[str, tuple[str, ...]] = {
-    "string": ("BYTES",),
-    "integer": tuple(_INTEGERS),
-    "number": ("FP64", "FP32", *_INTEGERS),
-    "boolean": ("BOOL",),
-    "category": ("BYTES",),
-}
-
-
-class RequestError(PlatformError):
-    """A body is not what the endpoint takes; the message names the input at fault."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +48,6 @@ def together(requests: Sequence[InferRequest]) -> InferRequest:
     return InferRequest(None, columns, [moment for it in requests for moment in it.at], sent)
 
 
-def datatype(kind: str) -> str:
-    """The V2 datatype that a request column of that type is described with; narrower ones are taken too."""
-    return _DATATYPES[kind][0]
-
-
 def read_request(
     raw: bytes, types: Mapping[str, str], looked_up: Mapping[str, str] | None = None, task: Task = "binary"
 ) -> InferRequest:
@@ -77,20 +59,8 @@ def read_request(
     sent = looked_up or {}
     body = _json_object(raw)
     _check_outputs(body.get("outputs"), OUTPUTS[task])
-    tensors = _tensors(body.get("inputs"))
     wanted = {EVENT_TIME: "string", **types, **sent}
-    for name in tensors:
-        if name not in wanted:
-            raise RequestError(
-                f"input {name!r} is given, but the endpoint takes no such input", allowed=nearest(name, wanted)
-            )
-    for name in wanted:
-        if name not in tensors:
-            raise RequestError(
-                f"input {name!r} is missing, but the endpoint needs it", allowed=f"Its inputs are {', '.join(wanted)}"
-            )
-    columns = {name: _column(tensors[name], name, kind, name in sent) for name, kind in wanted.items()}
-    _check_rows({name: len(column) for name, column in columns.items()})
+    columns = plain_columns(body.get("inputs"), wanted) or checked_columns(body.get("inputs"), wanted, sent)
     moments = [moment(text, EVENT_TIME, row) for row, text in enumerate(columns[EVENT_TIME])]
     asked, found = ({name: columns[name] for name in names} for names in (types, sent))
     return InferRequest(_request_id(body.get("id")), asked, moments, found, _version(body.get("parameters")))
@@ -105,7 +75,7 @@ def moment(text: str, name: str, row: int) -> datetime:
     except (ValueError, OverflowError):
         pass
     raise RequestError(
-        f"input {name!r} is {_shown(text)} in row {row}, but that names no moment",
+        f"input {name!r} is {shown(text)} in row {row}, but that names no moment",
         allowed="It is ISO 8601 with an offset from UTC, for instance 2013-12-30T21:00:00Z",
     )
 
@@ -123,20 +93,20 @@ def _json_object(raw: bytes) -> dict[str, Any]:
 def _request_id(given: object) -> str | None:
     if given is None or isinstance(given, str):
         return given
-    raise RequestError(f"id is {_shown(given)}, but it is a text where it is given")
+    raise RequestError(f"id is {shown(given)}, but it is a text where it is given")
 
 
 def _version(parameters: object) -> int | None:
     """The version that a request names in `parameters.model_version`; other parameters are the client's own."""
     if parameters is not None and not isinstance(parameters, dict):
-        raise RequestError(f"parameters is {_shown(parameters)}, but it is an object where it is given")
+        raise RequestError(f"parameters is {shown(parameters)}, but it is an object where it is given")
     given = (parameters or {}).get("model_version")
     if given is None:
         return None
     if str(given).isascii() and str(given).isdigit():
         return int(given)
     raise RequestError(
-        f"parameters.model_version is {_shown(given)}, but it is a version's number where it is given",
+        f"parameters.model_version is {shown(given)}, but it is a version's number where it is given",
         remedy="Leave it out, and the endpoint's traffic split chooses",
     )
 
@@ -149,75 +119,6 @@ def _check_outputs(outputs: object, known: Mapping[str, str]) -> None:
     ):
         given = "one output" if len(known) == 1 else f"{len(known)} outputs"
         raise RequestError(
-            f"outputs is {_shown(outputs)}, but the endpoint gives {given}",
+            f"outputs is {shown(outputs)}, but the endpoint gives {given}",
             allowed=f"It is called {' and '.join(known)}; outputs may be left out",
         )
-
-
-def _tensors(inputs: object) -> dict[str, dict[str, Any]]:
-    if not isinstance(inputs, list) or not inputs:
-        raise RequestError(f"inputs is {_shown(inputs)}, but it is a list of tensors with one for each input")
-    tensors: dict[str, dict[str, Any]] = {}
-    for tensor in inputs:
-        name = tensor.get("name") if isinstance(tensor, dict) else None
-        if not isinstance(name, str):
-            raise RequestError(f"an input is {_shown(tensor)}, but it is an object with a name, a shape and data")
-        if name in tensors:
-            raise RequestError(f"input {name!r} is given twice, but it has one tensor")
-        tensors[name] = tensor
-    return tensors
-
-
-def _column(tensor: Mapping[str, Any], name: str, kind: str, nullable: bool) -> list[Any]:
-    """The tensor's values, each of its datatype, or None where it may be."""
-    given, shape, data = tensor.get("datatype"), tensor.get("shape"), tensor.get("data")
-    if given not in _DATATYPES[kind]:
-        raise RequestError(
-            f"input {name!r} has datatype {_shown(given)}, but it holds a {kind}",
-            allowed=f"Its datatype is {' or '.join(_DATATYPES[kind])}",
-        )
-    if not isinstance(shape, list) or len(shape) != 1 or type(shape[0]) is not int or shape[0] < 1:
-        raise RequestError(
-            f"input {name!r} has shape {_shown(shape)}, but it has one value for each row",
-            allowed="Its shape is [rows], with at least one row",
-        )
-    if not isinstance(data, list) or len(data) != shape[0]:
-        found = f"{len(data)} values" if isinstance(data, list) else _shown(data)
-        raise RequestError(f"input {name!r} has data of {found}, but its shape says {shape[0]}")
-    fits = _FITS[given]
-    for row, value in enumerate(data):
-        if not fits(value) and not (nullable and value is None):
-            raise RequestError(f"input {name!r} is {_shown(value)} in row {row}, but that is no {given}")
-    return data
-
-
-def _within(low: int, high: int) -> Callable[[object], bool]:
-    return lambda value: type(value) is int and low <= value <= high
-
-
-# Datatype → whether a value is one of it.
-_FITS: Mapping[str, Callable[[object], bool]] = {
-    "BYTES": lambda value: type(value) is str,
-    "BOOL": lambda value: type(value) is bool,
-    **{name: _within(*bounds) for name, bounds in _INTEGERS.items()},
-    **dict.fromkeys(
-        ("FP64", "FP32"), lambda value: type(value) is int or (type(value) is float and math.isfinite(value))
-    ),
-}
-
-
-def _check_rows(lengths: Mapping[str, int]) -> None:
-    rows = lengths[EVENT_TIME]
-    for name, length in lengths.items():
-        if length != rows:
-            raise RequestError(f"input {name!r} has shape [{length}], but {EVENT_TIME} has [{rows}]")
-
-
-def _shown(value: object) -> str:
-    """The value as the client would write it, cut where it is long."""
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list) and (len(value) > 4 or any(isinstance(inner, (dict, list)) for inner in value)):
-        return f"a list of {len(value)}"
-    text = orjson.dumps(value).decode()
-    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -9,8 +9,9 @@ from datetime import datetime
 from ml_platform.engine.online import Columns, enrich, row_time
 from ml_platform.engine.request_time import ComputationError, computed, taken, version_of
 from ml_platform.engine.scorer import Scorer
-from ml_platform.jobs.serving.protocol import InferRequest, RequestError, moment, together
+from ml_platform.jobs.serving.protocol import InferRequest, moment, together
 from ml_platform.jobs.serving.record import Answer, Output, Taken
+from ml_platform.jobs.serving.tensors import RequestError
 from ml_platform.records.feature import FeatureView
 from ml_platform.roles.feature_store import FeatureStore
 

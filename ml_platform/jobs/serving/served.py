@@ -16,11 +16,12 @@ from ml_platform.engine.package import digest
 from ml_platform.engine.redaction import RedactedLog, redaction
 from ml_platform.engine.scorer import Scorer
 from ml_platform.errors import BindingError, DeclarationError, NotFoundError, PlatformError, ServiceError
-from ml_platform.jobs.serving.protocol import OUTPUTS, RequestError, read_request
+from ml_platform.jobs.serving.protocol import OUTPUTS, read_request
 from ml_platform.jobs.serving.record import Taken
 from ml_platform.jobs.serving.response import written_response
 from ml_platform.jobs.serving.scoring import Begun, Said, Scoring
 from ml_platform.jobs.serving.shadow import Shadow
+from ml_platform.jobs.serving.tensors import RequestError
 from ml_platform.jobs.serving.wire import fingerprint, program
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding
 from ml_platform.records.metric import Task

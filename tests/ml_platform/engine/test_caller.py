@@ -6,7 +6,8 @@ import orjson
 import pytest
 
 from ml_platform.engine.caller import filled
-from ml_platform.jobs.serving.protocol import RequestError, read_request
+from ml_platform.jobs.serving.protocol import read_request
+from ml_platform.jobs.serving.tensors import RequestError
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding
 from ml_platform.testing.endpoint_host import endpoint_spec, infer_request, publish_views
 from resources.embedded.feature_store import EmbeddedFeatureStore

@@ -13,8 +13,8 @@ from ml_platform.engine.estimators.baseline import BaselineEstimator
 from ml_platform.engine.package import Feature, ModelCard, write_card
 from ml_platform.errors import ServiceError
 from ml_platform.jobs.serving.gathering import Gathering
-from ml_platform.jobs.serving.protocol import RequestError
 from ml_platform.jobs.serving.served import Response, Served
+from ml_platform.jobs.serving.tensors import RequestError
 from ml_platform.records.endpoint import EndpointSpec
 from ml_platform.records.prediction import ServedPrediction
 from ml_platform.roles.prediction_log import PredictionLog

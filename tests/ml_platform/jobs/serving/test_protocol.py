@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from ml_platform.jobs.serving.protocol import InferRequest, RequestError, read_request, together
+from ml_platform.jobs.serving.protocol import InferRequest, read_request, together
+from ml_platform.jobs.serving.tensors import RequestError
 
 TYPES = {"flight_id": "string", "seats": "integer", "fare": "number", "meal": "boolean"}
 

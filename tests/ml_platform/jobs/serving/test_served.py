@@ -18,8 +18,8 @@ from ml_platform.engine.estimators.baseline import BaselineEstimator
 from ml_platform.engine.package import Feature, ModelCard, digest, write_card
 from ml_platform.engine.request_time import version_of
 from ml_platform.errors import BindingError, DeclarationError, NotFoundError, PlatformError, ServiceError
-from ml_platform.jobs.serving.protocol import RequestError
 from ml_platform.jobs.serving.served import Served
+from ml_platform.jobs.serving.tensors import RequestError
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding, TrafficSplit
 from ml_platform.records.feature import RequestTimeFeatures
 from ml_platform.records.metric import Task
