@@ -98,7 +98,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     if not names:
         return ""
-    close = difflib.get_close_matches(name, names, n=1)
+    spelled = {known.lower(): known for known in reversed(names)}
+    close = [spelled[one] for one in difflib.get_close_matches(name.lower(), spelled, n=1)]
     more = len(names) - _MOST_NAMES
     listed = f"Known are {', '.join(names[:_MOST_NAMES])}{f' and {more:,} more' if more > 0 else ''}"
     return f"Did you mean {close[0]}? {listed}" if close else listed

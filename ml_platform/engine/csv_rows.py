@@ -6,21 +6,18 @@ breaks and doubled quotes. An empty field is NULL, an empty line is no row; wher
 
 from __future__ import annotations
 
-import csv
-import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from ml_platform.engine.column_types import arrow_schema, arrow_type, no_rows
+from ml_platform.engine.csv_text import BLOCK_BYTES, Text
 from ml_platform.engine.held import beyond, holds
 from ml_platform.engine.source_rows import TYPE, Misfit, Part, first_line, fitted, unreadable
-from ml_platform.errors import SourceError
 
-_BLOCK_BYTES = 4 * 2**20
 # Every text that Arrow converts matches, and an empty one, which is NULL; many that it does not convert match as well.
 _NUMBER = r"^\s*([-+]?([0-9.]|[iI][nN][fF]|[nN][aA][nN])|$)"
 _MOMENT = r"^\s*([-+]?[0-9]|$)"
@@ -40,70 +37,6 @@ _DECIMAL_DIGITS = 38
 
 class DoubtfulError(Exception):
     """A file has a value that Arrow may have taken for another one; its texts have to be looked at."""
-
-
-class Text:
-    """A stream of CSV text that watches what passes. stream: anything with `read`.
-
-    watches: whether it looks for `0x`. hexadecimal: whether any has passed since.
-    """
-
-    def __init__(self, path: str, stream: Any) -> None:
-        self._path = path
-        self._stream = stream
-        self._head = stream.read(_BLOCK_BYTES)
-        self._quotes = 0
-        self._last = b""
-        self._one_at_a_time = threading.Lock()
-        self.closed = False
-        self.watches = False
-        self.hexadecimal = False
-
-    def header(self) -> Sequence[str]:
-        """The names in the first line. Raises SourceError for a file that has none."""
-        if not self._head:
-            raise damaged(self._path, "empty")
-        line, _, _ = self._head.partition(b"\n")
-        try:
-            return next(csv.reader([line.decode("utf-8-sig")]), [])
-        except UnicodeDecodeError as error:
-            raise damaged(self._path, "not UTF-8") from error
-        except csv.Error as error:
-            raise _no_header(self._path, line, error) from error
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes, none at the end.
-
-        pyarrow reads ahead in a thread of its own, and still does when what it has read is refused.
-        """
-        with self._one_at_a_time:
-            return self._next(size)
-
-    def _next(self, size: int) -> bytes:
-        content: bytes
-        if self._head:
-            content = self._head if size < 0 else self._head[:size]
-            self._head = self._head[len(content) :]
-        else:
-            content = self._stream.read(size if size >= 0 else _BLOCK_BYTES)
-        self._quotes += content.count(b'"')
-        if self.watches and not self.hexadecimal:
-            self.hexadecimal = _has_hexadecimal(content, self._last)
-        self._last = content[-1:] or self._last
-        return content
-
-    def require_whole(self) -> None:
-        """Returns where the text ended as a whole file does; reads what is left of it. Raises SourceError."""
-        while self.read(_BLOCK_BYTES):
-            pass
-        if self._last != b"\n":
-            raise damaged(self._path, "cut off in its last line")
-        if self._quotes % 2:
-            raise damaged(self._path, "cut off inside a quoted field, or has a quote that is not doubled")
-
-    def close(self) -> None:
-        """Whoever reads is done."""
-        self.closed = True
 
 
 def rows(text: Text, path: str, columns: Mapping[str, str], *, lenient: bool) -> Iterator[Part]:
@@ -155,14 +88,6 @@ def converted(column: pa.Array, kind: str) -> pa.Array:
     return found
 
 
-def damaged(path: str, what: str) -> SourceError:
-    """The error for a file that is not whole."""
-    return SourceError(
-        f"{path} is {what}, but a whole file has a header and ends with a line break",
-        remedy="Land it again; nothing of it was taken",
-    )
-
-
 def _require_held(texts: pa.Array, found: pa.Array, kind: str) -> None:
     """Returns where every text is the value that Arrow made of it; raises ArrowInvalid for the first that is not."""
     import pyarrow.compute as pc
@@ -200,28 +125,6 @@ def _is_wide(kind: str) -> bool:
     """Whether a decimal has so many digits that Arrow's reader may wrap around on the way to it."""
     wire = arrow_type(kind)
     return bool(pa.types.is_decimal(wire) and wire.precision + wire.scale > _DECIMAL_DIGITS)
-
-
-def _has_hexadecimal(content: bytes, last: bytes) -> bool:
-    """Whether a word that begins with `0x` stands in what follows the last byte; within words it is no number."""
-    import numpy as np
-
-    # Behind what is no letter, so that there are two places before each.
-    found = np.frombuffer(b"\n\n" + last + content, np.uint8)
-    at = np.flatnonzero((found | 32) == ord("x"))
-    at = at[found[at - 1] == ord("0")]
-    before = found[at - 2]
-    letters = ((before | 32) >= ord("a")) & ((before | 32) <= ord("z")) | (before >= ord("0")) & (before <= ord("9"))
-    return not letters.all()
-
-
-def _no_header(path: str, line: bytes, error: Exception) -> SourceError:
-    if b"\r" in line.rstrip(b"\r"):
-        return SourceError(
-            f"{path} has a line that ends in CR alone, but lines end in LF or in CRLF",
-            remedy="Land it with such line ends; nothing of it was taken",
-        )
-    return damaged(path, f"without a header that can be read ({error})")
 
 
 def _typed(text: Text, columns: Mapping[str, str]) -> Iterator[Part]:
@@ -276,7 +179,7 @@ def _read(text: Text, schema: pa.Schema, skipped: Any) -> Iterator[pa.RecordBatc
     return iter(
         arrow_csv.open_csv(
             pa.PythonFile(text, mode="r"),
-            read_options=arrow_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
+            read_options=arrow_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
             parse_options=arrow_csv.ParseOptions(
                 newlines_in_values=True, ignore_empty_lines=len(schema) > 1, invalid_row_handler=skipped
             ),

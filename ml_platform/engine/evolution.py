@@ -82,6 +82,11 @@ def standing(before: TableSnapshot, schema: pa.Schema) -> Iterator[pa.RecordBatc
 def _add(added: dict[str, str], path: str, found: Mapping[str, str], own: set[str], source: Source) -> None:
     stand = {name.lower(): name for name in (*own, *added)}
     for name, kind in found.items():
+        if not name.strip():
+            raise SourceError(
+                f"{path} has a column without a name, but {source.key} adds new columns under the names that they have",
+                remedy="Land the file with a name for it, or say new_columns: quarantine in the source's defs.yaml",
+            )
         if stand.setdefault(name.lower(), name) != name:
             raise SourceError(
                 f"{path} has a column {name}, but {source.key} has {stand[name.lower()]}, and no two columns of a "

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from ml_platform.engine import csv_rows, json_rows, parquet_rows
 from ml_platform.engine.column_types import arrow_schema, kind_of, no_rows, takes
+from ml_platform.engine.csv_text import Text, damaged
 from ml_platform.engine.decompressed import Decompressed
 from ml_platform.engine.landed_file import Watched, gone
 from ml_platform.engine.source_rows import COLUMNS, TYPE, Misfit, Part, shown, strict, unreadable
@@ -81,7 +82,7 @@ def kinds(files: Opens, path: str, declared: str | None = None) -> dict[str, str
     with text_of(files, path) as stream:
         if kind == "jsonl":
             return dict(json_rows.kinds(stream, path))
-        return dict.fromkeys(csv_rows.Text(path, stream).header(), "string")
+        return dict.fromkeys(Text(path, stream).header(), "string")
 
 
 def format_of(path: str, declared: str | None = None, remedy: str = "Declare format in the source's defs.yaml") -> str:
@@ -117,7 +118,7 @@ def text_of(files: Opens, path: str) -> Iterator[Any]:
     except OSError as error:
         if compression is None:
             raise
-        raise csv_rows.damaged(path, f"no whole {compression} file ({error})") from error
+        raise damaged(path, f"no whole {compression} file ({error})") from error
 
 
 def _size_of(files: Any, path: str) -> int:
@@ -143,7 +144,7 @@ def parquet_of(files: Opens, path: str) -> Iterator[pq.ParquetFile]:
 
 def _csv(files: Opens, path: str, columns: Mapping[str, str], refused: Collection[str]) -> Iterator[Part]:
     with text_of(files, path) as stream:
-        text = csv_rows.Text(path, stream)
+        text = Text(path, stream)
         header = text.header()
         strange = _require_columns(path, header, columns, refused)
         if not strange:
@@ -153,9 +154,7 @@ def _csv(files: Opens, path: str, columns: Mapping[str, str], refused: Collectio
             yield _refused(part, COLUMNS, _strange(path, strange), columns)
 
 
-def _declared_csv(
-    files: Opens, text: csv_rows.Text, path: str, columns: Mapping[str, str], *, lenient: bool
-) -> Iterator[Part]:
+def _declared_csv(files: Opens, text: Text, path: str, columns: Mapping[str, str], *, lenient: bool) -> Iterator[Part]:
     """The rows; from the first that is doubtful on, those of the file as it is opened again and looked at closely."""
     done = 0
     try:
@@ -164,7 +163,7 @@ def _declared_csv(
             yield part
     except csv_rows.DoubtfulError:
         with text_of(files, path) as stream:
-            yield from csv_rows.closely(csv_rows.Text(path, stream), path, columns, done)
+            yield from csv_rows.closely(Text(path, stream), path, columns, done)
 
 
 def _jsonl(files: Opens, path: str, columns: Mapping[str, str]) -> Iterator[Part]:

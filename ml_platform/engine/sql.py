@@ -40,8 +40,10 @@ def parsed(text: str, at: str) -> exp.Query:
 
 
 def read(path: Path) -> str:
-    """The file's text without a closing semicolon; its lines count as they do in the file."""
-    return path.read_text().rstrip().rstrip(";")
+    """The file's text without a closing semicolon, and what follows it; its lines count as they do in the file."""
+    text = path.read_text().rstrip().rstrip(";")
+    # Most files have no other.
+    return _opened(text) if ";" in text else text
 
 
 def relation(key: str) -> str:
@@ -56,6 +58,19 @@ def relation(key: str) -> str:
 def line_of(node: exp.Expr) -> int:
     """The first line that the parser has kept for anything inside a part of a query; 1 where it has kept none."""
     return min((each.meta["line"] for each in node.walk() if "line" in each.meta), default=1)
+
+
+def _opened(text: str) -> str:
+    """The text up to a semicolon behind which only comments stand."""
+    from sqlglot import TokenType
+    from sqlglot.dialects.duckdb import DuckDB
+    from sqlglot.errors import TokenError
+
+    try:
+        tokens = DuckDB().tokenize(text)
+    except TokenError:
+        return text  # which the parser tells
+    return text[: tokens[-1].start] if tokens and tokens[-1].token_type == TokenType.SEMICOLON else text
 
 
 def _statements(text: str, at: str) -> list[exp.Expr]:

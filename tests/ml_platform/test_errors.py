@@ -39,6 +39,8 @@ def test_nearest_name_comes_first_and_all_are_listed() -> None:
     assert nearest("champoin", ["challenger", "champion"]) == "Did you mean champion? Known are challenger, champion"
     assert nearest("zzz", ["b", "a"]) == "Known are a, b"
     assert nearest("zzz", []) == ""
+    assert nearest("BRONZE.FLIGHT", ["bronze.flights"]) == "Did you mean bronze.flights? Known are bronze.flights"
+    assert nearest("Fare", ["FARE", "fare"]).startswith("Did you mean FARE? ")
 
 
 def test_of_very_many_names_the_first_are_listed_and_the_nearest_is_among_all() -> None:

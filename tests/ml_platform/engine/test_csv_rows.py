@@ -16,7 +16,8 @@ import pytest
 
 from ml_platform.engine import csv_rows, source_rows
 from ml_platform.engine.column_types import arrow_schema
-from ml_platform.engine.csv_rows import Text, _has_hexadecimal, converted, rows
+from ml_platform.engine.csv_rows import converted, rows
+from ml_platform.engine.csv_text import Text
 from ml_platform.engine.files import filesystem
 from ml_platform.engine.source_files import parts, read_csv
 from ml_platform.engine.source_rows import COLUMNS as STRANGE
@@ -316,15 +317,6 @@ def test_a_doubtful_value_far_into_a_file_is_found_and_each_row_before_it_comes_
         parse("day.csv", f"n,text\n{good}0x7,a\n".encode(), COLUMNS)
 
 
-@pytest.mark.parametrize("mark", [b"0x", b"0X"])
-def test_a_hexadecimal_number_is_seen_over_the_end_of_what_is_read_at_once(mark: bytes) -> None:
-    text = Text("day.csv", io.BytesIO(b"n\n" + mark + b"1\n"))
-    text.watches = True
-    while text.read(3):
-        pass
-    assert text.hexadecimal
-
-
 _TEXTS = [
     "",
     " ",
@@ -371,16 +363,3 @@ def test_whatever_converts_has_its_types_form(kind: str) -> None:
     assert 0 < len(one_by_one) < len(_TEXTS)
     # then those that are found by their form are those that are found one by one, for the same reasons
     assert source_rows.divided(column, lambda it: csv_rows.converted(it, kind), form) == (None, one_by_one)
-
-
-@pytest.mark.parametrize("text", ["N10XYZ", "express", "10x", "A0X1", "x0"])
-def test_a_word_with_an_x_in_it_is_no_reason_to_look_closely(text: str) -> None:
-    assert not _has_hexadecimal(f"1,{text},2\n".encode(), b"\n")
-
-
-@pytest.mark.parametrize("text", ["0x10", "0XF", "-0x1", '"0x1"', " 0x1"])
-def test_a_word_that_begins_as_a_hexadecimal_number_is_one_wherever_a_block_ends(text: str) -> None:
-    content = f"1,{text},2\n".encode()
-    for cut in range(len(content)):
-        head, rest = content[:cut], content[cut:]
-        assert _has_hexadecimal(head, b"\n") or _has_hexadecimal(rest, head[-1:])

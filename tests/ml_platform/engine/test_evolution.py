@@ -57,6 +57,12 @@ def test_a_column_of_a_reserved_name_is_refused(evolving: Any) -> None:
         evolving(ADDING, None, '{"n":1,"_sequence":2}')
 
 
+@pytest.mark.parametrize("name", ["", "  "])
+def test_a_column_without_a_name_is_refused_before_its_values_could_be_lost(evolving: Any, name: str) -> None:
+    with pytest.raises(SourceError, match=r"0\.jsonl has a column without a name, but bronze/events adds new columns"):
+        evolving(ADDING, None, f'{{"n":1,"{name}":2}}')
+
+
 def test_a_column_that_differs_in_case_only_is_refused_with_both_names(evolving: Any, put: Any) -> None:
     with pytest.raises(SourceError, match=r"0\.jsonl has a column N, but bronze/events has n, and no two columns"):
         evolving(ADDING, None, '{"n":1,"N":2}')

@@ -87,9 +87,21 @@ def test_what_is_no_table_of_ours_is_refused_by_file_and_line(read_from: str) ->
         tables_read(f"SELECT (SELECT count(*) FROM {read_from}) FROM s.x", "silver/a.sql")
 
 
-def test_a_file_is_read_without_its_closing_semicolon(tmp_path: Path) -> None:
-    (tmp_path / "a.sql").write_text("SELECT 1\nFROM s.x;\n")
-    assert read(tmp_path / "a.sql") == "SELECT 1\nFROM s.x"
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("SELECT 1\nFROM s.x;\n", "SELECT 1\nFROM s.x"),
+        ("SELECT 1\nFROM s.x; -- all; of it\n/* and; more */\n", "SELECT 1\nFROM s.x"),
+        ("SELECT ';' -- a; b\nFROM s.x", "SELECT ';' -- a; b\nFROM s.x"),
+        ("SELECT 1 FROM s.x; SELECT 2", "SELECT 1 FROM s.x; SELECT 2"),
+        ("SELECT ';", "SELECT '"),
+        ("; 'x", "; 'x"),
+        ("-- ; nothing", "-- ; nothing"),
+    ],
+)
+def test_a_file_is_read_without_its_closing_semicolon(tmp_path: Path, text: str, query: str) -> None:
+    (tmp_path / "a.sql").write_text(text)
+    assert read(tmp_path / "a.sql") == query
 
 
 def test_a_key_and_its_relation_are_the_same_name() -> None:
