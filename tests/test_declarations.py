@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import dagster as dg
@@ -21,8 +21,9 @@ def page() -> str:
     """Every asset, job, schedule and sensor, one paragraph each, bound to services that are never built."""
     definitions = build_definitions(assets, {role: Binding(role, "embedded", {}) for role in ROLES})
     specs = sorted(definitions.resolve_all_asset_specs(), key=lambda spec: spec.key.path)
-    checks = definitions.resolve_asset_graph().asset_check_keys
-    paragraphs = ["\n".join(_asset(spec, {c.name for c in checks if c.asset_key == spec.key})) for spec in specs]
+    graph = definitions.resolve_asset_graph()
+    checks = {key: graph.get(key).description or "" for key in graph.asset_check_keys}
+    paragraphs = ["\n".join(_asset(spec, _of(spec, checks))) for spec in specs]
     repository = definitions.get_repository_def()
     moved = [
         *(f"job {job.name}" for job in repository.get_all_jobs() if not job.name.startswith("__")),
@@ -32,7 +33,11 @@ def page() -> str:
     return "\n\n".join([*paragraphs, "\n".join(sorted(moved))]) + "\n"
 
 
-def _asset(spec: dg.AssetSpec, checks: set[str]) -> Iterator[str]:
+def _of(spec: dg.AssetSpec, checks: Mapping[dg.AssetCheckKey, str]) -> dict[str, str]:
+    return {key.name: said for key, said in checks.items() if key.asset_key == spec.key}
+
+
+def _asset(spec: dg.AssetSpec, checks: Mapping[str, str]) -> Iterator[str]:
     yield spec.key.to_user_string()
     yield f"  {spec.description}"
     yield f"  group {spec.group_name}, kinds {', '.join(sorted(spec.kinds))}, owners {', '.join(spec.owners)}"
@@ -45,8 +50,8 @@ def _asset(spec: dg.AssetSpec, checks: set[str]) -> Iterator[str]:
         yield f"  partitions {keys[0]} to {keys[-1]}"
     if spec.automation_condition:
         yield f"  automation {spec.automation_condition.get_label()}"
-    for check in sorted(checks):
-        yield f"  check {check}"
+    for check, said in sorted(checks.items()):
+        yield f"  check {check}: {said}"
 
 
 def test_what_is_declared_is_what_was_reviewed() -> None:

@@ -83,7 +83,7 @@ def asset(
     metadata: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
     of_model: str = "",
-    checks: Sequence[str] = (),
+    checks: Mapping[str, str] | None = None,
     retention_days: float | None = None,
     cluster_by: Sequence[str] = (),
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
@@ -94,7 +94,7 @@ def asset(
     follows: whether it is made by itself when what it reads is updated.
     tags: of the asset, by which selections find it.
     of_model: asset key of the model that it belongs to, for instance `models/arrival_delay`; the name becomes a tag.
-    checks: names of the checks whose results it returns.
+    checks: of the checks whose results it returns, name → what holds where it passes, for people.
     retention_days, cluster_by: how its table is kept in shape; the domain's retention where it does not say.
     """
     domain = domain_of(context.path)
@@ -115,7 +115,7 @@ def asset(
         partitions_def=partitions(context.path) if partitioned else None,
         automation_condition=following() if follows else None,
     )
-    checked = [dg.AssetCheckSpec(check, asset=spec.key) for check in checks]
+    checked = [dg.AssetCheckSpec(name, asset=spec.key, description=said) for name, said in (checks or {}).items()]
     return lambda function: _made_by(function, spec, checked)
 
 

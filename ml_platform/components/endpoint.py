@@ -14,7 +14,7 @@ from ml_platform.components.deployed import Deployed, Services
 from ml_platform.components.endpoint_log import DeclaredLog
 from ml_platform.components.making import declared
 from ml_platform.components.model import CHAMPION, DeclaredNeeds, Model
-from ml_platform.components.rollout import ROLLOUT, Attempt, Rollout
+from ml_platform.components.rollout import HOLDS, ROLLOUT, Attempt, Rollout
 from ml_platform.errors import DeclarationError
 from ml_platform.records.feature import FeatureView
 from ml_platform.roles.compute import Compute
@@ -74,7 +74,7 @@ class Endpoint(Declaration):
             kinds={"endpoint"},
             metadata=self.rollout.asked(context),
             of_model=self.champion_of,
-            checks=[ROLLOUT],
+            checks={ROLLOUT: HOLDS},
         )
         def endpoint(
             context: dg.AssetExecutionContext,
@@ -107,7 +107,7 @@ class Endpoint(Declaration):
             suffix="__log",
             retention_days=self.log.upkeep_days(context),
             of_model=self.champion_of,
-            checks=[SKEW],
+            checks={SKEW: "Features as they were seen are those that are computed again of the same moment."},
         )
         def log(
             context: dg.AssetExecutionContext,

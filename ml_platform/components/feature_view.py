@@ -19,7 +19,7 @@ from ml_platform.components.inspected import inspected, sifted
 from ml_platform.components.made_columns import derivation
 from ml_platform.components.making import PartitionWindow, dependencies, recipe_beside
 from ml_platform.components.quarantine import quarantine
-from ml_platform.components.rules import expecting, parents
+from ml_platform.components.rules import checks_of, expecting, parents
 from ml_platform.engine.aggregates import Aggregate, compiled, months_around
 from ml_platform.engine.plan import Shape
 from ml_platform.errors import DeclarationError
@@ -118,7 +118,7 @@ class FeatureView(Declaration):
             kinds={"deltalake", "sql" if recipe.query else "python", "features"},
             partitioned=self.partitioned,
             metadata={"entity": list(view.entity), "ttl_hours": self.ttl_hours},
-            checks=[rule.name for rule in recipe.expects.rules],
+            checks=checks_of(recipe.expects),
         )
         def feature_view(
             context: dg.AssetExecutionContext,

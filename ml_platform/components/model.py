@@ -206,7 +206,7 @@ class Model(Declaration):
             follows=self.gate.promote == "automatic",
             tags=BY_HAND if self.gate.promote == "manual" else {},
             of_model=key,
-            checks=["gate"],
+            checks={"gate": "The candidate keeps every rule of the gate, and is better than the champion that stands."},
         )
         def champion(
             context: dg.AssetExecutionContext,

@@ -19,7 +19,7 @@ from ml_platform.components.predictions import Predictions
 from ml_platform.components.training_set import TrainingSet
 from ml_platform.engine.periods import FORMATS
 from ml_platform.errors import DeclarationError, nearest
-from ml_platform.records.monitor import FAMILIES, MonitorRules
+from ml_platform.records.monitor import FAMILIES, MEANINGS, MonitorRules
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.roles.model_registry import ModelRegistry
@@ -90,7 +90,7 @@ class Monitor(Declaration):
             code=self._code(watched),
             kinds={"deltalake", "monitor"},
             of_model=self.champion_of,
-            checks=list(FAMILIES),
+            checks={family: MEANINGS[family] for family in FAMILIES},
         )
         def monitor(
             context: dg.AssetExecutionContext,

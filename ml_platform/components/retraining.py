@@ -49,7 +49,7 @@ def asset_of(
         suffix="__retraining",
         metadata={RETRAINS: {"model": of.model, "assets": retrained}},
         of_model=of.model,
-        checks=[INCIDENT],
+        checks={INCIDENT: "Nothing was found that people have to look at before a model is learned anew."},
     )
     def decide(
         context: dg.AssetExecutionContext,

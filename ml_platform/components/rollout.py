@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ml_platform.engine.rolling import RolledOut
 
 ROLLOUT = "rollout"
+HOLDS = "The champion serves, or is on its way to, and no guard has sent the endpoint back from it."
 
 
 class Attempt(dg.Config):

@@ -18,15 +18,20 @@ from ml_platform.components.expectation import KINDS, Expectation
 from ml_platform.components.lines import line_of
 from ml_platform.components.making import is_partitioned, require_declared
 from ml_platform.components.source_positions import documents
-from ml_platform.engine.expectations import Expectations
+from ml_platform.engine.expectations import Expectations, sentence
 from ml_platform.engine.plan import Shape
 from ml_platform.engine.recipe import Recipe
 from ml_platform.engine.sql import read
 from ml_platform.errors import DeclarationError, nearest
-from ml_platform.records.expectation import Rule, Value
+from ml_platform.records.expectation import Rule, Severity, Value
 
 # Of a query by their names; None where these are not known before it is made.
 Columns = tuple[str, ...] | None
+_SAID: Mapping[Severity, str] = {
+    "warn": "Warns where {}.",
+    "quarantine": "A row goes to the quarantine where {}.",
+    "fail": "The run fails, and the table stays as it was, where {}.",
+}
 
 
 def expecting(context: dg.ComponentLoadContext, recipe: Recipe, written: Sequence[Mapping[str, Any]]) -> Recipe:
@@ -47,6 +52,11 @@ def expecting(context: dg.ComponentLoadContext, recipe: Recipe, written: Sequenc
         done[name] = found.rule(name)
         _Check(context, at, done[name], recipe.shape, columns).require_sense()
     return replace(recipe, expects=Expectations(tuple(done.values()), domain_of(context.path).clock))
+
+
+def checks_of(expects: Expectations) -> dict[str, str]:
+    """The checks by which the rules show: name → what it does where, for people."""
+    return {rule.name: _SAID[rule.severity].format(sentence(rule)) for rule in expects.rules}
 
 
 def require_delete_when(

@@ -17,7 +17,7 @@ from ml_platform.components.inspected import inspected, sifted
 from ml_platform.components.made_columns import MadeColumn, derivation, of_history
 from ml_platform.components.making import PartitionWindow, dependencies, recipe_beside
 from ml_platform.components.quarantine import quarantine
-from ml_platform.components.rules import expecting, parents, require_delete_when
+from ml_platform.components.rules import checks_of, expecting, parents, require_delete_when
 from ml_platform.components.writing import require_row_wise, require_writable
 from ml_platform.engine.plan import Shape
 from ml_platform.roles.compute import Compute
@@ -100,7 +100,7 @@ class Table(Declaration):
             code=recipe.code,
             kinds={"deltalake", "sql" if recipe.query else "python", key_of(context).partition("/")[0]},
             partitioned=self.partitioned,
-            checks=[rule.name for rule in recipe.expects.rules],
+            checks=checks_of(recipe.expects),
             retention_days=self.retention_days,
             cluster_by=self.key if self.cluster_by is None else self.cluster_by,
         )

@@ -125,7 +125,7 @@ class TrainingSet(Declaration):
             deps=[self.events, *views, *request_time],
             code=recipe.code,
             kinds={"deltalake", "polars"},
-            checks=[LEAKAGE],
+            checks={LEAKAGE: "No row knows anything that was not known at its moment."},
         )
         def training_set(
             context: dg.AssetExecutionContext,

@@ -11,6 +11,16 @@ State = Literal["steady", "drifted", "decayed", "skewed", "broken", "not enough 
 Baseline = Literal["training_set", "previous", "season"]
 
 FAMILIES: tuple[Family, ...] = ("drift", "prediction_drift", "quality", "skew", "freshness", "volume", "input")
+MEANINGS: Mapping[Family, str] = {
+    "drift": "Features are distributed as they were in the baseline.",
+    "prediction_drift": "What the model says is distributed as it was in the baseline.",
+    "quality": "The model is as good as it was, as far as labels are known by now.",
+    "skew": "Features that were seen are those that are computed again of the same moment.",
+    "freshness": "The newest row is young enough.",
+    "volume": "As many rows came as are expected.",
+    "input": "Inputs have the columns that the baseline has, in their types.",
+}
+"""What holds of a window where a family finds nothing."""
 WORDS: Mapping[Family, str] = {family: family.replace("_", " ").capitalize() for family in FAMILIES} | {
     "drift": "Data drift"
 }

@@ -41,6 +41,24 @@ def test_every_rule_is_a_check_with_a_name_of_its_own(tmp_path: Path) -> None:
     assert names(project) == ["amount_between", "amount_between_2", "row_count", "sold_something", "store_not_null"]
 
 
+def test_a_check_says_what_becomes_of_what_breaks_its_rule(tmp_path: Path) -> None:
+    project = declared(
+        tmp_path,
+        "{not_null: store, severity: warn}",
+        "{between: {column: amount, min: 0}, severity: quarantine}",
+        "row_count: {min: 1}",
+    )
+    graph = project.definitions.resolve_asset_graph()
+    said = {
+        key.name: graph.get(key).description for key in graph.asset_check_keys if key.asset_key.path[-1] == "checked"
+    }
+    assert said == {
+        "store_not_null": "Warns where store is NULL.",
+        "amount_between": "A row goes to the quarantine where amount is less than 0.",
+        "row_count": "The run fails, and the table stays as it was, where a partition does not have at least 1 rows.",
+    }
+
+
 def test_a_table_that_values_are_looked_up_in_is_a_dependency(tmp_path: Path) -> None:
     project = declared(
         tmp_path,
