@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ml_platform.engine.plan import Shape
 from ml_platform.engine.recipe import Recipe
 from ml_platform.engine.staging import present, stage
 from ml_platform.engine.tables import Made, make
-from ml_platform.errors import AuditError, ConflictError, DeclarationError, NotFoundError, ServiceError
+from ml_platform.errors import AuditError, ConflictError, NotFoundError, ServiceError
 from ml_platform.records.table import Location, StagedFiles
 from resources.embedded.compute import EmbeddedCompute
 from resources.embedded.lakehouse import EmbeddedLakehouse
@@ -62,6 +62,10 @@ def content(lakehouse: EmbeddedLakehouse) -> Callable[[], list[tuple[Any, ...]]]
 
 def files(location: Location) -> set[str]:
     return {path for path in present(location) if not path.startswith("_delta_log/")}
+
+
+def aside(lakehouse: EmbeddedLakehouse) -> list[Path]:
+    return [path for path in Path(lakehouse.files("platform").uri).rglob("*") if path.is_file()]
 
 
 def named(location: Location) -> set[str]:
@@ -294,67 +298,6 @@ def test_an_append_of_changed_input_leaves_what_stands(put: Any, making: Making,
     assert [row[0] for row in content()] == ["a", "b", "c"]
 
 
-def incoming(lakehouse: EmbeddedLakehouse) -> list[Path]:
-    return [path for path in Path(lakehouse.files("platform").uri).rglob("*") if path.is_file()]
-
-
-def test_a_function_is_given_its_window_of_its_inputs(put: Any, making: Making, content: Any) -> None:
-    put("bronze/events", rows(*((f"{month}", month, "x", month) for month in (1, 2, 3, 4))), "month")
-    seen: list[Mapping[str, pa.Table]] = []
-
-    def transform(frames: Mapping[str, pa.Table]) -> pa.Table:
-        seen.append(frames)
-        return frames["events"]
-
-    making(recipe(None, reads=(1, 0), transform=transform, where={"bronze/events": "known <> 1"}), 2, 3)
-    assert sorted(seen[0]["events"]["known"].to_pylist()) == [2, 3]
-    assert [row[0] for row in content()] == ["2", "3"]
-
-
-def test_a_functions_rows_do_not_stay_aside(put: Any, making: Making, lakehouse: EmbeddedLakehouse) -> None:
-    put("bronze/events", rows(("a", 1, "x", 1)), "month")
-    making(recipe(None, transform=lambda frames: frames["events"]))
-    assert incoming(lakehouse) == []
-    doubled = recipe(None, code="2", transform=lambda frames: rows(("a", 1, "x", 1), ("a", 2, "x", 1)))
-    with pytest.raises(AuditError):
-        making(doubled)
-    broken = recipe(None, code="3", transform=lambda frames: frames["events"].drop_columns(["month"]))
-    with pytest.raises(ServiceError):
-        making(broken)
-    assert incoming(lakehouse) == []
-
-
-def test_a_function_that_fails_leaves_the_table(put: Any, making: Making, content: Any) -> None:
-    put("bronze/events", rows(("a", 1, "x", 1)), "month")
-    making(recipe())
-
-    def transform(frames: Mapping[str, pa.Table]) -> pa.Table:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        making(recipe(None, code="2", transform=transform))
-    assert content() == [("a", 1, "x", "2013-01")]
-
-
-def test_a_keyless_functions_rows_stand_in_its_order(
-    put: Any, lakehouse: EmbeddedLakehouse, compute: EmbeddedCompute
-) -> None:
-    put("bronze/events", rows(("a", 1, "x", 1)))
-    given = rows(("c", 1, "x", 1), ("a", 1, "x", 1), ("b", 1, "x", 1), ("a", 1, "x", 1))
-    made = make(recipe(None, Shape(), transform=lambda frames: given), [""], [""], lakehouse, compute)
-    assert delta.read_rows(made.snapshot).equals(given)
-
-
-def test_inputs_that_go_by_one_name_are_refused(
-    put: Any, lakehouse: EmbeddedLakehouse, compute: EmbeddedCompute
-) -> None:
-    for key in ("bronze/events", "gold/events"):
-        put(key, rows(("a", 1, "x", 1)))
-    both = Recipe("silver/x", ("bronze/events", "gold/events"), Shape(), "1", transform=lambda frames: rows())
-    with pytest.raises(DeclarationError, match="reads bronze/events, gold/events, but two of them go by the same"):
-        make(both, [""], [""], lakehouse, compute)
-
-
 def test_an_unpartitioned_table_reads_all_of_a_partitioned_one(
     put: Any, lakehouse: EmbeddedLakehouse, compute: EmbeddedCompute, content: Any
 ) -> None:
@@ -520,6 +463,6 @@ def test_a_disk_that_fills_is_told_and_leaves_the_table_and_no_stray_file(
     assert "but there is no room for it" in done.stdout
     assert content() == standing
     assert files(lakehouse.table("silver/events")) == before
-    assert incoming(lakehouse) == []
+    assert aside(lakehouse) == []
     making(recipe(shape=shape), 1)
     assert len(content()) == 2_001
