@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,9 @@ from ml_platform.errors import DeclarationError
 
 if TYPE_CHECKING:
     from sqlglot import exp
+
+# A semicolon with nothing but comments behind it, unless it stands in one.
+_CLOSED = re.compile(r";(?>\s|--[^\n]*|/\*.*?\*/)*+\Z", re.DOTALL)
 
 
 def tables_read(text: str, at: str) -> tuple[str, ...]:
@@ -42,8 +46,8 @@ def parsed(text: str, at: str) -> exp.Query:
 def read(path: Path) -> str:
     """The file's text without a closing semicolon, and what follows it; its lines count as they do in the file."""
     text = path.read_text().rstrip().rstrip(";")
-    # Most files have no other.
-    return _opened(text) if ";" in text else text
+    # The parser, which takes long to import, is asked only where the last semicolon may be one.
+    return _opened(text) if _CLOSED.search(text) else text
 
 
 def relation(key: str) -> str:

@@ -22,21 +22,28 @@ HEAVY = ["pandas", "polars", "duckdb", "mlflow", "sklearn", "lightgbm", "matplot
 HEAVY += ["optuna", "fastapi", "uvicorn", "httpx", "boto3", "numpy"]
 
 
-def test_loading_the_code_location_imports_nothing_heavy() -> None:
+def imported_by_loading(names: list[str], home: Path) -> list[str]:
+    """Which of the modules a process that loads the code location imports."""
     program = (
         "import sys, json; from ml_platform.definitions import defs; defs().resolve_all_asset_specs(); "
-        f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
+        f"print(json.dumps([name for name in {names!r} if name in sys.modules]))"
     )
     finished = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
-        env=os.environ,
+        env={**os.environ, "ML_PLATFORM_HOME": str(home)},
         capture_output=True,
         text=True,
         timeout=120,
         check=True,
     )
-    assert json.loads(finished.stdout) == []
+    found: list[str] = json.loads(finished.stdout)
+    return found
+
+
+def test_loading_the_code_location_imports_nothing_heavy_and_parses_a_query_once(tmp_path: Path) -> None:
+    assert imported_by_loading([*HEAVY, "sqlglot"], tmp_path) == ["sqlglot"]
+    assert imported_by_loading([*HEAVY, "sqlglot"], tmp_path) == []
 
 
 def test_definitions_are_what_is_declared_with_a_resource_a_role(shop: Project) -> None:
