@@ -123,8 +123,11 @@ class Endpoint(Declaration):
             table, hidden = lakehouse.table(f"{key}__log"), redaction(self.log.redact)
             collected = collect(name, table, prediction_log, classes=classes)
             of = Audited(key, self.champion_of, views, [*computed.values()], self.skew_tolerance, hidden)
-            found = audit(of, collected.snapshot, lakehouse, compute)
-            self.log.keep(name, table, prediction_log)
+            try:
+                found = audit(of, collected.snapshot, lakehouse, compute)
+            finally:
+                # What is too old goes, whatever becomes of the audit.
+                self.log.keep(name, table, prediction_log)
             kept = delta.existing(table)
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(delta.fingerprint(kept)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -30,7 +30,7 @@ def period_of(name: str) -> Period | None:
 
 
 def start(name: str, timezone: str) -> datetime | None:
-    """The first moment of a window, UTC; None for a name that is no period's.
+    """The first moment of a window, UTC; None for a name that is no period's, or where the calendar has no such moment.
 
     >>> start("2013-11", "America/New_York").isoformat()
     '2013-11-01T04:00:00+00:00'
@@ -41,19 +41,19 @@ def start(name: str, timezone: str) -> datetime | None:
     text, form = (f"{name}-1", "%G-W%V-%u") if period == "week" else (name, FORMATS[period])
     try:
         local = datetime.strptime(text, form)  # the zone comes next
-    except ValueError:
+        return local.replace(tzinfo=ZoneInfo(timezone)).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return local.replace(tzinfo=ZoneInfo(timezone)).astimezone(UTC)
 
 
 def end(name: str, timezone: str) -> datetime | None:
-    """The first moment behind a window, UTC; None for a name that is no period's."""
+    """The first moment behind a window, UTC; None as `start` has it."""
     following = later(name, 1)
     return None if following is None else start(following, timezone)
 
 
 def later(name: str, by: int) -> str | None:
-    """The name of the window that many periods later, earlier where negative; None for a name that is no period's.
+    """The name of the window that many periods later, earlier where negative; None as `start` has it.
 
     >>> later("2013-11", 2), later("2013-W52", 1), later("2013-03-01", -1)
     ('2014-01', '2014-W01', '2013-02-28')
@@ -62,10 +62,15 @@ def later(name: str, by: int) -> str | None:
     if period is None or first is None:
         return None
     if period == "month":
-        months = first.year * 12 + first.month - 1 + by
-        return f"{months // 12:04d}-{months % 12 + 1:02d}"
+        year, month = divmod(first.year * 12 + first.month - 1 + by, 12)
+        return f"{year:04d}-{month + 1:02d}" if MINYEAR <= year <= MAXYEAR else None
     step = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(weeks=1)}[period]
-    return (first + by * step).strftime(FORMATS[period])
+    try:
+        found = first + by * step
+    except OverflowError:
+        return None
+    # Of a year with fewer digits, strftime writes fewer.
+    return found.strftime(FORMATS[period]).zfill(len(name))
 
 
 def ended(like: str, now: datetime, timezone: str) -> str | None:

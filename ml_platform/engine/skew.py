@@ -12,7 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -207,9 +207,11 @@ def _computed(
 def _rows(key: str, view: FeatureView, first: datetime, last: datetime, fetch: Fetch) -> pl.DataFrame:
     """The view's rows that a request between the two moments may use."""
     columns = ", ".join(quoted(it) for it in (*view.entity, view.event_time, view.known_at, *view.features))
-    since, until = (
-        f"CAST('{moment.isoformat()}' AS TIMESTAMPTZ)" for moment in (first - timedelta(hours=view.ttl_hours), last)
-    )
+    try:
+        oldest = first - timedelta(hours=view.ttl_hours)
+    except OverflowError:
+        oldest = datetime.min.replace(tzinfo=UTC)
+    since, until = (f"CAST('{moment.isoformat()}' AS TIMESTAMPTZ)" for moment in (oldest, last))
     event_time, known_at = quoted(view.event_time), quoted(view.known_at)
     query = (
         f"SELECT {columns} FROM {relation(key)} WHERE {event_time} >= {since} AND {event_time} <= {until} "

@@ -55,6 +55,20 @@ def test_served_features_are_those_of_the_offline_path(made: Made) -> None:
     assert check.metadata["requests"].value >= 1
 
 
+def test_what_is_too_old_goes_from_the_log_though_its_audit_fails(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[str] = []
+
+    def fails(*_: object) -> None:
+        raise OverflowError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ml_platform.engine.skew.audit", fails)
+        patched.setattr("ml_platform.components.endpoint_log.DeclaredLog.keep", lambda _, name, *__: kept.append(name))
+        assert not made.project.run('key:"endpoints/returns__log"').success
+    assert kept == ["returns"]
+    assert made.project.run('key:"endpoints/returns__log"').success
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

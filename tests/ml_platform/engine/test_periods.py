@@ -31,10 +31,23 @@ def test_day_on_which_clocks_go_back_has_twenty_five_hours() -> None:
         ("2013-12-31T23", 1, "2014-01-01T00"),
         ("north", 1, None),
         ("2013-13", 1, None),
+        ("9999-12", 1, None),
+        ("9999-12-31T23", 1, None),
+        ("9999-12-31", 1, None),
+        ("0001-01", -1, None),
+        ("0001-01-01", -1, None),
+        ("0999-12-31", -1, "0999-12-30"),
     ],
 )
 def test_windows_follow_each_other(name: str, by: int, expected: str | None) -> None:
     assert later(name, by) == expected
+
+
+def test_a_window_that_the_calendar_does_not_end_has_no_end() -> None:
+    assert end("9999-12-31", "America/New_York") is None
+    assert start("9999-12-31T23", "America/New_York") is None
+    assert start("0001-01", "Asia/Tokyo") is None
+    assert unbroken(["9999-11", "9999-12"], "America/New_York") == ["9999-11", "9999-12"]
 
 
 def test_hour_that_clocks_skip_is_no_window() -> None:
