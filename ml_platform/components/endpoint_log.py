@@ -24,7 +24,7 @@ class DeclaredLog(dg.Resolvable, dg.Model):
     redact: list[str] = Field(
         default=[],
         description="Columns, of the request or looked up, that the log has only as keyed hashes; the secret is "
-        "ML_PLATFORM_REDACTION_KEY.",
+        "ML_PLATFORM_REDACTION_KEY. What is computed of them at request time is hidden with them.",
     )
 
     def require(

@@ -11,11 +11,12 @@ import hashlib
 import hmac
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ml_platform.errors import BindingError
+from ml_platform.records.feature import RequestTimeFeatures
 from ml_platform.records.prediction import ServedPrediction
 
 VARIABLE = "ML_PLATFORM_REDACTION_KEY"
@@ -74,6 +75,21 @@ def redaction(columns: Sequence[str]) -> Redaction | None:
             remedy="Set the variable to one that stays the same, where endpoints are deployed and logs are collected",
         )
     return Redaction(frozenset(columns), key.encode())
+
+
+def with_computed(columns: Iterable[str], functions: Iterable[RequestTimeFeatures]) -> list[str]:
+    """The columns, and what the functions, in their order, compute of any of them: it may say the same.
+
+    >>> from ml_platform.records.feature import RequestTimeFeatures
+    >>> of_name = RequestTimeFeatures("of_name_v1", {"name": "str"}, {"initial": "category"}, "")
+    >>> with_computed(["name"], [of_name])
+    ['name', 'initial']
+    """
+    hidden = dict.fromkeys(columns)
+    for each in functions:
+        if not hidden.keys().isdisjoint({*each.inputs, *each.features}):
+            hidden |= dict.fromkeys(each.features)
+    return [*hidden]
 
 
 class RedactedLog:

@@ -23,7 +23,7 @@ from ml_platform.engine.files import filesystem, put
 from ml_platform.engine.plan import quoted
 from ml_platform.engine.point_in_time import join, with_request_time
 from ml_platform.engine.recipe import Fetch
-from ml_platform.engine.redaction import Redaction
+from ml_platform.engine.redaction import Redaction, with_computed
 from ml_platform.engine.request_time import version_of
 from ml_platform.engine.sql import relation
 from ml_platform.records.feature import FeatureView, RequestTimeFeatures
@@ -71,14 +71,8 @@ class Audited:
     @property
     def computed(self) -> Sequence[RequestTimeFeatures]:
         """What the log has in the clear, and is computed of such alone."""
-        hidden = {*self.hidden.columns} if self.hidden else set()
-        clear = []
-        for each in self.request_time:
-            if hidden & {*each.inputs, *each.features}:
-                hidden |= {*each.features}
-            else:
-                clear.append(each)
-        return clear
+        hidden = {*with_computed(self.hidden.columns, self.request_time)} if self.hidden else set()
+        return [each for each in self.request_time if hidden.isdisjoint(each.features)]
 
 
 def audit(of: Audited, log: TableSnapshot, lakehouse: Lakehouse, compute: Compute) -> Skew:

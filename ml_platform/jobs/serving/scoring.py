@@ -16,6 +16,10 @@ from ml_platform.records.feature import FeatureView
 from ml_platform.roles.feature_store import FeatureStore
 
 
+class UncomputedError(RequestError):
+    """What a version computes of a request cannot be computed: the caller may be at fault, or the version is."""
+
+
 @dataclass(frozen=True)
 class Begun:
     """A request that was understood. versions: the one that answers each of its rows."""
@@ -110,5 +114,5 @@ class Scoring:
         try:
             given |= computed(scorer.request_time, given, [at[row] for row in rows])
         except ComputationError as error:
-            raise RequestError(f"the request cannot be answered: {error}") from error
+            raise UncomputedError(f"the request cannot be answered: {error}") from error
         return {feature.name: given[feature.name] for feature in scorer.features}

@@ -13,13 +13,13 @@ from typing import Any, Self
 
 from ml_platform.engine.online import check_features, check_spec, key_columns, looked_up, version_for
 from ml_platform.engine.package import digest
-from ml_platform.engine.redaction import RedactedLog, redaction
+from ml_platform.engine.redaction import RedactedLog, redaction, with_computed
 from ml_platform.engine.scorer import Scorer
 from ml_platform.errors import BindingError, DeclarationError, NotFoundError, PlatformError, ServiceError
 from ml_platform.jobs.serving.protocol import OUTPUTS, read_request
 from ml_platform.jobs.serving.record import Taken
 from ml_platform.jobs.serving.response import written_response
-from ml_platform.jobs.serving.scoring import Begun, Said, Scoring
+from ml_platform.jobs.serving.scoring import Begun, Said, Scoring, UncomputedError
 from ml_platform.jobs.serving.shadow import Shadow
 from ml_platform.jobs.serving.tensors import RequestError
 from ml_platform.jobs.serving.wire import fingerprint, program
@@ -71,7 +71,7 @@ class Served:
         functions = [each for scorer in scorers.values() for each in scorer.request_time]
         takes = {} if store else looked_up(spec.views, features, functions)
         digests = {version: digest(Path(folder)) for version, folder in spec.packages.items()}
-        hidden = redaction(spec.redact)
+        hidden = redaction(with_computed(spec.redact, functions))
         log: PredictionLog = built(spec.prediction_log)
         log = RedactedLog(log, hidden) if hidden else log
         scoring = Scoring(spec.views, scorers, store, classes)
@@ -165,12 +165,13 @@ class Served:
 
     def _failed(self, begun: Begun, error: Exception) -> Exception:
         """What the caller is told of a request that failed, which is in the log if it was not the request's fault."""
-        if isinstance(error, RequestError):
+        # Of a request that one version cannot compute with, the log says so, for another might have answered it.
+        if isinstance(error, RequestError) and not isinstance(error, UncomputedError):
             return error
         # Whoever asks is told of the first fault, not of a log that cannot be written because of the same.
         with suppress(PlatformError):
             self.log.append(begun.taken.failed(begun.versions, error))
-        if not self.spec.redact:
+        if not self.spec.redact or isinstance(error, RequestError):
             return error
         # Its words, which may quote a value, would stand in the server's own log.
         return ServiceError(f"{type(error).__name__} in the server, but no more is told of an endpoint that redacts")

@@ -110,6 +110,56 @@ def test_a_model_sees_what_its_own_function_computes_of_request_and_look_ups(
         assert [name for name in record.views if "@" in name] == [function]
 
 
+def test_a_request_that_a_version_cannot_compute_with_is_refused_and_counts_against_it(
+    spec: EndpointSpec, tmp_path: Path
+) -> None:
+    # given a version whose function fails at a wind of 10, which another's does not
+    packages = {
+        1: str(computing(tmp_path / "old", WINDY)),
+        2: str(computing(tmp_path / "new", WINDY.replace("20 - wind", "10 - wind"))),
+    }
+    served = Served.load(replace(spec, packages=packages, split=TrafficSplit({1: 0.5, 2: 0.5})), 1)
+    # when both are asked together
+    asked = [(orjson.dumps(infer_request("UA1")), version) for version in (1, 2)]
+    answered, refused = served.respond_all(asked)
+    # then the one answers, the caller of the other is told, and the log has both
+    assert isinstance(answered, tuple)
+    assert isinstance(refused, RequestError)
+    assert "windy_v1 ends with ZeroDivisionError" in str(refused)
+    assert {it.model_version: it.error.partition(" (")[0] for it in logged(tmp_path)} == {
+        1: "",
+        2: "UncomputedError: the request cannot be answered: windy_v1 ends with ZeroDivisionError",
+    }
+    # and what no version can be asked is nobody's but the caller's
+    with pytest.raises(RequestError):
+        served.respond(orjson.dumps({"inputs": []}))
+    assert len(logged(tmp_path)) == 2
+
+
+CARRYING = """
+def carrying_v1(flight_id, wind):
+    return {"airline": flight_id, "gust": wind}
+"""
+
+
+def test_what_is_computed_of_a_redacted_column_is_redacted(
+    spec: EndpointSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ML_PLATFORM_REDACTION_KEY", "a secret of enough length")
+    package = computing(tmp_path / "model", WINDY)
+    features = (Feature("airline", "category", (FLIGHT,)), Feature("gust", "number"))
+    write_card(package, ModelCard("binary", "baseline", "late", features, parameters={}, seed=1))
+    gives = {"airline": "category", "gust": "number"}
+    function = RequestTimeFeatures("carrying_v1", {"flight_id": "str", "wind": "float"}, gives, CARRYING)
+    request_time.save(package, [function])
+    served = Served.load(replace(spec, packages={1: str(package)}, redact=("flight_id",)), 1)
+    served.answer(orjson.dumps(infer_request(FLIGHT)))
+    (record,) = logged(tmp_path)
+    assert record.inputs["flight_id"] == record.features["airline"] != FLIGHT
+    assert record.features["gust"] is None
+    assert b"UA" not in (tmp_path / "log" / "arrival_delay.jsonl").read_bytes()
+
+
 def test_requests_that_came_together_are_answered_as_each_alone(spec: EndpointSpec, tmp_path: Path) -> None:
     # given a split over two versions that each compute something of a look-up
     packages = {number: str(computing(tmp_path / str(number), WINDY, rate=number / 4)) for number in (1, 2)}
@@ -137,7 +187,7 @@ def test_a_request_that_fails_fails_alone_though_others_came_with_it(spec: Endpo
     served = Served.load(replace(spec, packages={1: str(package)}), 1)
     answers = served.respond_all([(orjson.dumps(infer_request(flight)), None) for flight in ("B62", "UA1", "XX9")])
     assert [isinstance(answer, RequestError) for answer in answers] == [False, True, False]
-    assert [record.inputs["flight_id"] for record in logged(tmp_path)] == ["B62", "XX9"]
+    assert {it.inputs["flight_id"]: bool(it.error) for it in logged(tmp_path)} == {"B62": False, "XX9": False, "UA1": True}
 
 
 def test_a_store_that_is_gone_is_logged_for_every_request_that_needed_it(spec: EndpointSpec, tmp_path: Path) -> None:
@@ -154,12 +204,12 @@ def test_a_store_that_is_gone_is_logged_for_every_request_that_needed_it(spec: E
     ]
 
 
-def test_a_row_that_cannot_be_computed_refuses_the_request_and_logs_nothing(spec: EndpointSpec, tmp_path: Path) -> None:
+def test_a_row_that_cannot_be_computed_refuses_its_whole_request(spec: EndpointSpec, tmp_path: Path) -> None:
     package = computing(tmp_path / "failing", WINDY.replace("20 -", "10 -"))
     served = Served.load(replace(spec, packages={1: str(package)}), 1)
     with pytest.raises(RequestError, match=r"windy_v1 ends with ZeroDivisionError .* at row 1, of 2013-12-30T21"):
         served.answer(orjson.dumps(infer_request("B62", "UA1")))
-    assert logged(tmp_path) == []
+    assert [bool(record.error) for record in logged(tmp_path)] == [True, True]
 
 
 def test_a_function_whose_input_nobody_gives_is_refused(spec: EndpointSpec, tmp_path: Path) -> None:
