@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_platform.errors import NotFoundError, ServiceError, TransientServiceError
 from ml_platform.jobs.serve import listen
-from ml_platform.jobs.serving.process import ServerProcess
+from ml_platform.jobs.serving.process import ServerProcess, started_in
 from ml_platform.jobs.serving.settings import LOOPBACK, ServerSettings
 from ml_platform.jobs.serving.wire import fingerprint, program
 from ml_platform.records.endpoint import EndpointSpec, Revision, TrafficSplit
@@ -66,6 +66,7 @@ class EmbeddedEndpointHost:
                 raise
             write_state(folder, replace(state, process=process, group=spec.group))
             revision = _read_back(spec.name, process, state, digests)
+            self._clear(spec.name, process)
             keep_only(folder, digests.values())
             return revision
 
@@ -99,6 +100,7 @@ class EmbeddedEndpointHost:
             if state.process:
                 state.process.release(name)
             write_state(folder, replace(state, process=None))
+            self._clear(name, None)
             keep_only(folder, ())
 
     def endpoints(self) -> Sequence[str]:
@@ -122,10 +124,31 @@ class EmbeddedEndpointHost:
         else:
             if old and self._port(spec) == old.port:
                 old.end()
+            if self._port(spec):
+                self._end_strays(spec.name)
             process = self._start(spec, state)
         if old and old != process:
             old.release(spec.name)
         return process
+
+    def _clear(self, name: str, kept: ServerProcess | None) -> None:
+        """Only the kept process serves the endpoint: a deployment that was killed may have left another."""
+        for other in self._processes() - {kept}:
+            if other.revision(name) is not None:
+                other.release(name)
+        self._end_strays(name)
+
+    def _end_strays(self, name: str) -> None:
+        """Servers that were started for the endpoint, and that no endpoint's state names, have ended."""
+        known = {process.pid for process in self._processes()}
+        for stray in started_in(self._folder(name)):
+            if stray.pid not in known:
+                stray.end()
+
+    def _processes(self) -> set[ServerProcess]:
+        """What serves any endpoint of this environment, by its state."""
+        every = (read_state(self._folder(name)).process for name in self.endpoints())
+        return {process for process in every if process}
 
     def _candidates(
         self, spec: EndpointSpec, last: State, running: Mapping[str, Any] | None

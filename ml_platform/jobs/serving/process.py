@@ -164,6 +164,19 @@ class ServerProcess:
             _wait(lambda: not self.is_running(), _END_SECONDS)
 
 
+def started_in(folder: Path) -> list[ServerProcess]:
+    """The servers that run in the folder, whoever knows of them: one that was killed may not have said so.
+
+    They can be ended; to talk to them takes a port and a token, which they do not have here.
+    """
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if _PROGRAM in process.cmdline() and Path(process.cwd()) == folder.resolve():
+                found.append(ServerProcess(process.pid, process.create_time(), 0, ""))
+    return found
+
+
 def write_private(path: Path, content: Mapping[str, Any]) -> None:
     """The file holds the content as JSON, all of it or what it held before; only its owner can read it."""
     draft = path.with_suffix(".draft")

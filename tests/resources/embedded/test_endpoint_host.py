@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from ml_platform.errors import BindingError, NotFoundError, ServiceError
+from ml_platform.jobs.serving.process import started_in
 from ml_platform.jobs.serving.wire import encode
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding, TrafficSplit
 from ml_platform.testing.endpoint_host import (
@@ -259,6 +260,69 @@ def test_killed_endpoint_comes_back_with_its_number_and_counts_on(
     assert host.deploy(successor).number == 2
     kill(pid(tmp_path))
     assert host.deploy(spec).number == 3
+
+
+# Where a deployment that replaces a server ends by SIGKILL: before or behind what it says of the new one, or once that
+# is ready.
+KILLED = """
+import json, os, signal, sys
+from ml_platform.jobs.serving.process import ServerProcess
+from ml_platform.jobs.serving.wire import decode
+from resources.embedded import endpoint_host
+home, when, spec = sys.argv[1], sys.argv[2], decode(json.loads(sys.argv[3]))[0]
+write, ready, old = endpoint_host.write_state, ServerProcess.wait_until_ready, int(sys.argv[4])
+
+def end():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def written(folder, state):
+    new = state.process is not None and state.process.pid != old
+    if new and when == "started":
+        end()
+    write(folder, state)
+    if new and when == "named":
+        end()
+
+def waited(process, name, folder):
+    ready(process, name, folder)
+    end()
+
+endpoint_host.write_state = written
+if when == "ready":
+    ServerProcess.wait_until_ready = waited
+endpoint_host.EmbeddedEndpointHost(home, "test", max_concurrent=10).deploy(spec)
+"""
+
+
+def serving_in(tmp_path: Path) -> list[int]:
+    """The servers that run for the endpoint, whoever knows of them."""
+    return [
+        process.pid for process in started_in(tmp_path / "endpoints" / "test-arrival_delay") if process.is_running()
+    ]
+
+
+@pytest.mark.parametrize("when", ["started", "named", "ready"])
+@pytest.mark.parametrize("then", ["deploy", "retire"])
+def test_deployment_that_is_killed_while_it_replaces_a_server_leaves_none_behind(
+    host: EmbeddedEndpointHost, spec: EndpointSpec, successor: EndpointSpec, tmp_path: Path, when: str, then: str
+) -> None:
+    # given an endpoint, and a run that is killed on the way to another server for it
+    host.deploy(spec)
+    given = [str(tmp_path / "endpoints"), when, json.dumps(encode(successor, 1)), str(pid(tmp_path))]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    killed = subprocess.run([sys.executable, "-c", KILLED, *given], cwd=ROOT, env=environment, timeout=60, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(serving_in(tmp_path)) == 2
+    # when the run comes again, or the endpoint is retired
+    again = EmbeddedEndpointHost(str(tmp_path / "endpoints"), "test", max_concurrent=10)
+    if then == "retire":
+        again.retire(spec.name)
+        assert serving_in(tmp_path) == []
+        return
+    revision = again.deploy(successor)
+    # then one server runs, which is the one that serves
+    assert (revision.number, answered(revision.url)) == (2, [0.75])
+    assert serving_in(tmp_path) == [pid(tmp_path)]
 
 
 def test_caller_may_remove_its_packages(host: EmbeddedEndpointHost, spec: EndpointSpec, tmp_path: Path) -> None:

@@ -187,7 +187,11 @@ def test_a_request_that_fails_fails_alone_though_others_came_with_it(spec: Endpo
     served = Served.load(replace(spec, packages={1: str(package)}), 1)
     answers = served.respond_all([(orjson.dumps(infer_request(flight)), None) for flight in ("B62", "UA1", "XX9")])
     assert [isinstance(answer, RequestError) for answer in answers] == [False, True, False]
-    assert {it.inputs["flight_id"]: bool(it.error) for it in logged(tmp_path)} == {"B62": False, "XX9": False, "UA1": True}
+    assert {it.inputs["flight_id"]: bool(it.error) for it in logged(tmp_path)} == {
+        "B62": False,
+        "XX9": False,
+        "UA1": True,
+    }
 
 
 def test_a_store_that_is_gone_is_logged_for_every_request_that_needed_it(spec: EndpointSpec, tmp_path: Path) -> None:
