@@ -31,7 +31,7 @@ from ml_platform.engine.prices import Prices
 from ml_platform.engine.prices import prices as read_prices
 from ml_platform.errors import BindingError, missing_extra, nearest
 from ml_platform.records.endpoint import ServiceBinding
-from ml_platform.yaml_text import excess
+from ml_platform.yaml_text import excess, said_twice
 
 # What no asset needs, and a profile may leave out: whoever asks for it is then told so.
 OPTIONAL = frozenset({"inventory"})
@@ -141,6 +141,8 @@ def _profile() -> Mapping[str, Mapping[str, Any]]:
     text = path.read_text()
     if told := excess(text):
         raise BindingError(f"{path.name} is no profile, for {told}", remedy="Write out what it means")
+    if told := said_twice(text):
+        raise BindingError(f"{path.name}:{told}", remedy="Say it once")
     declared: Mapping[str, Mapping[str, Any]] = _parsed(text)
     for role in declared:
         if role not in ROLES and role != PRICES:

@@ -34,7 +34,8 @@ def fault_in(error: BaseException, folder: Path) -> PlatformError | None:
         if isinstance(cause, ValidationError):
             return _of_fields(cause, _file_in(str(error), folder), folder)
         if isinstance(cause, TypeError) and _BOUND in str(cause):
-            return _of_bounds(_file_in(str(error), folder), folder)
+            file = _file_in(str(error), folder)
+            return _of_bounds(file, folder) or _of_text(str(cause).rpartition(" ")[2], file, folder)
         if isinstance(cause, yaml.MarkedYAMLError):
             return _of_yaml(cause, folder)
         if isinstance(cause, dg.DagsterError) and (match := _SYMBOL.search(str(cause))):
@@ -77,6 +78,16 @@ def _of_bounds(file: Path | None, folder: Path) -> DeclarationError | None:
         except ValidationError as error:
             return _of_fields(error, file, folder)
     return None
+
+
+def _of_text(value: str, file: Path | None, folder: Path) -> DeclarationError | None:
+    """Of a text that could be read as a number, for instance 1e9, which YAML takes for a text without its point."""
+    lines = file.read_text().splitlines() if file else []
+    number = next((number for number, line in enumerate(lines, 1) if value in line), None)
+    if file is None or number is None:
+        return None
+    at = f"{_relative(str(file), folder)}:{number}"
+    return DeclarationError(f"{at}: {value} is a text, but it has to be a finite number", remedy="Write it as 1.0e+3")
 
 
 def _file_in(message: str, folder: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import yaml
@@ -9,6 +10,7 @@ import yaml
 _BYTES = 2**20
 _NODES = 20_000
 _DEPTH = 50
+_NAME = re.compile(r"([^\s{,:'\"]+)['\"]?\s*:(?:\s|$)")
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -28,6 +30,38 @@ def excess(text: str) -> str:
     if not aliased and text.count("[") + text.count("{") + text.count("- ") + text.count("? ") <= _DEPTH:
         return ""
     return _of_events(text)
+
+
+def said_twice(text: str) -> str:
+    """By its line, what a mapping says again, of which YAML would keep the last without a word; empty for nothing.
+
+    >>> said_twice("rows: 20\\nsteps: [1]\\nrows: 0")
+    '3: rows is said twice, but one of the two would be lost'
+    """
+    names = _NAME.findall(text)
+    # Most texts have no name twice, wherever it stands, and are not parsed for it.
+    if len(set(names)) == len(names):
+        return ""
+    try:
+        nodes = list(yaml.compose_all(text, Loader=_Loader))
+    except yaml.YAMLError:
+        return ""  # whoever reads it says what is wrong with it
+    return next(filter(None, map(_repeated, nodes)), "")
+
+
+def _repeated(node: yaml.Node | None) -> str:
+    if isinstance(node, yaml.MappingNode):
+        said: set[str] = set()
+        for name, value in node.value:
+            if isinstance(name, yaml.ScalarNode):
+                if name.value in said:
+                    return f"{name.start_mark.line + 1}: {name.value} is said twice, but one of the two would be lost"
+                said.add(name.value)
+            if found := _repeated(value):
+                return found
+    elif isinstance(node, yaml.SequenceNode):
+        return next(filter(None, map(_repeated, node.value)), "")
+    return ""
 
 
 def _of_events(text: str) -> str:

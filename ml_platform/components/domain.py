@@ -17,7 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ml_platform.errors import DeclarationError
-from ml_platform.yaml_text import excess
+from ml_platform.yaml_text import excess, said_twice
 
 FILE = "domain.yaml"
 _MONTH = r"^\d{4}-(0[1-9]|1[0-2])$"
@@ -101,6 +101,8 @@ def domain_of(path: Path) -> Domain:
 def _read(path: str, text: str) -> Domain:
     if told := excess(text):
         raise DeclarationError(f"{path}: the file is no domain, for {told}", remedy="Write out what it means")
+    if told := said_twice(text):
+        raise DeclarationError(f"{path}:{told}", remedy="Say it once")
     try:
         return Domain.model_validate(yaml.safe_load(text))
     except yaml.MarkedYAMLError as error:

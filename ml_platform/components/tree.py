@@ -26,7 +26,7 @@ from dagster.components.core.defs_module import ComponentPath
 from ml_platform.components.plain_text import require_plain
 from ml_platform.components.source_positions import documents
 from ml_platform.errors import DeclarationError
-from ml_platform.yaml_text import excess
+from ml_platform.yaml_text import excess, said_twice
 
 
 def tree_of(module: ModuleType) -> ComponentTree:
@@ -76,6 +76,8 @@ def _file(context: ComponentDeclLoadContext) -> ComponentDecl[Any]:
     text = path.read_text(encoding="utf-8")
     if told := excess(text):
         raise DeclarationError(f"{at}: the file is no declaration, for {told}", remedy="Write out what it means")
+    if told := said_twice(text):
+        raise DeclarationError(f"{at}:{told}", remedy="Say it once")
     trees = documents(text, str(path))
     require_plain(trees, at)
     if not trees:

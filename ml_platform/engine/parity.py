@@ -21,7 +21,7 @@ from ml_platform.engine.publication import online_since
 from ml_platform.engine.rollout import Finding, Guards
 from ml_platform.engine.scorer import Scorer
 from ml_platform.engine.terms import Terms
-from ml_platform.errors import NotFoundError
+from ml_platform.errors import NotFoundError, RefusedError, ServiceError, TransientServiceError
 from ml_platform.records.feature import FeatureRow, FeatureView, LookUp
 from ml_platform.records.model import ModelVersion
 from ml_platform.records.prediction import ServedPrediction
@@ -172,7 +172,9 @@ def compare(
 ) -> Finding:
     """Whether a version says through the endpoint what its package says offline, to the tolerance.
 
-    request: column → its type. ask: the endpoint. With fewer rows to compare by than are declared, it has not passed.
+    request: column → its type. ask: the endpoint. With fewer rows to compare by than are declared, it has not passed,
+    nor where the endpoint has no answer. Raises TransientServiceError where it may have one in a moment, and
+    RefusedError where it is not for us to ask.
     """
     there = len(rows.asked)
     if there < guards.parity_rows:
@@ -186,7 +188,13 @@ def compare(
         )
     offline = np.asarray(Scorer.load(package).predict(rows.features), dtype=np.float64).reshape(-1)
     body = request_of(rows.asked, EVENT_TIME, request)
-    online = _said(ask({**body, "parameters": {"model_version": str(version)}}))
+    try:
+        online = _said(ask({**body, "parameters": {"model_version": str(version)}}))
+    except (TransientServiceError, RefusedError):
+        raise
+    except ServiceError as error:
+        told = f"Broken: {there:,} rows of {rows.source} have no answer by the endpoint: {error}"
+        return Finding("parity", False, told)
     if online.shape != offline.shape:
         return Finding("parity", False, f"Broken: {len(offline)} answers offline, and {len(online)} by the endpoint.")
     apart = np.abs(online - offline)

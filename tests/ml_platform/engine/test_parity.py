@@ -15,6 +15,7 @@ from ml_platform.engine import delta
 from ml_platform.engine.parity import EVENT_TIME, Evaluation, Rows, compare, logged_rows
 from ml_platform.engine.rollout import Finding, Guards
 from ml_platform.engine.terms import Terms
+from ml_platform.errors import RefusedError, ServiceError, TransientServiceError
 from ml_platform.records.feature import FeatureView
 from ml_platform.records.model import ModelVersion
 from ml_platform.records.prediction import ServedPrediction
@@ -66,6 +67,23 @@ def test_one_answer_that_differs_is_told_with_its_row(package: Path, other: floa
 def test_another_number_of_answers_is_no_agreement(package: Path) -> None:
     found, _ = compared(package, [0.25])
     assert (found.passed, found.said) == (False, "Broken: 2 answers offline, and 1 by the endpoint.")
+
+
+def test_an_endpoint_that_cannot_answer_has_not_passed_unless_it_may_in_a_moment(package: Path) -> None:
+    def found(error: Exception) -> Finding:
+        def ask(_: object) -> Mapping[str, Any]:
+            raise error
+
+        return compare(package, 7, ROWS, REQUEST, Guards(parity_rows=2), ask)
+
+    broken = found(ServiceError("the answer of endpoint late is 500"))
+    assert (broken.passed, broken.said) == (
+        False,
+        "Broken: 2 rows of the snapshot have no answer by the endpoint: the answer of endpoint late is 500.",
+    )
+    for passing in (TransientServiceError("it is busy"), RefusedError("the credentials have ended")):
+        with pytest.raises(type(passing)):
+            found(passing)
 
 
 def test_without_a_row_to_compare_by_it_has_not_passed(package: Path) -> None:

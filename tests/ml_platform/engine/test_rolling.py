@@ -207,6 +207,20 @@ def test_broken_parity_moves_no_traffic_and_is_remembered(world: World) -> None:
     assert world.roll(2, retry=True).state.stage == "served"
 
 
+def test_a_version_that_cannot_answer_goes_back_and_is_remembered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.roll(1)
+
+    def fails(*_: object) -> None:
+        raise ServiceError("the answer of endpoint late is 500")
+
+    monkeypatch.setattr(world.host, "invoke", fails)
+    back = world.roll(2)
+    assert (back.state.stage, world.serving) == ("rolled back", ({1: 1.0}, None))
+    assert "have no answer by the endpoint: the answer of endpoint late is 500" in back.state.reasons[0]
+
+
 def test_first_version_without_parity_serves_nobody(world: World) -> None:
     world.host.off_by = 0.1
     done = world.roll(1)
