@@ -117,7 +117,7 @@ def _rewritten(
             )
         new = _marked(staged, old) if staged.files else ()
         # What was staged under its plain name and is now named otherwise is of no use.
-        discard(staged, {*stood, *(file.path for file in new)})
+        discard(staged, {*stood, *(file.path for file in new)}, at_once=True)
     return Rewrite(values, old.files, new)
 
 

@@ -39,15 +39,27 @@ def put(files: FileSystem, path: str, content: bytes | Buffer) -> None:
     """
     from pyarrow.fs import SubTreeFileSystem
 
-    intent.about_to("change", f"the file {path} is to be written")
     # An object stands only once it is whole; a local file has to be moved into its place.
-    local = isinstance(files, SubTreeFileSystem)
-    written = f"{path}.{uuid4().hex}.writing" if local else path
+    if isinstance(files, SubTreeFileSystem):
+        files.move(write_beside(files, path, content), path)
+    else:
+        _write(files, path, path, content)
+
+
+def write_beside(files: FileSystem, path: str, content: bytes | Buffer) -> str:
+    """The name of a file beside the path that holds the content, to be moved there. Raises as `put`."""
+    written = f"{path}.{uuid4().hex}.writing"
+    _write(files, path, written, content)
+    return written
+
+
+def _write(files: FileSystem, path: str, written: str, content: bytes | Buffer) -> None:
+    intent.about_to("change", f"the file {path} is to be written")
     try:
         with files.open_output_stream(written, compression=None) as stream:
             stream.write(content)
     except OSError as error:
-        if local and files.get_file_info(written).type.name == "File":
+        if written != path and files.get_file_info(written).type.name == "File":
             files.delete_file(written)
         if error.errno in _FULL:
             raise ServiceError(
@@ -55,8 +67,6 @@ def put(files: FileSystem, path: str, content: bytes | Buffer) -> None:
                 remedy="Free some space and run it again; what was committed stands",
             ) from error
         raise
-    if local:
-        files.move(written, path)
 
 
 def download(location: Location, into: Path) -> Path:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
-from ml_platform.engine import delta, intent
+from ml_platform.engine import claims, delta, intent
 from ml_platform.engine.batches import behind, beside, by_partition, evenly
 from ml_platform.engine.column_types import same_but_for_case
 from ml_platform.engine.file_statistics import statistics
@@ -54,7 +54,7 @@ def stage(
     def write(batch: pa.Table) -> None:
         for values, part in by_partition(batch, partition_by):
             if values not in writers:
-                writers[values] = _PartitionWriter(files, dict(zip(partition_by, values, strict=True)))
+                writers[values] = _PartitionWriter(target, files, dict(zip(partition_by, values, strict=True)))
             writers[values].write(part)
         _relieve(writers)
 
@@ -103,7 +103,8 @@ def storable(schema: pa.Schema, key: str) -> pa.Schema:
 def present(location: Location) -> frozenset[str]:
     """The paths of all files in the table's folder, whether or not its log names them."""
     found = filesystem(location).get_file_info(FileSelector("", recursive=True, allow_not_found=True))
-    return frozenset(info.path for info in found if info.type == FileType.File)
+    every = (info.path for info in found if info.type == FileType.File)
+    return frozenset(path for path in every if not path.startswith(f"{claims.FOLDER}/"))
 
 
 @contextmanager
@@ -120,12 +121,13 @@ def undone_on_failure(staged: StagedFiles, stood: Collection[str]) -> Iterator[N
         raise
 
 
-def discard(staged: StagedFiles, keep: Collection[str]) -> None:
-    """The staged files are gone, but for the paths that a table still names."""
-    files = filesystem(staged.location)
-    for file in staged.files:
-        if file.path not in keep:
-            files.delete_file(file.path)
+def discard(staged: StagedFiles, keep: Collection[str], *, at_once: bool = False) -> None:
+    """The staged files are gone, but for the paths that a table still names, and what another run may commit.
+
+    at_once: in an object store too, of what was staged a moment ago.
+    """
+    paths = [file.path for file in staged.files if file.path not in keep]
+    claims.withdraw(staged.location, paths, at_once=at_once)
 
 
 def _relieve(writers: Mapping[tuple[str, ...], _PartitionWriter]) -> None:
@@ -142,8 +144,8 @@ class _PartitionWriter:
     waiting_rows: rows that are in no row group yet. open_bytes: of the file that is not full yet.
     """
 
-    def __init__(self, files: FileSystem, partition: Mapping[str, str]) -> None:
-        self._files = files
+    def __init__(self, location: Location, files: FileSystem, partition: Mapping[str, str]) -> None:
+        self._location, self._files = location, files
         self._partition = partition
         self._waiting: list[pa.Table] = []
         self._buffer = pa.BufferOutputStream()
@@ -172,8 +174,7 @@ class _PartitionWriter:
 
     def undo(self) -> None:
         """What was written here, and was not there before, is gone."""
-        for path in self._new:
-            self._files.delete_file(path)
+        claims.withdraw(self._location, self._new, at_once=True)
 
     def end_group(self) -> None:
         """The rows that wait are a row group, and the file is done where that fills it."""
@@ -202,20 +203,21 @@ class _PartitionWriter:
         self._done.append(DataFile(path, len(content), footer.num_rows, self._partition, statistics(footer)))
 
     def _put(self, path: str, folder: str, content: pa.Buffer) -> None:
-        """The file stands whole or not at all; one that stands already is left as it is, unless it may be swept away.
+        """The file stands whole or not at all; one that stands already is claimed, or written anew if it may be swept.
 
         What no table names any more is swept by its age, so that a file which is wanted again has to be young again.
         """
         found = self._files.get_file_info(path)
         young = found.mtime is not None and time.time() - found.mtime.timestamp() < GRACE_SECONDS / 2
-        if found.size == len(content):
-            if not young:
-                put(self._files, path, content)
+        if found.size == len(content) and not young:
+            put(self._files, path, content)
+            return
+        if found.size == len(content) and claims.adopt(self._location, self._files, path):
             return
         if folder:
             self._files.create_dir(folder, recursive=True)
-        put(self._files, path, content)
-        self._new.append(path)
+        if claims.place(self._location, self._files, path, content):
+            self._new.append(path)
 
 
 def _storable(kind: pa.DataType) -> pa.DataType:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ml_platform.engine import delta, table_log
+from ml_platform.engine import claims, delta, table_log
 from ml_platform.engine.files import filesystem
 from ml_platform.engine.retry import until_undisputed
 from ml_platform.engine.staging import GRACE_SECONDS
@@ -66,6 +66,7 @@ def sweep(
     files, size = 0, 0
     for info in _removed(location, look, now):
         files, size = files + 1, size + int(info.size)
+    claims.forget(location, now, GRACE_SECONDS)
     # Whoever reads on goes through every commit, also one that only arranges rows.
     entries = _cleaned_up(look.log, min((look.first, *(waiting or {}).values())))
     return Swept(files, size, entries, look.pinned, look.first, look.unread)

@@ -7,7 +7,9 @@ import pytest
 
 from ml_platform.engine import delta
 from ml_platform.engine.files import filesystem
-from ml_platform.engine.staging import stage
+from ml_platform.engine.staging import discard, present, stage, undone_on_failure
+from ml_platform.errors import ConflictError
+from ml_platform.records.table import Location, StagedFiles
 from ml_platform.roles.lakehouse import Lakehouse
 
 
@@ -61,3 +63,27 @@ class LakehouseContract:
         files.delete_file("departures/a.csv")
         with pytest.raises(FileNotFoundError):
             files.open_input_stream("departures/a.csv")
+
+    def test_a_run_that_lost_takes_no_file_from_one_that_made_the_same_rows(self, lakehouse: Lakehouse) -> None:
+        # given a run that staged a month, beside which another was committed
+        location = lakehouse.table("silver/same")
+        delta.commit(_month(location, "01", 0), read=None, replaced=(), transactions={}, evidence={})
+        read, stood = delta.existing(location), present(location)
+        lost = _month(location, "01", 1)
+        delta.commit(_month(location, "02", 5), read=read, replaced=(), transactions={}, evidence={})
+        # when a second run stages the same rows before the first has found out
+        again, same = delta.existing(location), _month(location, "01", 1)
+        assert same.files == lost.files
+        with pytest.raises(ConflictError), undone_on_failure(lost, stood):
+            delta.commit(lost, read=read, replaced=read.files, transactions={"a": 1}, evidence={})
+        # then the second commits what is there, and what either discards is left alone
+        old = [file for file in again.files if file.partition["month"] == "01"]
+        delta.commit(same, read=again, replaced=old, transactions={"b": 1}, evidence={})
+        for staged in (same, lost):
+            discard(staged, set())
+            assert sorted(delta.read_rows(delta.existing(location))["id"].to_pylist()) == [1, 5]
+
+
+def _month(location: Location, month: str, value: int) -> StagedFiles:
+    table = pa.table({"id": [value], "month": [month]})
+    return stage(table.to_batches(), table.schema, location, ("month",))
