@@ -46,7 +46,7 @@ def kind_of(found: pa.DataType) -> str | None:
     >>> kind_of(pa.uint8()), kind_of(pa.float32()), kind_of(pa.timestamp("ns"))
     ('int32', 'float64', None)
     """
-    found = _plain(found)
+    found = plain_type(found)
     if pa.types.is_decimal(found):
         return f"decimal({found.precision},{found.scale})" if found.scale >= 0 and found.precision <= 38 else None
     if pa.types.is_integer(found):
@@ -108,7 +108,8 @@ def plain(column: pa.Array) -> pa.Array:
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
-def _plain(found: pa.DataType) -> pa.DataType:
+def plain_type(found: pa.DataType) -> pa.DataType:
+    """The type of the values, however they are encoded."""
     if pa.types.is_dictionary(found):
-        return _plain(found.value_type)
+        return plain_type(found.value_type)
     return pa.string() if pa.types.is_large_string(found) or pa.types.is_string_view(found) else found

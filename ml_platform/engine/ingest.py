@@ -250,6 +250,12 @@ def _known(path: str, files: FileSystem, manifest: Manifest, source: Source, roo
             allowed="Its source takes it as a further version where it says on_change: ingest",
             remedy="Land the correction under a new name",
         )
+    if manifest.is_taken_back(path, file.digest):
+        raise SourceError(
+            f"{path} holds again what it held before it was corrected, but these rows are in {source.key} already, and "
+            "of its versions the correction would stay the last",
+            remedy="Land it once more with any difference, for instance an empty line at its end",
+        )
     return file
 
 

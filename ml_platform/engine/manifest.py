@@ -74,6 +74,7 @@ class Manifest:
         self._entries = (*entries, *unwritten)
         self._amended = amended
         self._paths: dict[str, set[str]] = {}
+        self._latest: dict[str, Entry] = {}
         self._held: set[tuple[str, str]] = set()
         self._known: dict[str, set[str]] = {}
         for entry in self._entries:
@@ -82,6 +83,8 @@ class Manifest:
                 self._known.setdefault(entry.digest, set()).add(entry.partition)
             if entry.sequence is not None:
                 self._held.add((entry.digest, entry.partition))
+                if entry.at >= self._latest.setdefault(entry.path, entry).at:
+                    self._latest[entry.path] = entry
 
     @classmethod
     def load(cls, location: Location, partition: str | None, rows: TableSnapshot | None) -> Manifest:
@@ -109,6 +112,11 @@ class Manifest:
     def digests_of(self, path: str) -> Collection[str]:
         """The contents that a path was seen with."""
         return self._paths.get(path, set())
+
+    def is_taken_back(self, path: str, digest: str) -> bool:
+        """Whether rows of this content were taken under the path, and rows of another since."""
+        latest = self._latest.get(path)
+        return latest is not None and latest.digest != digest and digest in self.digests_of(path)
 
     def knows(self, digest: str) -> bool:
         """Whether a file of that content was ever seen."""

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ml_platform.engine.column_types import arrow_type, plain
+from ml_platform.engine.column_types import arrow_type, plain, plain_type
 from ml_platform.engine.held import beyond, holds
 from ml_platform.engine.source_rows import Part, fitted
 
@@ -27,8 +27,21 @@ def rows(file: pq.ParquetFile, columns: Mapping[str, str]) -> Iterator[Part]:
     start = 0
     for batch in batches(file, list(columns)):
         offsets = pa.array(np.arange(start, start + batch.num_rows, dtype=np.int64))
-        yield fitted(batch, offsets, columns, _converted)
+        checked = pa.record_batch([_as_text(column) for column in batch.columns], names=batch.schema.names)
+        yield fitted(checked, offsets, columns, _converted)
         start += batch.num_rows
+
+
+def _as_text(column: pa.Array) -> pa.Array:
+    """The column; as bytes where they are no UTF-8, which Parquet does not look at and readers stumble on."""
+    if not any(is_one(plain_type(column.type)) for is_one in (pa.types.is_string, pa.types.is_large_string)):
+        return column
+    texts = plain(column)
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        return texts.cast(pa.large_binary() if pa.types.is_large_string(texts.type) else pa.binary())
+    return column
 
 
 def batches(file: pq.ParquetFile, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:

@@ -215,6 +215,30 @@ def test_a_changed_file_is_a_further_version_where_the_source_says_so(
     assert ingesting(source, 1).commit.unchanged
 
 
+def test_a_correction_that_is_taken_back_is_told_for_its_rows_would_not_be_the_last(
+    land: Land, ingesting: Ingesting, lakehouse: EmbeddedLakehouse
+) -> None:
+    source = replace(STRICT, on_change="ingest")
+    for number in (1, 2):
+        land("a.csv", f"day,n\n2013-01-01,{number}\n")
+        ingesting(source, 1)
+    land("a.csv", "day,n\n2013-01-01,1\n")
+    with pytest.raises(SourceError, match=r"a\.csv holds again what it held before it was corrected.*an empty line"):
+        ingesting(source, 1)
+    land("a.csv", "day,n\n2013-01-01,1\n\n")
+    ingesting(source, 1)
+    rows = delta.read_rows(delta.existing(lakehouse.table("bronze/events")), ["n", "_sequence"]).to_pylist()
+    assert sorted((row["_sequence"], row["n"]) for row in rows) == [(1, 1), (2, 2), (3, 1)]
+    # two files that change places are no corrections of rows that were taken
+    for name, number in {"b.csv": 8, "c.csv": 9}.items():
+        land(name, f"day,n\n2013-01-01,{number}\n")
+    ingesting(source, 1)
+    for names in (("c.csv", "b.csv"), ("b.csv", "c.csv")):
+        for name, number in zip(names, (8, 9), strict=True):
+            land(name, f"day,n\n2013-01-01,{number}\n")
+        assert ingesting(source, 1).commit.unchanged
+
+
 def write(path: Path, numbers: list[int]) -> None:
     import polars as pl
 

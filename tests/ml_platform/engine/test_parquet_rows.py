@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -152,3 +153,17 @@ def test_a_moment_outside_the_years_that_tables_hold_is_a_misfit(
     assert misfit.row == f'{{"v": "{shown}"}}'
     with pytest.raises(SourceError, match=r"day\.parquet cannot be read as declared: Row #2: v: .*outside the years"):
         read(tmp_path, pa.table({"v": found}), {"v": kind}, refused=["type"])
+
+
+@pytest.mark.parametrize("encoded", [False, True], ids=["plain", "dictionary"])
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()], ids=str)
+def test_text_that_is_no_utf_8_is_a_misfit_of_its_row_alone(tmp_path: Path, kind: pa.DataType, encoded: bool) -> None:
+    given = pa.array([b"a", b"b\xff", None, b"c"], pa.binary() if kind == pa.string() else pa.large_binary())
+    texts = pa.Array.from_buffers(kind, len(given), given.buffers())
+    places = pa.array([0, 1, None, 2], pa.int32())
+    column = pa.DictionaryArray.from_arrays(places, texts.drop_null()) if encoded else texts
+    taken, misfits = read(tmp_path, pa.table({"n": [0, 1, 2, 3], "v": column}), {"n": "int64", "v": "string"})
+    assert taken == [{"n": 0, "v": "a"}, {"n": 2, "v": None}, {"n": 3, "v": "c"}]
+    assert [(it.offset, it.reason.partition(":")[0]) for it in misfits] == [(1, "v")]
+    assert "Invalid UTF8" in misfits[0].reason
+    assert json.loads(misfits[0].row)["n"] == 1
