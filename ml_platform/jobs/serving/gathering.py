@@ -7,6 +7,7 @@ is answered at once and a busy server's batches grow with its load.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +16,10 @@ from ml_platform.jobs.serving.served import Response, Served
 
 _AT_ONCE = 4  # batches of one revision that may wait for look-ups or a log
 _MOST = 64  # requests in a batch
+# So many batches in a row that took so long are no accident, and whoever asks for another endpoint waits no longer.
+_SLOW_SECONDS, _SLOW_BATCHES = 0.02, 3
+
+_Responded = tuple[Sequence[Response | Exception], float]
 
 
 @dataclass
@@ -36,6 +41,7 @@ class Gathering:
         self._tell = tell
         # By identity, for a revision that takes another's place is another batch.
         self._queues: dict[int, _Queue] = {}
+        self._slow: dict[int, int] = {}
 
     async def respond(self, served: Served, raw: bytes, version: int | None) -> Response:
         """As `Served.respond`, in a batch with what else has come for the revision."""
@@ -57,12 +63,12 @@ class Gathering:
             asked, waiting = queue.asked[:_MOST], queue.waiting[:_MOST]
             del queue.asked[:_MOST], queue.waiting[:_MOST]
             self._tell(served.spec.name)
-            if not served.waits:
+            if not served.waits and self._slow.get(id(served), 0) < _SLOW_BATCHES:
                 # A thread would cost more than the answers do.
-                _tell(waiting, _respond(served, asked))
+                self._told(served, waiting, _respond(served, asked))
                 continue
             queue.running += 1
-            # In a thread, because look-ups and some logs wait for a disk or a network.
+            # In a thread, because look-ups and some logs wait for a disk or a network, and some models are slow.
             running = asyncio.get_running_loop().run_in_executor(None, _respond, served, asked)
             running.add_done_callback(partial(self._end, served, queue, waiting))
         if not queue.asked and not queue.running:
@@ -73,18 +79,30 @@ class Gathering:
         served: Served,
         queue: _Queue,
         waiting: Sequence[asyncio.Future[Response]],
-        done: asyncio.Future[Sequence[Response | Exception]],
+        done: asyncio.Future[_Responded],
     ) -> None:
         queue.running -= 1
-        _tell(waiting, done.result())
+        self._told(served, waiting, done.result())
         self._begin(served, queue)
 
+    def _told(self, served: Served, waiting: Sequence[asyncio.Future[Response]], done: _Responded) -> None:
+        found, seconds = done
+        if seconds > _SLOW_SECONDS:
+            self._slow[id(served)] = self._slow.get(id(served), 0) + 1
+        elif self._slow:
+            self._slow.pop(id(served), None)
+        _tell(waiting, found)
 
-def _respond(served: Served, asked: Sequence[tuple[bytes, int | None]]) -> Sequence[Response | Exception]:
+
+def _respond(served: Served, asked: Sequence[tuple[bytes, int | None]]) -> _Responded:
+    """What is said of each, and how many seconds that took."""
+    started = time.perf_counter()
+    found: Sequence[Response | Exception]
     try:
-        return served.respond_all(asked)
+        found = served.respond_all(asked)
     except Exception as error:
-        return [error] * len(asked)
+        found = [error] * len(asked)
+    return found, time.perf_counter() - started
 
 
 def _tell(waiting: Sequence[asyncio.Future[Response]], found: Sequence[Response | Exception]) -> None:

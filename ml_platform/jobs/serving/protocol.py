@@ -19,6 +19,9 @@ OUTPUTS: Mapping[str, Mapping[str, str]] = {
     "multiclass": {"class": "BYTES", "probability": "FP64"},
     "regression": {"value": "FP64"},
 }
+_VERSION_DIGITS = 18
+# Outside of them, what is reckoned with moments later might leave the calendar.
+_FIRST_YEAR, _LAST_YEAR = 1900, 2199
 
 
 @dataclass(frozen=True)
@@ -70,13 +73,14 @@ def moment(text: str, name: str, row: int) -> datetime:
     """The moment, in UTC, that an input names in a row. Raises RequestError where it names none."""
     try:
         found = datetime.fromisoformat(text)
-        if found.tzinfo is not None:
+        if found.tzinfo is not None and _FIRST_YEAR <= found.year <= _LAST_YEAR:
             return found.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
     raise RequestError(
         f"input {name!r} is {shown(text)} in row {row}, but that names no moment",
-        allowed="It is ISO 8601 with an offset from UTC, for instance 2013-12-30T21:00:00Z",
+        allowed=f"It is ISO 8601 with an offset from UTC, for instance 2013-12-30T21:00:00Z, from {_FIRST_YEAR} to "
+        f"{_LAST_YEAR}",
     )
 
 
@@ -103,7 +107,7 @@ def _version(parameters: object) -> int | None:
     given = (parameters or {}).get("model_version")
     if given is None:
         return None
-    if str(given).isascii() and str(given).isdigit():
+    if str(given).isascii() and str(given).isdigit() and len(str(given)) <= _VERSION_DIGITS:
         return int(given)
     raise RequestError(
         f"parameters.model_version is {shown(given)}, but it is a version's number where it is given",
@@ -115,7 +119,7 @@ def _check_outputs(outputs: object, known: Mapping[str, str]) -> None:
     if outputs is None:
         return
     if not isinstance(outputs, list) or any(
-        not isinstance(output, dict) or output.get("name") not in known for output in outputs
+        not isinstance(output, dict) or output.get("name") not in [*known] for output in outputs
     ):
         given = "one output" if len(known) == 1 else f"{len(known)} outputs"
         raise RequestError(

@@ -9,6 +9,7 @@ import asyncio
 import hmac
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import orjson
@@ -20,13 +21,16 @@ from ml_platform.engine.online import EVENT_TIME
 from ml_platform.errors import DeclarationError, PlatformError
 from ml_platform.jobs.serving.gathering import Gathering
 from ml_platform.jobs.serving.metrics import CONTENT_TYPE, Metrics
+from ml_platform.jobs.serving.room import Room
 from ml_platform.jobs.serving.served import PROGRAM, Served
 from ml_platform.jobs.serving.settings import ServerSettings
 from ml_platform.jobs.serving.tensors import RequestError, datatype
 from ml_platform.jobs.serving.wire import decode
 
 _VERSION = "1"  # of the routes
-_BODY_SECONDS = 30.0  # until a body has come
+_BODY_SECONDS = 10.0  # until a body has come
+_COMING = 16  # bodies that may be on their way, for each request that may be answered at once
+_LONG_AT_ONCE, _LONG_THREADS = 8, 2  # of longer bodies
 _SHORT_BYTES = 4096  # a few rows
 
 
@@ -47,6 +51,13 @@ class Server:
         self._bearer = self._settings.token
         self._swap = asyncio.Lock()
         self._gathering = Gathering(self.metrics.batched)
+        most = self._settings.max_concurrent
+        self._answering = Room(most)
+        self._coming = Room(_COMING * most, " whose body is on its way")
+        self._long = Room(_LONG_AT_ONCE, f" of more than {_SHORT_BYTES} bytes")
+        # Apart from each other and from what looks features up, so that none of them waits for another.
+        self._long_bodies = ThreadPoolExecutor(_LONG_THREADS, "long")
+        self._loads = ThreadPoolExecutor(1, "load")
 
     def close(self) -> None:
         """What shadows were to do is done, and every log that waits for a disk has waited."""
@@ -82,15 +93,18 @@ class Server:
 
     async def model_version(self, name: str, version: str, request: Request) -> Response:
         """What the model takes and gives, which is the same for all of its versions."""
+        self._permit(request)
         self._loaded(self._serving(name), version)
         return await self.model(name, request)
 
-    async def model_ready(self, name: str) -> Response:
+    async def model_ready(self, name: str, request: Request) -> Response:
         """Whether the model answers; 503 while it does not."""
+        self._permit(request)
         return as_json({"name": self._serving(name).spec.name, "ready": True})
 
-    async def version_ready(self, name: str, version: str) -> Response:
+    async def version_ready(self, name: str, version: str, request: Request) -> Response:
         """Whether that version of the model answers whoever names it."""
+        self._permit(request)
         return as_json({"name": name, "version": str(self._loaded(self._serving(name), version)), "ready": True})
 
     async def infer(self, name: str, request: Request) -> Response:
@@ -106,6 +120,7 @@ class Server:
         self._permit(request)
         lags = {name: served.log_lag_seconds for name, served in self.served.items()}
         dropped = {name: served.shadow.dropped for name, served in self.served.items()}
+        self.metrics.in_flight = self._answering.taken
         return Response(self.metrics.written(lags, dropped), media_type=CONTENT_TYPE)
 
     async def revision(self, name: str, request: Request) -> Response:
@@ -121,7 +136,8 @@ class Server:
             if spec.name != name:
                 raise DeclarationError(f"the spec is of endpoint {spec.name}, but the path names {name}")
             async with self._swap:
-                self.served[name] = await asyncio.to_thread(Served.load, spec, number)
+                loop = asyncio.get_running_loop()
+                self.served[name] = await loop.run_in_executor(self._loads, Served.load, spec, number)
         except (PlatformError, orjson.JSONDecodeError) as error:
             return as_json({"error": str(error)}, 409)
         return self._revision(name)
@@ -140,12 +156,7 @@ class Server:
         known = name if name in self.served else ""
         try:
             self._permit(request)
-            self._make_room()
-            self.metrics.in_flight += 1
-            try:
-                body, by = await self._answered(name, version, request)
-            finally:
-                self.metrics.in_flight -= 1
+            body, by = await self._answered(name, version, request)
             code = 200
             return _Answer(body)
         except HTTPException as error:
@@ -161,34 +172,31 @@ class Server:
         served = self._serving(name)
         named = None if version is None else self._loaded(served, version)
         raw = await self._body(request)
-        if len(raw) <= _SHORT_BYTES:
-            return await self._gathering.respond(served, raw, named)
-        # In a thread, and by itself, for it takes long enough for others to be answered meanwhile.
-        return await asyncio.get_running_loop().run_in_executor(None, served.respond, raw, named)
+        # A place is taken by what can be answered: one whose body never comes keeps none.
+        with self._answering:
+            if len(raw) <= _SHORT_BYTES:
+                return await self._gathering.respond(served, raw, named)
+            # In a thread, and by itself, for it takes long enough for others to be answered meanwhile.
+            with self._long:
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._long_bodies, served.respond, raw, named)
 
     async def _body(self, request: Request) -> bytes:
         """The whole body, which is not read further than its limit, nor waited for for ever."""
         body, limit = bytearray(), self._settings.max_body_bytes
         try:
-            async with asyncio.timeout(_BODY_SECONDS):
-                async for chunk in request.stream():
-                    body += chunk
-                    if len(body) > limit:
-                        raise HTTPException(
-                            413, f"the body is over {limit} bytes, but no more is read. Send fewer rows."
-                        )
+            with self._coming:
+                async with asyncio.timeout(_BODY_SECONDS):
+                    async for chunk in request.stream():
+                        body += chunk
+                        if len(body) > limit:
+                            told = f"the body is over {limit} bytes, but no more is read. Send fewer rows."
+                            raise HTTPException(413, told)
         except TimeoutError as error:
             raise HTTPException(
                 408, f"the body has not come within {_BODY_SECONDS} s, but no longer is waited"
             ) from error
         return bytes(body)
-
-    def _make_room(self) -> None:
-        most = self._settings.max_concurrent
-        if self.metrics.in_flight >= most:
-            raise HTTPException(
-                429, f"{most} requests are being answered, but no more are taken. Send it again.", {"Retry-After": "1"}
-            )
 
     def _serving(self, name: str) -> Served:
         if name in self.served:

@@ -60,7 +60,7 @@ def checked_columns(inputs: Any, wanted: Mapping[str, str], nullable: Container[
     for name in tensors:
         if name not in wanted:
             raise RequestError(
-                f"input {name!r} is given, but the endpoint takes no such input", allowed=nearest(name, wanted)
+                f"input {_cut(name)!r} is given, but the endpoint takes no such input", allowed=nearest(name, wanted)
             )
     for name in wanted:
         if name not in tensors:
@@ -81,7 +81,7 @@ def _tensors(inputs: object) -> dict[str, dict[str, Any]]:
         if not isinstance(name, str):
             raise RequestError(f"an input is {shown(tensor)}, but it is an object with a name, a shape and data")
         if name in tensors:
-            raise RequestError(f"input {name!r} is given twice, but it has one tensor")
+            raise RequestError(f"input {_cut(name)!r} is given twice, but it has one tensor")
         tensors[name] = tensor
     return tensors
 
@@ -139,5 +139,8 @@ def shown(value: object) -> str:
         return "an object"
     if isinstance(value, list) and (len(value) > 4 or any(isinstance(inner, (dict, list)) for inner in value)):
         return f"a list of {len(value)}"
-    text = orjson.dumps(value).decode()
+    return _cut(orjson.dumps(value).decode())
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:60]}…"

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import orjson
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from ml_platform.engine.estimators.baseline import BaselineEstimator
 from ml_platform.engine.package import Feature, ModelCard, write_card
 from ml_platform.errors import ServiceError
+from ml_platform.jobs.serving import gathering
 from ml_platform.jobs.serving.gathering import Gathering
 from ml_platform.jobs.serving.served import Response, Served
 from ml_platform.jobs.serving.tensors import RequestError
@@ -156,3 +158,33 @@ def test_what_breaks_the_batch_itself_reaches_whoever_asked(
     monkeypatch.setattr(Served, "respond_all", broken)
     found = asyncio.run(gathered(served, [body("UA1")] * requests, []))
     assert [type(one) for one in found] == [RuntimeError] * requests
+
+
+def test_a_model_that_is_slow_time_and_again_keeps_nobody_else_waiting(
+    spec: EndpointSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, _ = asking(spec, tmp_path)
+    inside: list[str] = []
+    respond = Served.respond_all
+
+    def watched(self: Served, asked: Sequence[Asked]) -> list[Response | Exception]:
+        inside.append(threading.current_thread().name)
+        return respond(self, asked)
+
+    monkeypatch.setattr(Served, "respond_all", watched)
+    # each batch takes what is written here, by the clock that it is measured by
+    moments = [0.0]
+    for took in (0.5, 0.5, 0.001, 0.5, 0.5, 0.5, 0.5, 0.001, 0.001):
+        moments += [moments[-1] + took, moments[-1] + took]
+    ticking = iter(moments)
+    monkeypatch.setattr(gathering, "time", SimpleNamespace(perf_counter=lambda: next(ticking)))
+
+    async def one_after_the_other() -> None:
+        gathered = Gathering(lambda _: None)
+        for _ in range(9):
+            await gathered.respond(served, body("UA1"), None)
+
+    asyncio.run(one_after_the_other())
+    main = threading.current_thread().name
+    # slow twice may be an accident; slow three times is not, until it is quick again
+    assert [name == main for name in inside] == [True] * 6 + [False, False, True]

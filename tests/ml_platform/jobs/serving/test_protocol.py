@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -46,7 +47,10 @@ def test_moment_may_have_any_offset(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["2013-12-30T21:00:00", "2013-12-30", "", "tomorrow", "2013-02-30T00:00:00Z", "0001-01-01T00:00:00+14:00"],
+    [
+        *("2013-12-30T21:00:00", "2013-12-30", "", "tomorrow", "2013-02-30T00:00:00Z", "0001-01-01T00:00:00+14:00"),
+        *("1899-12-31T00:00:00Z", "2200-01-01T00:00:00Z", "9999-12-31T23:59:59Z"),
+    ],
 )
 def test_text_that_names_no_moment_is_refused(text: str) -> None:
     with pytest.raises(RequestError, match=r"input 'event_time' is .* in row 0, but that names no moment"):
@@ -120,7 +124,9 @@ def test_id_that_is_no_text_is_refused() -> None:
         read(tensors(), id=7)
 
 
-@pytest.mark.parametrize("outputs", [[{"name": "label"}], "probability", ["probability"]])
+@pytest.mark.parametrize(
+    "outputs", [[{"name": "label"}], "probability", ["probability"], [{"name": []}], [{"name": {}}], [{}], [None], {}]
+)
 def test_output_that_is_not_given_is_refused(outputs: object) -> None:
     with pytest.raises(RequestError, match="outputs is"):
         read(tensors(), outputs=outputs)
@@ -131,12 +137,44 @@ def test_request_may_name_its_version(given: object, version: int | None) -> Non
     assert read(tensors(), parameters={"model_version": given}).version == version
 
 
-@pytest.mark.parametrize("given", ["two", -1, "-1", 1.0, True, "", "²", []])
+@pytest.mark.parametrize("given", ["two", -1, "-1", 1.0, True, "", "²", [], "9" * 4400, {}, [1]])
 def test_version_that_is_no_number_is_refused(given: object) -> None:
     with pytest.raises(RequestError, match=r"parameters\.model_version is .* but it is a version's number"):
         read(tensors(), parameters={"model_version": given})
     with pytest.raises(RequestError, match="parameters is 3, but it is an object"):
         read(tensors(), parameters=3)
+
+
+ODD: tuple[Any, ...] = (
+    *(None, True, 0, -1, 1.5, 2**63, "", "x", "9" * 5000, "2013-12-30T21:00:00Z", "0001-01-01T00:00:00Z"),
+    *([], [1], [None], [[]], [{}], {}, {"name": []}, {"name": "probability"}, {"model_version": {}}),
+)
+
+
+def _places(part: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+    return [path, *(found for key, value in inner for found in _places(value, (*path, key)))]
+
+
+def test_whatever_a_body_holds_is_read_or_refused() -> None:
+    good = {"id": "a", "inputs": tensors(), "outputs": [{"name": "probability"}], "parameters": {"model_version": 1}}
+    taken = 0
+    for path in _places(good):
+        for odd in ODD:
+            body = json.loads(json.dumps(good))
+            if path:
+                inner = body
+                for key in path[:-1]:
+                    inner = inner[key]
+                inner[path[-1]] = odd
+            else:
+                body = odd
+            try:
+                read_request(orjson.dumps(body), TYPES)
+                taken += 1
+            except RequestError as refusal:
+                assert len(str(refusal)) < 1000  # noqa: PT017 # either of the two
+    assert taken > 20
 
 
 def test_rows_of_several_requests_stand_one_after_the_other() -> None:

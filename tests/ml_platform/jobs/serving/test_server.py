@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,46 +42,118 @@ async def asked(server: Server, method: str, path: str, **more: Any) -> httpx.Re
         return await one.request(method, path, **more)
 
 
+class Held:
+    """A log that keeps every answer until it is let go."""
+
+    waits = True
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+
+    def append(self, _: object) -> None:
+        assert self.free.wait(20)
+
+
+async def until(seen: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not seen():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.001)
+
+
 def test_more_clients_than_the_limit_are_told_to_come_again(spec: EndpointSpec) -> None:
-    server, body = serving(spec, max_concurrent=2), orjson.dumps(infer_request("UA1"))
+    server, body, held = serving(spec, max_concurrent=2), infer_request("UA1"), Held()
+    server.served["arrival_delay"] = replace(server.served["arrival_delay"], log=held)  # type: ignore[arg-type]
 
     async def all_at_once() -> tuple[list[int], list[httpx.Response], int]:
-        free = asyncio.Event()
-
-        async def slow() -> AsyncIterator[bytes]:
-            yield body[:10]
-            await free.wait()
-            yield body[10:]
-
         async with client(server) as one:
-            # given two clients whose bodies are on their way
-            begun = [asyncio.create_task(one.post(INFER, content=slow())) for _ in range(2)]
-            while server.metrics.in_flight < 2:
-                await asyncio.sleep(0)
+            # given two clients that are being answered
+            begun = [asyncio.create_task(one.post(INFER, json=body)) for _ in range(2)]
+            await until(lambda: server._answering.taken == 2)
+            assert "requests_in_flight 2" in (await one.get("/metrics")).text
             # when ten more come
-            more = [await one.post(INFER, content=body) for _ in range(10)]
-            free.set()
+            more = [await one.post(INFER, json=body) for _ in range(10)]
+            held.free.set()
             done = [(await task).status_code for task in begun]
             # then there is room again
-            return done, more, (await one.post(INFER, content=body)).status_code
+            return done, more, (await one.post(INFER, json=body)).status_code
 
     done, more, after = asyncio.run(all_at_once())
     assert (done, after) == ([200, 200], 200)
     assert {(response.status_code, response.headers["retry-after"]) for response in more} == {(429, "1")}
     assert "2 requests are being answered" in more[0].json()["error"]
-    assert server.metrics.in_flight == 0
+    assert server._answering.taken == 0
+
+
+def test_bodies_that_do_not_come_keep_nobody_from_an_answer(
+    spec: EndpointSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, body = serving(spec, max_concurrent=2), orjson.dumps(infer_request("UA1"))
+    monkeypatch.setattr("ml_platform.jobs.serving.server._BODY_SECONDS", 1.0)
+
+    async def half_sent() -> tuple[int, int, set[int]]:
+        never = asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield body[:10]
+            await never.wait()
+
+        async with client(server) as one:
+            # given as many half-sent requests as the server waits for
+            begun = [asyncio.create_task(one.post(INFER, content=slow())) for _ in range(31)]
+            await until(lambda: server._coming.taken == 31)
+            answered = (await one.post(INFER, content=body)).status_code
+            begun.append(asyncio.create_task(one.post(INFER, content=slow())))
+            await until(lambda: server._coming.taken == 32)
+            refused = (await one.post(INFER, content=body)).status_code
+            return answered, refused, {(await task).status_code for task in begun}
+
+    assert asyncio.run(half_sent()) == (200, 429, {408})
+    assert (server._coming.taken, server._answering.taken) == (0, 0)
+
+
+def test_long_bodies_wait_for_each_other_and_nobody_waits_for_them(
+    spec: EndpointSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, free = serving(spec), threading.Event()
+    respond = Served.respond
+
+    def held(served: Served, raw: bytes, version: int | None = None) -> Any:
+        assert free.wait(20)
+        return respond(served, raw, version)
+
+    monkeypatch.setattr(Served, "respond", held)
+    long, short = infer_request(*(["UA1"] * 300)), infer_request("UA1")
+
+    async def mixed() -> tuple[list[int], int, list[int]]:
+        async with client(server) as one:
+            # given as many long bodies as are taken, of which two are being answered
+            begun = [asyncio.create_task(one.post(INFER, json=long)) for _ in range(8)]
+            await until(lambda: server._long.taken == 8)
+            # when short ones come, then they are answered; one more long one finds no room
+            answered = [(await one.post(INFER, json=short)).status_code for _ in range(20)]
+            more = (await one.post(INFER, json=long)).status_code
+            free.set()
+            return answered, more, [(await task).status_code for task in begun]
+
+    assert asyncio.run(mixed()) == ([200] * 20, 429, [200] * 8)
 
 
 def test_requests_show_the_token_where_one_is_asked_for(spec: EndpointSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVING_TOKEN", TOKEN)
     server = serving(spec, bearer="SERVING_TOKEN")
     shown = {"Authorization": f"Bearer {TOKEN}"}
-    for method, path in (("POST", INFER), ("GET", "/v2/models/arrival_delay"), ("GET", "/metrics")):
+    named = "/v2/models/arrival_delay"
+    paths = (named, f"{named}/ready", f"{named}/versions/1", f"{named}/versions/1/ready", "/metrics")
+    for method, path in (("POST", INFER), ("POST", f"{named}/versions/1/infer"), *(("GET", path) for path in paths)):
         more = {"json": infer_request("UA1")} if method == "POST" else {}
         refused = asyncio.run(asked(server, method, path, **more))
         assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
         assert TOKEN not in refused.text
         assert asyncio.run(asked(server, method, path, headers=shown, **more)).status_code == 200
+    # nor is anybody told which models and versions there are
+    for path in ("/v2/models/other/ready", f"{named}/versions/9", f"{named}/versions/9/ready"):
+        assert asyncio.run(asked(server, "GET", path)).status_code == 401
     # health is for everybody, and control is not for clients
     assert asyncio.run(asked(server, "GET", "/v2/health/ready")).status_code == 200
     assert asyncio.run(asked(server, "GET", "/control/models/arrival_delay", headers=shown)).status_code == 401
