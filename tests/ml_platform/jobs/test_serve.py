@@ -166,19 +166,20 @@ def test_more_than_the_server_takes_at_once_are_told_429_and_those_inside_are_an
         wait_until_ready(client)
         body = json.dumps(infer_request("UA1")).encode()
         head = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-        # given two clients whose bodies have not come yet
-        slow = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(2)]
-        for one in slow:
+        # given clients whose bodies do not come, as many as are waited for
+        slow = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(32)]
+        for one in slow[:-1]:
             one.sendall(head + body[:5])
-        figure = "ml_platform_requests_in_flight 2"
+        assert client.post(INFER, content=body).status_code == 200
+        slow[-1].sendall(head + body[:5])
         until = time.monotonic() + 20
-        while figure not in client.get("/metrics").text and time.monotonic() < until:
+        while client.post(INFER, content=body).status_code == 200 and time.monotonic() < until:
             time.sleep(0.02)
         # when eight clients come beside them
         with ThreadPoolExecutor(8) as clients:
             told = list(clients.map(lambda _: httpx.post(f"{client.base_url}{INFER}", content=body), range(24)))
         assert {(one.status_code, one.headers["retry-after"]) for one in told} == {(429, "1")}
-        # then the two are answered, and whoever comes behind them
+        # then those inside are answered, and whoever comes behind them
         for one in slow:
             one.sendall(body[5:])
             assert one.recv(15) == b"HTTP/1.1 200 OK"
