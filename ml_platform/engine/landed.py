@@ -96,9 +96,17 @@ def counted(parts: Iterator[Part], source: Source) -> dict[str, int]:
 
 
 def paths(files: FileSystem) -> list[str]:
-    """The paths of all files there are, sorted; a file that is being written is not there yet."""
+    """The paths of all files there are, sorted; a file that is being written is not there yet.
+
+    An object store lists an empty object as well that its console makes for a folder; to ask for it finds no file.
+    """
     found = files.get_file_info(FileSelector("", recursive=True, allow_not_found=True))
-    return sorted(it.path for it in found if it.type == FileType.File and not it.path.endswith(WRITING))
+    every = [it for it in found if it.type == FileType.File and not it.path.endswith(WRITING)]
+    return sorted(it.path for it in every if it.size or _is_file(files, it.path))
+
+
+def _is_file(files: FileSystem, path: str) -> bool:
+    return bool(path) and files.get_file_info(path).type == FileType.File
 
 
 def _present(source: Source, file: LandedFile, files: FileSystem, columns: Mapping[str, str]) -> Mapping[str, str]:

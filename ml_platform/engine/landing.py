@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import re
 import time
 from dataclasses import dataclass
 from uuid import uuid4
@@ -20,6 +21,8 @@ from ml_platform.records.table import Location
 from ml_platform.roles.lakehouse import Lakehouse
 
 _CHUNK_BYTES = 2**20
+# What a store's library draws its errors with.
+_DRAWN = re.compile(r"\x1b\[[\d;]*m|↳")
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,11 @@ def land(key: str, origin: str, pattern: str, lakehouse: Lakehouse) -> Landed:
     """
     started = time.monotonic()
     source, target = filesystem(_reached(key, origin, lakehouse)), filesystem(lakehouse.files(key))
-    offered = [path for path in paths(source) if fnmatch.fnmatchcase(path, pattern)]
+    found = _listed(source, key, origin)
+    offered = [path for path in found if fnmatch.fnmatchcase(path, pattern)]
     for path in offered:
         _require_inside(path, key)
     if not offered:
-        found = paths(source)
         raise SourceError(
             f"{key} brings {pattern}, but no file of its origin matches it",
             allowed=f"There are {', '.join(found[:5])} and {max(0, len(found) - 5)} more" if found else "",
@@ -59,6 +62,17 @@ def land(key: str, origin: str, pattern: str, lakehouse: Lakehouse) -> Landed:
     seen = hashlib.sha256(repr([(file.path, file.digest) for file in files]).encode()).hexdigest()[:32]
     size = sum(file.size_bytes for file in files)
     return Landed(written, len(files) - written, size, seen, time.monotonic() - started)
+
+
+def _listed(source: FileSystem, key: str, origin: str) -> list[str]:
+    try:
+        return paths(source)
+    except OSError as error:
+        told = " ".join(_DRAWN.sub(" ", str(error)).split())
+        raise SourceError(
+            f"{key} brings files from {origin}, but they cannot be listed: {told}",
+            remedy="Mend the origin, or rename what has no name that a file may have",
+        ) from error
 
 
 def _require_inside(path: str, key: str) -> None:

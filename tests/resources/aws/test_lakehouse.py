@@ -1,17 +1,23 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ml_platform import binding
 from ml_platform.binding import Binding
+from ml_platform.engine.files import filesystem
+from ml_platform.engine.landed import paths
+from ml_platform.engine.landing import land
+from ml_platform.errors import SourceError
 from ml_platform.testing.compute import ComputeContract
 from ml_platform.testing.concurrent_writers import ConcurrentWritersContract
 from ml_platform.testing.lakehouse import LakehouseContract
 from ml_platform.testing.landing import ObjectStoreLandingContract
 from resources.aws.lakehouse import AwsLakehouse, reached
+from resources.aws.sdk import client
 from resources.embedded.compute import EmbeddedCompute
 
 
@@ -47,6 +53,43 @@ class TestLandingFromAmazonS3(ObjectStoreLandingContract):
         for name, value in reached().items():
             monkeypatch.setenv(name.upper(), value)
         return f"s3://{place['bucket']}/{place['prefix']}-dropped"
+
+
+@pytest.fixture
+def dropped(place: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bytes], str]:
+    """Puts an object that no file system would write; the folder's URI."""
+    for name, value in reached().items():
+        monkeypatch.setenv(name.upper(), value)
+    folder = f"{place['prefix']}-odd"
+
+    def put(name: str, content: bytes) -> str:
+        store = client("s3", place["region"])
+        store.put_object(Bucket=place["bucket"], Key=f"{folder}/{name}", Body=content)
+        return f"s3://{place['bucket']}/{folder}"
+
+    return put
+
+
+def test_what_a_console_makes_for_a_folder_is_no_file(
+    dropped: Callable[[str, bytes], str], lakehouse: AwsLakehouse
+) -> None:
+    for name in ("", "sub/", "alone/"):
+        origin = dropped(name, b"")
+    dropped("sub/a.csv", b"n\n1\n")
+    dropped("empty.csv", b"")
+    assert land("landing/odd", origin, "*", lakehouse).written == 2
+    assert paths(filesystem(lakehouse.files("landing/odd"))) == ["empty.csv", "sub/a.csv"]
+
+
+@pytest.mark.parametrize("name", ["x//y.csv", "../z.csv"])
+def test_a_name_that_is_no_path_is_told_with_its_origin(
+    dropped: Callable[[str, bytes], str], lakehouse: AwsLakehouse, name: str
+) -> None:
+    origin = dropped(name, b"n\n1\n")
+    with pytest.raises(
+        SourceError, match=rf"landing/odd brings files from {origin}, but they cannot be listed: .*"
+    ):
+        land("landing/odd", origin, "*", lakehouse)
 
 
 @pytest.fixture
