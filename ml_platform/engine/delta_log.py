@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from ml_platform.engine.files import filesystem
 from ml_platform.engine.readable import require_readable
-from ml_platform.errors import ConflictError, NotFoundError, ServiceError
+from ml_platform.errors import ConflictError, NotFoundError, PlatformError, ServiceError
 from ml_platform.records.table import DataFile, Location, StagedFiles
 
 if TYPE_CHECKING:
@@ -205,8 +205,19 @@ def _write(
     except CommitFailedError as error:
         raise _conflict(location, version) from error
     except (DeltaError, OSError) as error:
-        raise _uncommitted(location, error) from error
+        # A checkpoint for which there is no room comes behind the commit; maintenance makes it again.
+        if not _stands(location, version + 1, seal):
+            raise _uncommitted(location, error) from error
     return version + 1
+
+
+def _stands(location: Location, version: int, seal: str) -> bool:
+    """Whether the version is there, and is the commit with this seal."""
+    try:
+        table = opened(location, version)
+    except PlatformError:
+        return False
+    return table is not None and table.history(1)[0].get(SEAL) == json.dumps(seal)
 
 
 def hooks() -> PostCommitHookProperties:

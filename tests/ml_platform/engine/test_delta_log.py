@@ -11,7 +11,7 @@ import pytest
 from deltalake import DeltaTable, Schema
 
 from ml_platform.engine import delta_log
-from ml_platform.engine.staging import stage
+from ml_platform.engine.staging import present, stage
 from ml_platform.errors import ConflictError, ServiceError
 from ml_platform.records.table import Location, StagedFiles
 
@@ -138,10 +138,38 @@ def test_disk_that_is_full_at_the_log_leaves_the_last_version_and_no_stray_file(
 ) -> None:
     if stands:
         delta_log.create(staged(location, 0), adding(staged(location, 0)))
-    before = {path for path in Path(location.uri).rglob("*") if path.is_file()}
+    before = present(location)
     command = [sys.executable, "-P", "-c", FULL_AT_THE_LOG, location.uri]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert "a/b could not be committed, but" in done.stdout
-    assert {path for path in Path(location.uri).rglob("*") if path.is_file()} == before
+    assert present(location) == before
     table = delta_log.opened(location)
     assert (table is not None and table.version() == 0) if stands else table is None
+
+
+FULL_AT_THE_CHECKPOINT = """
+import resource, sys
+import pyarrow as pa
+from ml_platform.engine import delta
+from ml_platform.engine.staging import present, stage
+from ml_platform.records.table import Location
+
+location = Location("a/b", sys.argv[1])
+for number in range(101):
+    rows = pa.table({"n": [number]})
+    staged = stage(rows.to_batches(), rows.schema, location)
+    limit = 5000 if number == 99 else resource.RLIM_INFINITY
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    done = delta.commit(staged, read=delta.snapshot(location), replaced=(), transactions={"x": number}, evidence={})
+    assert done.version == number
+"""
+
+
+def test_commit_stands_though_the_checkpoint_behind_it_has_no_room(location: Location) -> None:
+    command = [sys.executable, "-P", "-c", FULL_AT_THE_CHECKPOINT, location.uri]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert not list(Path(location.uri).rglob("*.checkpoint.parquet"))
+    table = delta_log.opened(location)
+    assert table is not None
+    assert (table.version(), len(table.file_uris())) == (100, 101)

@@ -86,9 +86,7 @@ def test_a_name_that_is_no_path_is_told_with_its_origin(
     dropped: Callable[[str, bytes], str], lakehouse: AwsLakehouse, name: str
 ) -> None:
     origin = dropped(name, b"n\n1\n")
-    with pytest.raises(
-        SourceError, match=rf"landing/odd brings files from {origin}, but they cannot be listed: .*"
-    ):
+    with pytest.raises(SourceError, match=rf"landing/odd brings files from {origin}, but they cannot be listed: .*"):
         land("landing/odd", origin, "*", lakehouse)
 
 
