@@ -59,7 +59,7 @@ def opened(location: Location, version: int | None = None) -> DeltaTable | None:
             raise NotFoundError(f"the table {location.key} has no version {version}") from error
         if isinstance(error, TableNotFoundError):
             return None
-        raise _unreadable(location, _first_line(error)) from error
+        raise unreadable(location, _first_line(error)) from error
     _require_commit(location, table)
     require_readable(table, location.key)
     return table
@@ -69,10 +69,11 @@ def _require_commit(location: Location, table: DeltaTable) -> None:
     """Returns where the version's commit says something: one that a crash left empty would be read as no change."""
     commit = filesystem(location).get_file_info(_commit(table.version()))
     if commit.size == 0:
-        raise _unreadable(location, f"the commit of version {table.version()} is empty")
+        raise unreadable(location, f"the commit of version {table.version()} is empty")
 
 
-def _unreadable(location: Location, why: str) -> ServiceError:
+def unreadable(location: Location, why: str) -> ServiceError:
+    """The error for a log that cannot be read; it says which version can."""
     last = _last_readable(location)
     stands = f"Version {last} is the last that can be read" if last is not None else "No version of it can be read"
     return ServiceError(

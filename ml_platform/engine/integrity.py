@@ -7,18 +7,22 @@ cannot be verified, and is told as such: nothing passes in silence.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from ml_platform.engine import delta
+from ml_platform.engine.agreement import disputed, mislaid
 from ml_platform.engine.file_name import digest_in
 from ml_platform.engine.files import filesystem
 from ml_platform.engine.table_log import TableLog, read_log, stands
 from ml_platform.errors import NotFoundError, PlatformError
-from ml_platform.records.table import DataFile, Location
+from ml_platform.records.table import DataFile, Location, TableSnapshot
 
 _CHUNK_BYTES = 2**20
+
+
+Kind = Literal["missing", "altered", "unverifiable", "log"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Finding:
     versions: those that hold the file, or that cannot be opened, in order.
     """
 
-    kind: Literal["missing", "altered", "unverifiable", "log"]
+    kind: Kind
     path: str
     told: str
     versions: tuple[int, ...] = ()
@@ -57,18 +61,20 @@ def audit(location: Location, pinned: Collection[int], recorded: int = -1) -> Au
     findings = [Finding("log", "", fault) for fault in log.faults]
     if log.latest < recorded:
         findings.append(Finding("log", "", f"commits behind {log.latest} are missing: version {recorded} was made"))
-    files: dict[str, DataFile] = {}
+    findings += [Finding("log", "", fault) for fault in disputed(log)]
+    files: dict[str, tuple[TableSnapshot, DataFile]] = {}
     for version in sorted({log.latest, *pinned} - {-1}):
         try:
             found = delta.snapshot(location, version)
         except PlatformError as error:
             findings.append(Finding("log", "", f"version {version} cannot be opened: {error}", (version,)))
             continue
-        files.update({file.path: file for file in found.files} if found else {})
+        files.update({file.path: (found, file) for file in found.files} if found else {})
+    findings += [Finding("log", "", told) for told in _misled(log)]
     holders = versions_of(log)
     size = 0
-    for path, file in sorted(files.items()):
-        told = _wrong_with(location, file)
+    for path, (table, file) in sorted(files.items()):
+        told = _wrong_with(table, file)
         size += file.size_bytes
         if told is not None:
             kind, why = told
@@ -76,11 +82,29 @@ def audit(location: Location, pinned: Collection[int], recorded: int = -1) -> Au
     return Audited(location.key, len(files), size, tuple(findings))
 
 
+def _misled(log: TableLog) -> Iterator[str]:
+    """Whether readers, who begin where the log says, get there: it may point to a checkpoint that is not there."""
+    try:
+        delta.snapshot(log.location, log.latest)
+    except PlatformError:
+        return  # which is told
+    try:
+        found = delta.snapshot(log.location)
+    except PlatformError as error:
+        yield f"the latest version cannot be opened: {error}"
+        return
+    if found is not None and found.version != log.latest:
+        yield f"version {log.latest} is the latest, but readers are led to {found.version}"
+
+
 def versions_of(log: TableLog) -> Mapping[str, Collection[int]]:
     """Data file → the versions that hold it, of all that can be opened; empty where the log has a gap."""
     if log.first is None or log.faults:
         return {}
-    first = delta.snapshot(log.location, log.first)
+    try:
+        first = delta.snapshot(log.location, log.first)
+    except PlatformError:
+        return {}
     standing = {file.path for file in first.files} if first else set()
     holders: dict[str, list[int]] = {path: [log.first] for path in standing}
     for version in range(log.first + 1, log.latest + 1):
@@ -91,15 +115,20 @@ def versions_of(log: TableLog) -> Mapping[str, Collection[int]]:
     return holders
 
 
-def _wrong_with(location: Location, file: DataFile) -> tuple[Literal["missing", "altered", "unverifiable"], str] | None:
+def _wrong_with(table: TableSnapshot, file: DataFile) -> tuple[Kind, str] | None:
     expected = digest_in(file.path)
     digest = hashlib.sha256()
     try:
-        with filesystem(location).open_input_stream(file.path) as stream:
+        with filesystem(table.location).open_input_stream(file.path) as stream:
             while chunk := stream.read(_CHUNK_BYTES):
                 digest.update(chunk)
     except FileNotFoundError:
         return "missing", "is missing"
+    except OSError as error:
+        return "unverifiable", f"cannot be read: {str(error).partition(chr(10))[0]}"
     if expected is None:
         return "unverifiable", "is of another writer, which left no digest: it cannot be verified"
-    return None if digest.hexdigest() == expected else ("altered", "does not hold what was written")
+    if digest.hexdigest() != expected:
+        return "altered", "does not hold what was written"
+    told = mislaid(table, file)
+    return ("log", told) if told else None

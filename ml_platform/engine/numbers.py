@@ -47,7 +47,11 @@ class Numbers:
         commits = [f"{version:020}.json" for version in range(base + 1, self.version + 1)]
         if not names.issuperset(commits):
             return None
-        kept = _in_checkpoint(files, base) if base >= 0 else {}
+        try:
+            kept = _in_checkpoint(files, base) if base >= 0 else {}
+        except (OSError, ValueError) as error:  # Arrow's are of these
+            told = f"the checkpoint of version {base} is damaged: {str(error).partition(chr(10))[0]}"
+            raise delta_log.unreadable(self.location, told) from error
         for commit in commits:
             kept.update(_in_commit(files, commit))
         return kept

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
@@ -104,6 +105,62 @@ def test_a_missing_commit_is_told(files: Files, location: Location) -> None:
     found = audit(location, []).findings
     assert found[0] == Finding("log", "", "commit 1 is missing")
     assert found[1].told.startswith("version 2 cannot be opened: ")
+
+
+def log_of(location: Location, version: int) -> Path:
+    return Path(location.uri) / "_delta_log" / f"{version:020}.json"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            '"name\\\\":\\\\"id\\\\"',
+            '"name\\\\":\\\\"ie\\\\"',
+            "has the column id of int64, but the log says that there is none",
+        ),
+        ('\\\\"long\\\\"', '\\\\"string\\\\"', "has the column id of int64, but the log says string"),
+    ],
+    ids=["name", "type"],
+)
+def test_a_log_that_is_another_tables_disagrees_with_the_files(
+    files: Files, location: Location, old: str, new: str, told: str
+) -> None:
+    first = log_of(location, 0)
+    text = first.read_text()
+    assert old.replace("\\\\", "\\") in text
+    first.write_text(text.replace(old.replace("\\\\", "\\"), new.replace("\\\\", "\\")))
+    assert {finding.told for finding in audit(location, []).findings} == {told}
+
+
+def test_a_file_that_is_said_to_be_of_another_partition_is_found(files: Files, location: Location) -> None:
+    entry = log_of(location, 1)
+    entry.write_text(
+        entry.read_text().replace('"partitionValues":{"month":"2024-02"}', '"partitionValues":{"month":"2024-03"}')
+    )
+    (finding,) = audit(location, []).findings
+    assert (finding.path, finding.told) == (
+        files[1].relative_to(location.uri).as_posix(),
+        "is said to be of month=2024-03",
+    )
+
+
+def test_checkpoints_are_held_against_the_commits_before_them(files: Files, location: Location) -> None:
+    DeltaTable(location.uri).create_checkpoint()
+    (checkpoint,) = Path(location.uri).rglob("*.checkpoint.parquet")
+    assert audit(location, []).findings == ()
+    whole = checkpoint.read_bytes()
+    rows = pq.read_table(checkpoint)
+    added = [place for place, add in enumerate(rows["add"].to_pylist()) if add and add["path"]]
+    pq.write_table(rows.take([place for place in range(len(rows)) if place != added[0]]), checkpoint)
+    assert [it.told for it in audit(location, []).findings] == [
+        "the checkpoint of version 2 has 1 files, but the commits before it come to others"
+    ]
+    checkpoint.write_bytes(whole[:-3])
+    assert "the checkpoint of version 2 cannot be read" in audit(location, []).findings[0].told
+    checkpoint.write_bytes(whole)
+    (checkpoint.parent / "_last_checkpoint").write_text('{"version":99,"size":3}')
+    assert "the latest version cannot be opened: " in audit(location, []).findings[0].told
 
 
 def test_a_pinned_version_that_is_not_there_is_told(files: Files, location: Location) -> None:
