@@ -1,8 +1,8 @@
 """Extraction: the rows of a database table that came since the last one, as one Parquet file named by its range.
 
-How far it has come is said by the names of the files that landed, and by nothing else: a file stands whole, under a
-name that says from which watermark to which, or not at all. By a key, a range is open below and closed above; by a
-time, it is closed below and open above, so that rows of the newest moment wait until that moment is over.
+How far it has come is said by the names of the files that landed: a file stands whole, under a name that says from
+which watermark to which, or not at all. A mark remembers it where they are removed. By a key, a range is open below and
+closed above; by a time, it is closed below and open above, so that rows of the newest moment wait until it is over.
 """
 
 from __future__ import annotations
@@ -10,23 +10,21 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
-from urllib.parse import quote, unquote
 from uuid import uuid4
 
-from pyarrow.fs import FileSystem, SubTreeFileSystem
+from pyarrow.fs import FileSystem
 
-from ml_platform.engine import intent
+from ml_platform.engine import intent, ranges
 from ml_platform.engine.database import Database, connected, literal, quoted
 from ml_platform.engine.files import filesystem
-from ml_platform.engine.landed import WRITING, paths
+from ml_platform.engine.landed import WRITING
 from ml_platform.errors import SourceError
 from ml_platform.roles.lakehouse import Lakehouse
 
-_BEGINNING = "beginning"
-_BETWEEN = "_to_"
 _DIGIT = re.compile(r"\d")
 # SQLite's times; with offsets they would not be in the order of their texts.
 _TEXT_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?")
@@ -70,22 +68,25 @@ def extract(key: str, table: Table, lakehouse: Lakehouse) -> Extracted:
     started = time.monotonic()
     files = filesystem(lakehouse.files(key))
     rows, path = 0, None
-    with connected(table.connection) as database:
-        low, high = _reached(table, files, database), _newest(table, database)
+    with ranges.alone(key, table.name, lakehouse), connected(table.connection) as database:
+        ends = ranges.ends(key, table.name, files, lakehouse)
+        low, high = _reached(table, ends, database), _newest(table, database)
         if high is not None and (low is None or high > low):
-            path = f"{table.name}/{_written(low)}{_BETWEEN}{_written(high)}.parquet"
-            rows = _land(database, _query(table, low, high), files, path)
-    digest = hashlib.sha256(repr(_landed(table, files)).encode()).hexdigest()[:32]
+            path = ranges.path_of(table.name, None if low is None else _written(low), _written(high))
+
+            def undisputed() -> None:
+                if ranges.ends(key, table.name, files, lakehouse) != ends:
+                    raise ranges.overtaken(table.name)
+
+            rows = _land(database, _query(table, low, high), files, path, undisputed)
+            if rows:
+                ranges.remember(key, table.name, _written(high), lakehouse)
+    digest = hashlib.sha256(repr(ranges.landed(table.name, files)).encode()).hexdigest()[:32]
     return Extracted(path if rows else None, rows, digest, time.monotonic() - started)
 
 
-def _landed(table: Table, files: FileSystem) -> list[str]:
-    return [path for path in paths(files) if path.startswith(f"{table.name}/")]
-
-
-def _reached(table: Table, files: FileSystem, database: Database) -> Any:
-    """The watermark that the landed files go up to; None where there are none."""
-    ends = [unquote(path.removesuffix(".parquet").partition(_BETWEEN)[2]) for path in _landed(table, files)]
+def _reached(table: Table, ends: Sequence[str], database: Database) -> Any:
+    """The watermark that was landed up to; None where nothing was."""
     try:
         read: list[Any] = [int(end) if table.by == "key" else datetime.fromisoformat(end) for end in ends]
     except ValueError as error:
@@ -132,21 +133,20 @@ def _query(table: Table, low: Any, high: Any) -> str:
 
 
 def _written(watermark: Any) -> str:
-    if watermark is None:
-        return _BEGINNING
-    text = watermark.isoformat() if isinstance(watermark, datetime) else str(watermark)
-    return quote(text, safe=":+")
+    return watermark.isoformat() if isinstance(watermark, datetime) else str(watermark)
 
 
-def _land(database: Database, query: str, files: FileSystem, path: str) -> int:
-    """How many rows have landed in the file, which stands where there are any."""
+def _land(database: Database, query: str, files: FileSystem, path: str, undisputed: Callable[[], None]) -> int:
+    """How many rows have landed in the file, which stands where there are any.
+
+    undisputed: raises where the file is not to stand any more.
+    """
     import pyarrow.parquet as pq
 
     intent.about_to("change", f"rows are to be brought into {path}")
     files.create_dir(path.rpartition("/")[0], recursive=True)
-    # An object stands only once it is whole; a local file has to be moved into its place.
-    local = isinstance(files, SubTreeFileSystem)
-    written, rows = f"{path}.{uuid4().hex}{WRITING}" if local else path, 0
+    # In a store too: a stream that is given up leaves an object, and the name may be another's by then.
+    written, rows = f"{path}.{uuid4().hex}{WRITING}", 0
     try:
         with (
             database.reader(query) as reader,
@@ -156,11 +156,12 @@ def _land(database: Database, query: str, files: FileSystem, path: str) -> int:
             for batch in reader:
                 writer.write_batch(batch)
                 rows += batch.num_rows
+        if rows:
+            undisputed()
+            files.move(written, path)
     except BaseException:
         files.delete_file(written)
         raise
     if not rows:
         files.delete_file(written)
-    elif local:
-        files.move(written, path)
     return rows

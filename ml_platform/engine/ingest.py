@@ -26,6 +26,7 @@ from ml_platform.engine.files import filesystem
 from ml_platform.engine.landed import counted, nothing_offered, offered, rows_of, strange
 from ml_platform.engine.landed_file import LandedFile, identified
 from ml_platform.engine.manifest import APP_ID, Manifest
+from ml_platform.engine.ranges import require_once
 from ml_platform.engine.rejected import Rejected
 from ml_platform.engine.retry import until_undisputed
 from ml_platform.engine.staging import present, stage, undone_on_failure
@@ -166,7 +167,7 @@ def _taken(
     before = delta.snapshot(location)
     manifest = _manifest(source, before, lakehouse)
     files = filesystem(lakehouse.files(source.landing))
-    found = _found(source, files, manifest)
+    found = _found(source, files, manifest, lakehouse)
     if not found:
         raise nothing_offered(source, files)
     last = max(0, (delta.transaction(location, APP_ID, before.version) if before else None) or 0)
@@ -203,10 +204,15 @@ def _taken(
     )
 
 
-def _found(source: Source, files: FileSystem, manifest: Manifest) -> list[LandedFile]:
-    """The files that are offered; new ones with their bytes, as far as these may be held."""
+def _found(source: Source, files: FileSystem, manifest: Manifest, lakehouse: Lakehouse) -> list[LandedFile]:
+    """The files that are offered; new ones with their bytes, as far as these may be held.
+
+    Raises SourceError where a new one was extracted that has rows of another, which may be gone.
+    """
     found, room = [], HELD_BYTES
-    for path in offered(source, files):
+    paths = offered(source, files)
+    require_once(source.landing, paths, manifest.entries, lakehouse)
+    for path in paths:
         file = _known(path, files, manifest, source, room)
         if file.content is not None and manifest.knows(file.digest):
             file = replace(file, content=None)

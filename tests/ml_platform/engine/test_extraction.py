@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,8 +13,11 @@ import adbc_driver_postgresql.dbapi as postgresql
 import pyarrow.parquet as pq
 import pytest
 
+from ml_platform.engine import delta, extraction
 from ml_platform.engine.extraction import Extracted, Table, extract
-from ml_platform.errors import SourceError
+from ml_platform.engine.ingest import Source, ingest
+from ml_platform.errors import ConflictError, SourceError
+from ml_platform.records.table import Location
 from resources.embedded.lakehouse import EmbeddedLakehouse
 
 KEY = "landing/shop"
@@ -150,3 +154,89 @@ def test_a_file_that_says_no_range_is_refused(do: Do, taking: Any, lakehouse: Em
     stray.write_bytes(b"")
     with pytest.raises(SourceError, match="orders has landed files that say no key to go on from"):
         taking()
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]) -> None:
+    """Something happens once, when an extraction knows its range and nothing of it has landed."""
+    real, waiting = extraction._land, [meanwhile]
+
+    def land(*given: Any) -> int:
+        if waiting:
+            waiting.pop()()
+        return real(*given)
+
+    monkeypatch.setattr(extraction, "_land", land)
+
+
+def test_of_two_extractions_at_once_the_second_is_told_and_no_row_comes_twice(
+    do: Do, taking: Any, landed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other() -> None:
+        insert(do, 6)
+        with pytest.raises(ConflictError, match="orders is to be extracted, but another run extracts it"):
+            taking()
+
+    insert(do, 1, 5)
+    interrupted(monkeypatch, other)
+    assert taking().rows == 2
+    assert taking().rows == 1
+    assert landed() == {"beginning_to_5": [1, 5], "5_to_6": [6]}
+
+
+@pytest.mark.parametrize("more", [[], [6]])
+def test_in_a_store_that_has_no_lock_who_lands_second_gives_up(
+    do: Do,
+    taking: Any,
+    landed: Any,
+    lakehouse: EmbeddedLakehouse,
+    monkeypatch: pytest.MonkeyPatch,
+    more: list[int],
+) -> None:
+    def other() -> None:
+        insert(do, *more) if more else None
+        assert taking().rows == 2 + len(more)
+
+    local = EmbeddedLakehouse.files
+    monkeypatch.setattr(EmbeddedLakehouse, "files", lambda self, key: Location(key, f"file://{local(self, key).uri}"))
+    for folder in (KEY, f"platform/extracted/{KEY}"):
+        Path(local(lakehouse, folder).uri).mkdir(parents=True)
+    insert(do, 1, 5)
+    interrupted(monkeypatch, other)
+    with pytest.raises(ConflictError, match="nothing has landed by this one"):
+        taking()
+    monkeypatch.undo()
+    assert sorted(id_ for ids in landed().values() for id_ in ids) == [1, 5, *more]
+
+
+def test_where_landed_files_were_removed_rows_come_once_all_the_same(
+    do: Do, taking: Any, landed: Any, lakehouse: EmbeddedLakehouse
+) -> None:
+    insert(do, 1, 2)
+    taking()
+    insert(do, 3)
+    taking()
+    (Path(lakehouse.files(KEY).uri) / "orders" / "2_to_3.parquet").unlink()
+    insert(do, 4)
+    assert taking().path == "orders/3_to_4.parquet"
+    assert landed() == {"beginning_to_2": [1, 2], "3_to_4": [4]}
+
+
+@pytest.mark.parametrize("do", ["sqlite"], indirect=True)
+def test_a_file_of_which_rows_were_taken_under_another_name_is_not_ingested(
+    do: Do, taking: Any, lakehouse: EmbeddedLakehouse
+) -> None:
+    source = Source("bronze/orders", KEY, "orders/*", {"id": "int64", "at": "string", "amount": "float64"})
+    insert(do, 1, 2)
+    taking()
+    ingest(source, [""], [""], lakehouse)
+    # all that says how far the table has come
+    for removed in (KEY, f"platform/extracted/{KEY}"):
+        shutil.rmtree(lakehouse.files(removed).uri)
+    insert(do, 3)
+    taking()
+    with pytest.raises(
+        SourceError, match=r"beginning_to_3.parquet has a range that overlaps that of orders/beginning_to"
+    ):
+        ingest(source, [""], [""], lakehouse)
+    bronze = delta.existing(lakehouse.table("bronze/orders"))
+    assert sorted(delta.read_rows(bronze)["id"].to_pylist()) == [1, 2]
