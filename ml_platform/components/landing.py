@@ -94,7 +94,8 @@ class Landing(Declaration):
     def _extracted(
         self, context: dg.ComponentLoadContext, of: Database, lakehouse: Lakehouse
     ) -> dg.MaterializeResult[Any]:
-        from ml_platform.engine.extraction import Table, extract
+        from ml_platform.engine.extraction import extract
+        from ml_platform.engine.watermark import Table
 
         key = key_of(context)
         done = extract(key, Table(of.connection, of.table, of.watermark, of.by), lakehouse)

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from ml_platform.engine import delta, extraction
-from ml_platform.engine.extraction import Extracted, Table, extract
+from ml_platform.engine.extraction import Extracted, extract
 from ml_platform.engine.ingest import Source, ingest
+from ml_platform.engine.watermark import Table
 from ml_platform.errors import ConflictError, SourceError
 from ml_platform.records.table import Location
 from resources.embedded.lakehouse import EmbeddedLakehouse
@@ -240,3 +241,15 @@ def test_a_file_of_which_rows_were_taken_under_another_name_is_not_ingested(
         ingest(source, [""], [""], lakehouse)
     bronze = delta.existing(lakehouse.table("bronze/orders"))
     assert sorted(delta.read_rows(bronze)["id"].to_pylist()) == [1, 2]
+
+
+@pytest.mark.parametrize("by", ["key", "time"])
+def test_a_watermark_that_went_back_is_refused_where_the_table_has_rows(do: Do, taking: Any, by: str) -> None:
+    insert(do, 1, 2, second=1)
+    insert(do, 3, second=2)
+    assert taking(by).rows
+    do("DELETE FROM orders")
+    assert taking(by).rows == 0
+    insert(do, 1, second=1)
+    with pytest.raises(SourceError, match=r"orders has landed up to (id 3|at 2024.*), but its newest is .* made anew"):
+        taking(by)
