@@ -42,6 +42,11 @@ def reached(table: Table, ends: Sequence[str], database: Database) -> Any:
             f"{table.name} has landed files that say no {table.by} to go on from, but each is named by its range",
             remedy="Give the extraction a landing of its own, or mend by in its defs.yaml",
         ) from error
+    if len({_form(one) for one in (ends if database.text_times else read)}) > 1 and table.by == "time":
+        raise SourceError(
+            f"{table.name} has landed files whose times are written in several forms, but they have one order in one",
+            remedy="Give the extraction a landing of its own",
+        )
     return max(ends if table.by == "time" and database.text_times else read, default=None)
 
 
@@ -64,7 +69,16 @@ def newest(table: Table, database: Database) -> Any:
 
 
 def require_onward(low: Any, high: Any, table: Table) -> None:
-    """Returns where the table has come as far as what landed of it. A table without rows has nothing to say of that."""
+    """Returns where the table has come as far as what landed of it. A table without rows has nothing to say of that.
+
+    Raises SourceError for times that are written in another form than those that landed: these have no order.
+    """
+    if low is not None and high is not None and _form(low) != _form(high):
+        raise SourceError(
+            f"{table.name} has landed up to {table.watermark} {written(low)}, but its newest is {written(high)}, which "
+            "is written in another form: rows would be lost or come twice",
+            remedy="Write its times as they were, for instance in a view, or give the extraction a landing of its own",
+        )
     if low is not None and high is not None and high < low:
         raise SourceError(
             f"{table.name} has landed up to {table.watermark} {written(low)}, but its newest is {written(high)}: was "
@@ -78,6 +92,13 @@ def require_onward(low: Any, high: Any, table: Table) -> None:
 def written(watermark: Any) -> str:
     """A watermark as the name of a file has it."""
     return watermark.isoformat() if isinstance(watermark, datetime) else str(watermark)
+
+
+def _form(watermark: Any) -> str:
+    """How a watermark is written, whatever it is: two of one form are in the order of their moments."""
+    if isinstance(watermark, datetime):
+        return "a time without a zone" if watermark.tzinfo is None else "a time"
+    return _DIGIT.sub("0", watermark) if isinstance(watermark, str) else "a key"
 
 
 def _ordered(high: Any, table: Table, database: Database) -> bool:

@@ -13,7 +13,7 @@ import adbc_driver_postgresql.dbapi as postgresql
 import pyarrow.parquet as pq
 import pytest
 
-from ml_platform.engine import delta, extraction
+from ml_platform.engine import delta, extraction, ranges
 from ml_platform.engine.extraction import Extracted, extract
 from ml_platform.engine.ingest import Source, ingest
 from ml_platform.engine.watermark import Table
@@ -253,3 +253,26 @@ def test_a_watermark_that_went_back_is_refused_where_the_table_has_rows(do: Do, 
     insert(do, 1, second=1)
     with pytest.raises(SourceError, match=r"orders has landed up to (id 3|at 2024.*), but its newest is .* made anew"):
         taking(by)
+
+
+@pytest.mark.parametrize("do", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("old", "new"), [("T", " "), ("Z", ".000Z")])
+def test_times_whose_form_changes_lose_no_row_and_bring_none_twice(
+    do: Do, taking: Any, landed: Any, old: str, new: str
+) -> None:
+    insert(do, 1, 2, second=1)
+    insert(do, 3, second=2)
+    assert taking("time").rows == 2
+    do(f"UPDATE orders SET at = replace(at, '{old}', '{new}')")
+    with pytest.raises(SourceError, match="which is written in another form"):
+        taking("time")
+    assert sorted(landed().values()) == [[1, 2]]
+
+
+@pytest.mark.parametrize("do", ["postgresql"], indirect=True)
+def test_times_that_get_a_zone_are_refused(do: Do, taking: Any, lakehouse: EmbeddedLakehouse) -> None:
+    ranges.remember(KEY, "orders", "2024-01-01T00:00:01", lakehouse)
+    insert(do, 1, second=1)
+    insert(do, 2, second=2)
+    with pytest.raises(SourceError, match="which is written in another form"):
+        taking("time")

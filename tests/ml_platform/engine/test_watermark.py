@@ -58,3 +58,21 @@ def test_a_time_that_has_not_come_is_refused_by_its_name() -> None:
         newest(TIMES, answers(("9999-12-31 00:00:00", 0), (0,), text_times=True))
     with pytest.raises(SourceError, match=r"orders has 9999-12-31T00:00:00\+00:00 as its newest at"):
         newest(TIMES, answers((datetime(9999, 12, 31, tzinfo=UTC), 0)))
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        ("2024-01-02T12:00:00", "2024-01-02 16:00:00"),
+        ("2024-01-02 12:00:00", "2024-01-02T16:00:00"),
+        ("2024-01-02T12:00:00Z", "2024-01-02T12:00:01.500Z"),
+        ("2024-01-02T12:00:00", "2024-01-03T12:00:00Z"),
+        (datetime(2024, 1, 1), datetime(2024, 1, 2, tzinfo=UTC)),
+    ],
+)
+def test_times_in_another_form_than_those_that_landed_are_refused(low: Any, high: Any) -> None:
+    with pytest.raises(SourceError, match=r"orders has landed up to at 2024.*which is written in another form"):
+        require_onward(low, high, TIMES)
+    ends, database = [written(low), written(high)], answers(text_times=isinstance(low, str))
+    with pytest.raises(SourceError, match="written in several forms"):
+        reached(TIMES, ends, database)
