@@ -53,7 +53,11 @@ def reached(table: Table, ends: Sequence[str], database: Database) -> Any:
 def newest(table: Table, database: Database) -> Any:
     """The greatest watermark; None for a table without rows. Raises SourceError for one that rows would wait behind."""
     column, name = quoted(table.watermark), quoted(table.name)
-    high, nulls = database.row(f"SELECT max({column}), count(*) - count({column}) FROM {name}")
+    try:
+        _, high, nulls = database.row(f"SELECT min({column}), max({column}), count(*) - count({column}) FROM {name}")
+    except (OverflowError, ValueError, NotImplementedError) as error:
+        # The first too: it would land, and no source would take it.
+        raise _impossible(table, "one that cannot be read") from error
     if nulls:
         raise SourceError(
             f"{table.name} has {nulls} rows whose {table.watermark} is NULL, but they would never come",
@@ -120,8 +124,19 @@ def _unordered(table: Table) -> SourceError:
     )
 
 
+def _impossible(table: Table, shown: str) -> SourceError:
+    return SourceError(
+        f"{table.name} has among its {table.watermark} {shown}, but that is no {table.by} to go on from",
+        allowed="Days are those of the calendar in the years 1 to 9999, minutes have seconds up to 59",
+        remedy="Mend the row, or declare a view of the table without it, or another watermark",
+    )
+
+
 def _require_no_sentinel(high: Any, table: Table) -> None:
-    moment = datetime.fromisoformat(high) if isinstance(high, str) else high
+    try:
+        moment = datetime.fromisoformat(high) if isinstance(high, str) else high
+    except ValueError as error:
+        raise _impossible(table, high) from error
     if (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) > datetime.now(UTC) + _AHEAD:
         raise SourceError(
             f"{table.name} has {written(high)} as its newest {table.watermark}, but that has not come yet, and rows "

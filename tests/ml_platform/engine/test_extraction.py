@@ -276,3 +276,25 @@ def test_times_that_get_a_zone_are_refused(do: Do, taking: Any, lakehouse: Embed
     insert(do, 2, second=2)
     with pytest.raises(SourceError, match="which is written in another form"):
         taking("time")
+
+
+@pytest.mark.parametrize("do", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("time", ["2024-02-30 12:00:00", "2023-12-31 23:59:60"])
+def test_a_newest_time_that_no_calendar_has_is_refused_before_anything_lands(
+    do: Do, taking: Any, landed: Any, time: str
+) -> None:
+    do(f"INSERT INTO orders VALUES (1, '2023-12-31 23:59:59', 0.5), (2, '{time}', 0.5)")
+    with pytest.raises(SourceError, match=f"orders has among its at {time}, but that is no time to go on from"):
+        taking("time")
+    assert landed() == {}
+
+
+@pytest.mark.parametrize("do", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("time", ["infinity", "-infinity", "20000-01-01Z", "0044-03-15Z BC"])
+def test_times_beyond_all_years_are_refused_before_anything_lands(do: Do, taking: Any, landed: Any, time: str) -> None:
+    insert(do, 1, second=1)
+    insert(do, 2, second=2)
+    do(f"INSERT INTO orders VALUES (3, '{time}', 0.5)")
+    with pytest.raises(SourceError, match="orders has among its at one that cannot be read, but that is no time"):
+        taking("time")
+    assert landed() == {}

@@ -51,13 +51,13 @@ def test_a_table_goes_on_or_says_that_it_did_not() -> None:
 
 def test_a_time_that_has_not_come_is_refused_by_its_name() -> None:
     ahead = datetime.now(UTC) + timedelta(hours=23)
-    assert newest(TIMES, answers((ahead, 0))) == ahead
+    assert newest(TIMES, answers((None, ahead, 0))) == ahead
     naive = ahead.replace(tzinfo=None)
-    assert newest(TIMES, answers((naive, 0))) == naive
+    assert newest(TIMES, answers((None, naive, 0))) == naive
     with pytest.raises(SourceError, match="orders has 9999-12-31 00:00:00 as its newest at, but that has not come yet"):
-        newest(TIMES, answers(("9999-12-31 00:00:00", 0), (0,), text_times=True))
+        newest(TIMES, answers((None, "9999-12-31 00:00:00", 0), (0,), text_times=True))
     with pytest.raises(SourceError, match=r"orders has 9999-12-31T00:00:00\+00:00 as its newest at"):
-        newest(TIMES, answers((datetime(9999, 12, 31, tzinfo=UTC), 0)))
+        newest(TIMES, answers((None, datetime(9999, 12, 31, tzinfo=UTC), 0)))
 
 
 @pytest.mark.parametrize(
