@@ -30,6 +30,11 @@ class Database:
         self.cursor.execute(query)
         return tuple(self.cursor.fetchone())
 
+    def columns(self, table: str) -> list[str]:
+        """The names of a table's columns."""
+        self.cursor.execute(f"SELECT * FROM {quoted(table)} LIMIT 0")
+        return [column[0] for column in self.cursor.description]
+
     def reader(self, query: str) -> Any:
         """The rows of a query's answer, as a stream of record batches."""
         if self.text_times:

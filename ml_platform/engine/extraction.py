@@ -16,10 +16,11 @@ from uuid import uuid4
 
 from pyarrow.fs import FileSystem
 
-from ml_platform.engine import intent, ranges
+from ml_platform.engine import intent, ranges, selected, sqlite_columns
 from ml_platform.engine.database import Database, connected, literal, quoted
 from ml_platform.engine.files import filesystem
 from ml_platform.engine.landed import WRITING
+from ml_platform.engine.selected import Selected
 from ml_platform.engine.watermark import Table, newest, reached, require_onward, written
 from ml_platform.roles.lakehouse import Lakehouse
 
@@ -58,20 +59,25 @@ def extract(key: str, table: Table, lakehouse: Lakehouse) -> Extracted:
                 if ranges.ends(key, table.name, files, lakehouse) != ends:
                     raise ranges.overtaken(table.name)
 
-            rows = _land(database, _query(table, low, high), files, path, undisputed)
+            rows = _land(database, _selected(table, low, high, database), files, path, undisputed)
             if rows:
                 ranges.remember(key, table.name, written(high), lakehouse)
     digest = hashlib.sha256(repr(ranges.landed(table.name, files)).encode()).hexdigest()[:32]
     return Extracted(path if rows else None, rows, digest, time.monotonic() - started)
 
 
-def _query(table: Table, low: Any, high: Any) -> str:
+def _selected(table: Table, low: Any, high: Any, database: Database) -> Selected:
+    """The query of the rows between two watermarks."""
     column, (above, below) = quoted(table.watermark), (">", "<=") if table.by == "key" else (">=", "<")
     bounds = f"{column} {below} {literal(high)}" + (f" AND {column} {above} {literal(low)}" if low is not None else "")
-    return f"SELECT * FROM {quoted(table.name)} WHERE {bounds} ORDER BY {column}"
+    rest, order = f"WHERE {bounds}", f"ORDER BY {column}"
+    if database.text_times:
+        return sqlite_columns.select(table.name, rest, order, database)
+    kept = [None] * len(database.columns(table.name))
+    return Selected(table.name, f"SELECT * FROM {quoted(table.name)} {rest} {order}", kept)
 
 
-def _land(database: Database, query: str, files: FileSystem, path: str, undisputed: Callable[[], None]) -> int:
+def _land(database: Database, query: Selected, files: FileSystem, path: str, undisputed: Callable[[], None]) -> int:
     """How many rows have landed in the file, which stands where there are any.
 
     undisputed: raises where the file is not to stand any more.
@@ -84,11 +90,11 @@ def _land(database: Database, query: str, files: FileSystem, path: str, undisput
     written, rows = f"{path}.{uuid4().hex}{WRITING}", 0
     try:
         with (
-            database.reader(query) as reader,
+            selected.rows(query, database) as (schema, batches),
             files.open_output_stream(written, compression=None) as stream,
-            pq.ParquetWriter(stream, reader.schema) as writer,
+            pq.ParquetWriter(stream, schema) as writer,
         ):
-            for batch in reader:
+            for batch in batches:
                 writer.write_batch(batch)
                 rows += batch.num_rows
         if rows:
