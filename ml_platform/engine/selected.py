@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ml_platform.engine.database import Database
+from ml_platform.errors import SourceError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+# How the drivers name a column, by its place.
+_COLUMN = re.compile(r"column (\d+)")
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class Selected:
 
 @contextmanager
 def rows(selected: Selected, database: Database) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
-    """The schema of the rows, and the rows as a stream."""
+    """The schema of the rows, and the rows as a stream. Raises SourceError where it does not come to its end."""
     import pyarrow as pa
 
     with database.reader(selected.query) as reader:
@@ -42,7 +48,41 @@ def _shaped(reader: pa.RecordBatchReader, schema: pa.Schema, selected: Selected)
     import pyarrow as pa
 
     before = selected.before
-    for batch in reader:
-        skipped = min(before, batch.num_rows)
-        before -= skipped
-        yield pa.RecordBatch.from_arrays(batch.slice(skipped).columns, schema=schema)
+    try:
+        for batch in reader:
+            skipped = min(before, batch.num_rows)
+            before -= skipped
+            own = batch.slice(skipped)
+            columns = [
+                _column(column, field, selected.table) for column, field in zip(own.columns, schema, strict=True)
+            ]
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+    except (OSError, pa.ArrowException) as error:
+        said = _COLUMN.sub(lambda found: f"{found[0]}, {schema.names[int(found[1])]}", str(error).partition("\n")[0])
+        raise SourceError(
+            f"{selected.table} cannot be read to its end, so nothing of it has landed: {said}",
+            remedy="Mend the rows, or declare a view of the table that leaves them out; then run again",
+        ) from error
+
+
+def _column(column: pa.Array, field: pa.Field, table: str) -> pa.Array:
+    import pyarrow as pa
+
+    if pa.types.is_null(field.type):
+        return pa.nulls(len(column))
+    if pa.types.is_string(field.type):
+        _require_text(column, field.name, table)
+    return column
+
+
+def _require_text(column: pa.Array, name: str, table: str) -> None:
+    """Returns where every text is one; SQLite takes any bytes for it."""
+    import pyarrow as pa
+
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise SourceError(
+            f"{table} has in its column {name} a text that is no UTF-8, but texts land as that",
+            remedy=f"Mend the row, or declare a view of the table that writes {name} otherwise, for instance by hex()",
+        ) from error

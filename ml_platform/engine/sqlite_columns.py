@@ -70,4 +70,5 @@ def _type(kind: str) -> pa.DataType:
     import pyarrow as pa
 
     types = {"integer": pa.int64(), "real": pa.float64(), "text": pa.string(), "blob": pa.binary()}
-    return types.get(kind, pa.int64())
+    # Any declared type takes a column of nothing but NULL; another file may say what it is.
+    return types.get(kind, pa.null())

@@ -298,3 +298,25 @@ def test_times_beyond_all_years_are_refused_before_anything_lands(do: Do, taking
     with pytest.raises(SourceError, match="orders has among its at one that cannot be read, but that is no time"):
         taking("time")
     assert landed() == {}
+
+
+@pytest.mark.parametrize("do", ["sqlite"], indirect=True)
+def test_a_column_that_is_null_at_first_is_ingested_with_the_texts_that_follow(
+    do: Do, taking: Any, lakehouse: EmbeddedLakehouse
+) -> None:
+    do("INSERT INTO orders VALUES (1, NULL, NULL)")
+    taking()
+    do("INSERT INTO orders VALUES (2, 'noon', 0.5)")
+    taking()
+    columns = {"id": "int64", "at": "string", "amount": "float64"}
+    ingest(Source("bronze/orders", KEY, "orders/*", columns), [""], [""], lakehouse)
+    bronze = delta.read_rows(delta.existing(lakehouse.table("bronze/orders")), list(columns)).sort_by("id")
+    assert bronze.to_pydict() == {"id": [1, 2], "at": [None, "noon"], "amount": [None, 0.5]}
+
+
+@pytest.mark.parametrize("do", ["sqlite"], indirect=True)
+def test_a_column_that_would_change_lands_nothing(do: Do, taking: Any, landed: Any) -> None:
+    do("INSERT INTO orders VALUES (1, NULL, 1234567.875), (2, NULL, 'n/a')")
+    with pytest.raises(SourceError, match="orders has in its column amount values of the types real, text"):
+        taking()
+    assert landed() == {}

@@ -10,6 +10,7 @@ import pytest
 
 from ml_platform.engine.database import Database, connected
 from ml_platform.engine.selected import Selected, rows
+from ml_platform.errors import SourceError
 
 
 @pytest.fixture
@@ -26,7 +27,16 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Databa
 
 def test_rows_come_without_those_that_tell_their_types(database: Database) -> None:
     query = "SELECT 0 AS id, NULL AS v UNION ALL SELECT id + 1, v FROM orders WHERE id < 69999"
-    with rows(Selected("orders", query, [None, None], before=1), database) as (schema, batches):
+    with rows(Selected("orders", query, [None, pa.null()], before=1), database) as (schema, batches):
         table = pa.Table.from_batches(list(batches), schema)
-    assert table.schema == pa.schema([("id", pa.int64()), ("v", pa.int64())])
+    assert table.schema == pa.schema([("id", pa.int64()), ("v", pa.null())])
     assert table["id"].to_pylist() == list(range(1, 70_000))
+
+
+def test_rows_that_end_early_are_told_of_their_table_and_column(database: Database) -> None:
+    selected = Selected("orders", "SELECT * FROM orders", [None, None])
+    with (
+        rows(selected, database) as (_, batches),
+        pytest.raises(SourceError, match=r"orders cannot be read to its end.*column 1, v"),
+    ):
+        list(batches)

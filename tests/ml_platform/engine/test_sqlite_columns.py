@@ -77,3 +77,13 @@ def test_a_type_is_that_of_all_values_however_late_they_come(read: Read) -> None
 def test_a_number_in_a_late_row_makes_no_other_of_those_before(read: Read) -> None:
     table = read(0.5, *range(70_000))
     assert (table["v"].type, table["v"][0].as_py(), table["v"][-1].as_py()) == (pa.float64(), 69_999.0, 0.5)
+
+
+def test_a_column_of_nothing_but_null_says_no_type(read: Read) -> None:
+    table = read(None, None)
+    assert (table["v"].type, table["v"].to_pylist()) == (pa.null(), [None, None])
+
+
+def test_a_text_that_is_no_utf_8_is_refused_by_its_column(read: Read) -> None:
+    with pytest.raises(SourceError, match="orders has in its column v a text that is no UTF-8"):
+        read(b"\xffA", expression="CAST(v AS TEXT)")
