@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from pyarrow.fs import FileSystem
+from pyarrow.fs import FileSystem, FileType
 
 from ml_platform.engine import intent, ranges, selected, sqlite_columns
 from ml_platform.engine.database import Database, connected, literal, quoted
-from ml_platform.engine.files import filesystem
+from ml_platform.engine.files import filesystem, require_room
 from ml_platform.engine.landed import WRITING
 from ml_platform.engine.selected import Selected
 from ml_platform.engine.watermark import Table, newest, reached, require_onward, written
@@ -100,8 +100,12 @@ def _land(database: Database, query: Selected, files: FileSystem, path: str, und
         if rows:
             undisputed()
             files.move(written, path)
-    except BaseException:
-        files.delete_file(written)
+    except BaseException as error:
+        # The database may have refused before there was one.
+        if files.get_file_info(written).type == FileType.File:
+            files.delete_file(written)
+        if isinstance(error, OSError):
+            require_room(f"{path} is to hold more than {rows:,} rows", error)
         raise
     if not rows:
         files.delete_file(written)

@@ -61,12 +61,20 @@ def _write(files: FileSystem, path: str, written: str, content: bytes | Buffer) 
     except OSError as error:
         if written != path and files.get_file_info(written).type.name == "File":
             files.delete_file(written)
-        if error.errno in _FULL:
-            raise ServiceError(
-                f"the file {path} needs {len(content)} bytes, but there is no room for it: {error.strerror or error}",
-                remedy="Free some space and run it again; what was committed stands",
-            ) from error
+        require_room(f"{path} needs {len(content)} bytes", error)
         raise
+
+
+def require_room(file: str, error: OSError) -> None:
+    """Returns where an error of writing is not that there was no room; raises ServiceError where it is.
+
+    file: its name, and what it needs.
+    """
+    if error.errno in _FULL:
+        raise ServiceError(
+            f"the file {file}, but there is no room for it: {error.strerror or error}",
+            remedy="Free some space and run it again; what was committed stands",
+        ) from error
 
 
 def download(location: Location, into: Path) -> Path:

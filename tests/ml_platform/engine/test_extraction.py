@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import shutil
 import sqlite3
 from collections import Counter
@@ -16,8 +17,9 @@ import pytest
 from ml_platform.engine import delta, extraction, ranges
 from ml_platform.engine.extraction import Extracted, extract
 from ml_platform.engine.ingest import Source, ingest
+from ml_platform.engine.selected import Selected
 from ml_platform.engine.watermark import Table
-from ml_platform.errors import ConflictError, SourceError
+from ml_platform.errors import ConflictError, ServiceError, SourceError
 from ml_platform.records.table import Location
 from resources.embedded.lakehouse import EmbeddedLakehouse
 
@@ -320,3 +322,27 @@ def test_a_column_that_would_change_lands_nothing(do: Do, taking: Any, landed: A
     with pytest.raises(SourceError, match="orders has in its column amount values of the types real, text"):
         taking()
     assert landed() == {}
+
+
+def test_what_the_database_refuses_is_what_is_told(do: Do, taking: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    insert(do, 1)
+    monkeypatch.setattr(extraction, "_selected", lambda *_: Selected("orders", "SELECT * FROM gone", []))
+    with pytest.raises(SourceError, match=r"the database that SHOP names does not answer.*gone"):
+        taking()
+
+
+def test_a_disk_that_is_full_says_which_file_had_no_room(
+    do: Do, taking: Any, landed: Any, lakehouse: EmbeddedLakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    insert(do, 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(pq.ParquetWriter, "write_batch", full)
+        with pytest.raises(
+            ServiceError, match=r"the file orders/beginning_to_1.parquet .* no room for it: No space left"
+        ):
+            taking()
+    assert not list(Path(lakehouse.files(KEY).uri).rglob("*.*"))
+    assert taking().rows == 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pyarrow as pa
@@ -7,8 +8,9 @@ import pytest
 from pyarrow.fs import FileSelector
 
 from ml_platform.engine import delta
-from ml_platform.engine.files import download, filesystem, put, upload
+from ml_platform.engine.files import download, filesystem, put, require_room, upload
 from ml_platform.engine.staging import present, stage
+from ml_platform.errors import ServiceError
 from ml_platform.records.table import Location
 
 
@@ -68,3 +70,9 @@ def test_a_file_holds_the_bytes_that_were_put_whatever_it_is_called(tmp_path: Pa
     for name in ("a.csv", "a.csv.gz", "a.csv.bz2"):
         put(files, name, b"n\n1\n")
         assert (tmp_path / name).read_bytes() == b"n\n1\n"
+
+
+def test_where_there_was_no_room_the_file_is_named() -> None:
+    require_room("a.csv needs 5 bytes", OSError(errno.EACCES, "Permission denied"))
+    with pytest.raises(ServiceError, match=r"the file a.csv needs 5 bytes, but there is no room for it: No space left"):
+        require_room("a.csv needs 5 bytes", OSError(errno.ENOSPC, "No space left on device"))
