@@ -77,7 +77,16 @@ def quoted(name: str) -> str:
     >>> quoted('shop.order')
     '"shop"."order"'
     """
-    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+    return ".".join(column_name(part) for part in name.split("."))
+
+
+def column_name(name: str) -> str:
+    """The name of a column, in which a dot is one.
+
+    >>> column_name('price.net')
+    '"price.net"'
+    """
+    return '"' + name.replace('"', '""') + '"'
 
 
 def literal(value: int | str | datetime) -> str:

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from pyarrow.fs import FileSystem, FileType
 
-from ml_platform.engine import intent, ranges, selected, sqlite_columns
+from ml_platform.engine import intent, postgresql_columns, ranges, selected, sqlite_columns
 from ml_platform.engine.database import Database, connected, literal, quoted
 from ml_platform.engine.files import filesystem, require_room
 from ml_platform.engine.landed import WRITING
@@ -73,8 +73,7 @@ def _selected(table: Table, low: Any, high: Any, database: Database) -> Selected
     rest, order = f"WHERE {bounds}", f"ORDER BY {column}"
     if database.text_times:
         return sqlite_columns.select(table.name, rest, order, database)
-    kept = [None] * len(database.columns(table.name))
-    return Selected(table.name, f"SELECT * FROM {quoted(table.name)} {rest} {order}", kept)
+    return postgresql_columns.select(table.name, rest, order, database)
 
 
 def _land(database: Database, query: Selected, files: FileSystem, path: str, undisputed: Callable[[], None]) -> int:

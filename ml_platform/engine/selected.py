@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ml_platform.engine.column_types import kind_of
 from ml_platform.engine.database import Database
 from ml_platform.errors import SourceError
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+# Where PostgreSQL's driver says what the database calls a type.
+_TYPE = b"POSTGRESQL:type"
 # How the drivers name a column, by its place.
 _COLUMN = re.compile(r"column (\d+)")
 
@@ -41,7 +44,26 @@ def rows(selected: Selected, database: Database) -> Iterator[tuple[pa.Schema, It
     with database.reader(selected.query) as reader:
         types = zip(reader.schema, selected.types, strict=True)
         schema = pa.schema([pa.field(field.name, kind or field.type) for field, kind in types])
+        _require_taken(schema, reader.schema, selected.table)
         yield schema, _shaped(reader, schema, selected)
+
+
+def _require_taken(schema: pa.Schema, found: pa.Schema, table: str) -> None:
+    """Returns where a source can declare each column; one that it cannot would make the file one that nobody reads."""
+    import pyarrow as pa
+
+    refused = [
+        f"{field.name}, of type {(given.metadata or {}).get(_TYPE, str(field.type).encode()).decode()}"
+        for field, given in zip(schema, found, strict=True)
+        if not pa.types.is_null(field.type) and kind_of(field.type) is None
+    ]
+    if refused:
+        raise SourceError(
+            f"{table} has the columns {'; '.join(refused)}, but no source takes such values",
+            allowed="Sources take texts, whole numbers, floats, decimals, booleans, dates, and times with a zone",
+            remedy="Declare a view of the table that casts them, for instance to text or AT TIME ZONE 'UTC', or "
+            "that leaves them out",
+        )
 
 
 def _shaped(reader: pa.RecordBatchReader, schema: pa.Schema, selected: Selected) -> Iterator[pa.RecordBatch]:
@@ -70,9 +92,25 @@ def _column(column: pa.Array, field: pa.Field, table: str) -> pa.Array:
 
     if pa.types.is_null(field.type):
         return pa.nulls(len(column))
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    if pa.types.is_decimal(field.type):
+        return _decimals(column, field, table)
     if pa.types.is_string(field.type):
         _require_text(column, field.name, table)
     return column
+
+
+def _decimals(column: pa.Array, field: pa.Field, table: str) -> pa.Array:
+    import pyarrow as pa
+
+    try:
+        return column.cast(field.type)
+    except pa.ArrowInvalid as error:
+        raise SourceError(
+            f"{table} has in its column {field.name} a number that is none, such as NaN, but {field.type} has no such",
+            remedy=f"Mend the row, or declare a view of the table that casts {field.name}, for instance to text",
+        ) from error
 
 
 def _require_text(column: pa.Array, name: str, table: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ml_platform.engine.database import Database, quoted
+from ml_platform.engine.database import Database, column_name, quoted
 from ml_platform.engine.selected import Selected
 from ml_platform.errors import SourceError
 
@@ -30,22 +30,18 @@ def select(table: str, rest: str, order: str, database: Database) -> Selected:
     names = database.columns(table)
     found = database.row(f"SELECT {', '.join(map(_asked, names))} FROM {quoted(table)} {rest}")
     kinds = [_kind(table, name, said or 0) for name, said in zip(names, found, strict=True)]
-    first = ", ".join(f"{_FIRST[kind]} AS {_name(name)}" for name, kind in zip(names, kinds, strict=True))
+    first = ", ".join(f"{_FIRST[kind]} AS {column_name(name)}" for name, kind in zip(names, kinds, strict=True))
     own = ", ".join(
-        f"CAST({_name(name)} AS REAL)" if kind == "real" else _name(name)
+        f"CAST({column_name(name)} AS REAL)" if kind == "real" else column_name(name)
         for name, kind in zip(names, kinds, strict=True)
     )
     query = f"SELECT {first} UNION ALL SELECT * FROM (SELECT {own} FROM {quoted(table)} {rest} {order})"
     return Selected(table, query, [_type(kind) for kind in kinds], before=1)
 
 
-def _name(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'
-
-
 def _asked(column: str) -> str:
     """What kinds of values the column has: a bit for each, and one for a number that no float holds."""
-    name = _name(column)
+    name = column_name(column)
     bits = [f"max(typeof({name}) = '{kind}') * {2**at}" for at, kind in enumerate(_KINDS)]
     beyond = f"max(typeof({name}) = 'integer' AND {name} NOT BETWEEN {-_EXACT} AND {_EXACT}) * {_BEYOND}"
     return " + ".join([*bits, beyond])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_platform.engine.database import connected, literal, quoted
+from ml_platform.engine.database import column_name, connected, literal, quoted
 from ml_platform.errors import BindingError, SourceError
 
 
@@ -63,6 +63,7 @@ def test_a_database_that_cannot_be_opened_is_named_by_its_variable_alone(
 
 def test_names_and_values_are_quoted() -> None:
     assert quoted('shop.or"der') == '"shop"."or""der"'
+    assert column_name('price."net"') == '"price.""net"""'
     assert literal(-7) == "-7"
     assert literal("it's") == "'it''s'"
     assert literal(datetime(2024, 1, 1, 0, 0, 0, 5, tzinfo=UTC)) == "'2024-01-01T00:00:00.000005+00:00'"

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -346,3 +348,48 @@ def test_a_disk_that_is_full_says_which_file_had_no_room(
             taking()
     assert not list(Path(lakehouse.files(KEY).uri).rglob("*.*"))
     assert taking().rows == 1
+
+
+@pytest.mark.parametrize("do", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("kind", "value", "declared", "taken"),
+    [
+        ("numeric(10,2)", "12.50", "decimal(10,2)", Decimal("12.50")),
+        ("numeric", "123456789012345678901234567890.5", "string", "123456789012345678901234567890.5"),
+        ("uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "string", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+        ("jsonb", '{"a": 1}', "string", '{"a": 1}'),
+        ("json", '{"a":1}', "string", '{"a":1}'),
+    ],
+)
+def test_what_a_source_declares_is_what_it_is_given(
+    do: Do, taking: Any, lakehouse: EmbeddedLakehouse, kind: str, value: str, declared: str, taken: Any
+) -> None:
+    do(f"ALTER TABLE orders ALTER amount TYPE {kind} USING NULL")
+    do(f"INSERT INTO orders VALUES (1, '2024-01-01Z', NULL), (2, '2024-01-01Z', '{value}')")
+    taking()
+    columns = {"id": "int64", "at": "timestamp", "amount": declared}
+    ingest(Source("bronze/orders", KEY, "orders/*", columns), [""], [""], lakehouse)
+    bronze = delta.read_rows(delta.existing(lakehouse.table("bronze/orders")), list(columns)).sort_by("id")
+    assert bronze["amount"].to_pylist() == [None, taken]
+
+
+@pytest.mark.parametrize("do", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("kind", "value", "said"),
+    [
+        ("money", "1.5", "the columns amount, of type money, but their values would land as other ones"),
+        ("time", "10:00", "the columns amount, of type time, but no source takes such values"),
+        ("interval", "1 day", "the columns amount, of type interval, but no source takes such values"),
+        ("timestamp", "2024-01-01", "the columns amount, of type timestamp, but no source takes such values"),
+        ("int[]", "{1}", "the columns amount, of type _int4, but no source takes such values"),
+        ("numeric(10,2)", "NaN", "in its column amount a number that is none, such as NaN"),
+    ],
+)
+def test_what_no_source_takes_is_refused_by_its_column(
+    do: Do, taking: Any, landed: Any, kind: str, value: str, said: str
+) -> None:
+    do(f"ALTER TABLE orders ALTER amount TYPE {kind} USING NULL")
+    do(f"INSERT INTO orders VALUES (1, '2024-01-01Z', '{value}')")
+    with pytest.raises(SourceError, match=re.escape(f"orders has {said}")):
+        taking()
+    assert landed() == {}

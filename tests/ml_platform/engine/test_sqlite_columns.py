@@ -42,7 +42,6 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
         ([2**53 + 1, -(2**63), None], pa.int64()),
         ([19.991234567, 2**53, -1, None], pa.float64()),
         (["a", "", None, "1234567.875"], pa.string()),
-        ([b"\xff", None], pa.binary()),
     ],
 )
 def test_values_of_one_kind_come_as_they_are_in_their_order(read: Read, values: list[Any], kind: pa.DataType) -> None:
@@ -87,3 +86,8 @@ def test_a_column_of_nothing_but_null_says_no_type(read: Read) -> None:
 def test_a_text_that_is_no_utf_8_is_refused_by_its_column(read: Read) -> None:
     with pytest.raises(SourceError, match="orders has in its column v a text that is no UTF-8"):
         read(b"\xffA", expression="CAST(v AS TEXT)")
+
+
+def test_bytes_are_refused_for_no_source_takes_them(read: Read) -> None:
+    with pytest.raises(SourceError, match="orders has the columns v, of type binary, but no source takes such values"):
+        read(b"\xff", None)
