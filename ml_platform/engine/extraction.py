@@ -81,21 +81,12 @@ def _land(database: Database, query: Selected, files: FileSystem, path: str, und
 
     undisputed: raises where the file is not to stand any more.
     """
-    import pyarrow.parquet as pq
-
     intent.about_to("change", f"rows are to be brought into {path}")
     files.create_dir(path.rpartition("/")[0], recursive=True)
     # In a store too: a stream that is given up leaves an object, and the name may be another's by then.
-    written, rows = f"{path}.{uuid4().hex}{WRITING}", 0
+    written = f"{path}.{uuid4().hex}{WRITING}"
     try:
-        with (
-            selected.rows(query, database) as (schema, batches),
-            files.open_output_stream(written, compression=None) as stream,
-            pq.ParquetWriter(stream, schema) as writer,
-        ):
-            for batch in batches:
-                writer.write_batch(batch)
-                rows += batch.num_rows
+        rows = _write(database, query, files, written)
         if rows:
             undisputed()
             files.move(written, path)
@@ -104,8 +95,24 @@ def _land(database: Database, query: Selected, files: FileSystem, path: str, und
         if files.get_file_info(written).type == FileType.File:
             files.delete_file(written)
         if isinstance(error, OSError):
-            require_room(f"{path} is to hold more than {rows:,} rows", error)
+            require_room(f"{path} is to hold the rows of {query.table}", error)
         raise
     if not rows:
         files.delete_file(written)
+    return rows
+
+
+def _write(database: Database, query: Selected, files: FileSystem, path: str) -> int:
+    """How many rows the file holds now."""
+    import pyarrow.parquet as pq
+
+    rows = 0
+    with (
+        selected.rows(query, database) as (schema, batches),
+        files.open_output_stream(path, compression=None) as stream,
+        pq.ParquetWriter(stream, schema) as writer,
+    ):
+        for batch in batches:
+            writer.write_batch(batch)
+            rows += batch.num_rows
     return rows
