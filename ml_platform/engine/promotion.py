@@ -6,13 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ml_platform.engine import alias_log
+from ml_platform.engine import alias_log, skew
 from ml_platform.engine.alias_log import Move
 from ml_platform.engine.champion import CHAMPION
-from ml_platform.engine.examination import Promotion, examine
+from ml_platform.engine.examination import Examined, Promotion, examine
 from ml_platform.engine.fitting import CHALLENGER, registered_name
 from ml_platform.engine.scored_again import Services
-from ml_platform.engine.skew import objections
 from ml_platform.errors import GateRefusedError, NotFoundError
 from ml_platform.records.gate import GateDecision
 from ml_platform.records.model import ModelVersion
@@ -20,6 +19,9 @@ from ml_platform.records.table import TableVersion
 from ml_platform.roles.job_runner import JobRunner
 from ml_platform.roles.lakehouse import Lakehouse
 from ml_platform.roles.model_registry import ModelRegistry
+
+# How often a candidate is examined where each time another champion stands afterwards.
+_TURNS = 3
 
 
 @dataclass(frozen=True)
@@ -55,37 +57,96 @@ def promote(
 
     Both are scored on the candidate's pinned training set. While an endpoint of the model serves other features than
     the offline path gives, nothing new is promoted; nor is, by itself, what somebody took off. Where the alias was
-    moved past the gate, that is told with the version that it is found on.
+    moved past the gate, that is told with the version that it is found on; where it was so while the candidate was
+    examined, it is examined again beside the version that stands now, and is refused where that never ends.
     Raises NotFoundError without a candidate, GateRefusedError where it is refused and no champion stands.
     """
     started = time.monotonic()
-    name = registered_name(promotion.model)
-    candidate = registry.version(name, CHALLENGER)
-    if candidate is None:
+    candidate = _candidate(promotion, registry)
+    services = Services(lakehouse, runner, registry, say)
+    turns = [_turn(promotion, candidate, services)]
+    while turns[-1].overtaken and len(turns) < _TURNS:
+        turns.append(_turn(promotion, candidate, services))
+    last = _given_up(turns[-1], candidate, registry) if turns[-1].overtaken else turns[-1]
+    if last.champion is None:
+        raise _refused(promotion, candidate, last.examined.decision)
+    return Promoted(
+        champion=last.champion,
+        candidate=candidate,
+        opponent=last.examined.opponent,
+        decision=last.examined.decision,
+        snapshot=last.examined.snapshot,
+        moved=last.moved,
+        evaluated=any(turn.examined.evaluated for turn in turns),
+        told_anew=any(turn.examined.told_anew for turn in turns),
+        moves=last.moves,
+        seconds=time.monotonic() - started,
+    )
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """One examination, and what became of the alias.
+
+    champion: the version that serves afterwards; None for none. overtaken: whether that is not the one that the
+    candidate was compared with, so that nothing was moved. moves: every move that is known of.
+    """
+
+    champion: ModelVersion | None
+    examined: Examined
+    moves: tuple[Move, ...]
+    moved: bool = False
+    overtaken: bool = False
+
+
+def _candidate(promotion: Promotion, registry: ModelRegistry) -> ModelVersion:
+    found = registry.version(registered_name(promotion.model), CHALLENGER)
+    if found is None:
         raise NotFoundError(
             f"{promotion.model} has no candidate, but its gate examines one", remedy=f"Materialize {promotion.model}"
         )
+    return found
+
+
+def _turn(promotion: Promotion, candidate: ModelVersion, services: Services) -> _Turn:
+    """The candidate examined against the champion that stands, and the alias moved if that one still does then.
+
+    The alias is moved after its evidence stands, never before.
+    """
+    name, number, registry = candidate.name, candidate.number, services.registry
     known = alias_log.reconciled(name, registry)
     champion = registry.version(name, CHAMPION)
-    examined = examine(promotion, candidate, champion, Services(lakehouse, runner, registry, say))
-    decision, moved = examined.decision, False
-    if champion is None or champion.number != candidate.number:
-        taken_off = alias_log.taken_off(known, candidate.number)
-        decision = _unless(decision, [*objections(promotion.model, lakehouse), *taken_off])
-        moved = _moved(promotion, candidate, champion, decision, registry)
-        known = alias_log.tell(name, registry, candidate.number, "gate") if moved else known
-    return Promoted(
-        champion=candidate if moved or champion is None else champion,
-        candidate=candidate,
-        opponent=examined.opponent,
-        decision=decision,
-        snapshot=examined.snapshot,
-        moved=moved,
-        evaluated=examined.evaluated,
-        told_anew=examined.told_anew,
-        moves=known,
-        seconds=time.monotonic() - started,
+    # Read again, for an earlier turn has recorded its evidence.
+    examined = examine(promotion, registry.version(name, str(number)) or candidate, champion, services)
+    stands = _number(champion) == number
+    if not stands:
+        objections = [*skew.objections(promotion.model, services.lakehouse), *alias_log.taken_off(known, number)]
+        examined = replace(examined, decision=_unless(examined.decision, objections))
+    # Scoring takes its time, in which somebody may have promoted a version that was never compared with.
+    serving = registry.version(name, CHAMPION)
+    if _number(serving) != _number(champion):
+        return _Turn(serving, examined, known, overtaken=True)
+    if stands or not examined.decision.promoted:
+        return _Turn(champion, examined, known)
+    registry.move_alias(name, CHAMPION, number)
+    return _Turn(candidate, examined, alias_log.tell(name, registry, number, "gate"), moved=True)
+
+
+def _given_up(turn: _Turn, candidate: ModelVersion, registry: ModelRegistry) -> _Turn:
+    """The last turn as a refusal: no examination was of the champion that stood at the end of it."""
+    before = "no champion" if turn.examined.opponent is None else f"version {turn.examined.opponent}"
+    after = "none" if turn.champion is None else f"version {turn.champion.number}"
+    why = (
+        f"Broken: while version {candidate.number} was examined, the champion was changed past this gate, {_TURNS} "
+        f"times in a row: it was held against {before} last, and {after} stands now. Run the gate again once nobody "
+        "else moves the alias."
     )
+    examined = replace(turn.examined, decision=_unless(turn.examined.decision, [why]))
+    return replace(turn, examined=examined, moves=alias_log.reconciled(candidate.name, registry))
+
+
+def _number(version: ModelVersion | None) -> int | None:
+    return version.number if version else None
 
 
 def _unless(decision: GateDecision, objections: Sequence[str]) -> GateDecision:
@@ -95,21 +156,9 @@ def _unless(decision: GateDecision, objections: Sequence[str]) -> GateDecision:
     return replace(decision, promoted=False, reasons=(*objections, *decision.reasons))
 
 
-def _moved(
-    promotion: Promotion,
-    candidate: ModelVersion,
-    champion: ModelVersion | None,
-    decision: GateDecision,
-    registry: ModelRegistry,
-) -> bool:
-    """Whether the candidate serves now; the alias is moved after its evidence stands, never before."""
-    if decision.promoted:
-        registry.move_alias(registered_name(promotion.model), CHAMPION, candidate.number)
-        return True
-    if champion is None:
-        raise GateRefusedError(
-            f"{promotion.model} version {candidate.number} did not pass its gate, and no champion stands: "
-            + " ".join(decision.reasons),
-            remedy="Mend the model, or decide on other floors under gate in its defs.yaml",
-        )
-    return False
+def _refused(promotion: Promotion, candidate: ModelVersion, decision: GateDecision) -> GateRefusedError:
+    return GateRefusedError(
+        f"{promotion.model} version {candidate.number} did not pass its gate, and no champion stands: "
+        + " ".join(decision.reasons),
+        remedy="Mend the model, or decide on other floors under gate in its defs.yaml",
+    )

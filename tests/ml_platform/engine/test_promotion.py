@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 from candidates import World
 
-from ml_platform.engine.alias_log import moves
+from ml_platform.engine.alias_log import moves, promoted_by_command
 from ml_platform.engine.champion import CHAMPION
 from ml_platform.engine.files import filesystem, put
 from ml_platform.engine.gate import GateRules, SliceRule
@@ -13,6 +14,18 @@ from ml_platform.engine.taints import TAG
 from ml_platform.errors import GateRefusedError, NotFoundError, ServiceError
 from ml_platform.records.metric import METRICS, Task
 from ml_platform.testing import training_set
+
+
+def after_each_examination(world: World, act: Callable[[], object]) -> None:
+    """Something is done whenever a candidate's evidence stands, before its gate does anything more."""
+    record = world.registry.record
+
+    def recorded(name: str, number: int, tags: dict[str, str]) -> None:
+        record(name, number, tags)
+        if "gate" in tags:
+            act()
+
+    world.registry.record = recorded  # type: ignore[method-assign, assignment]
 
 
 def test_the_first_version_that_keeps_the_floors_becomes_champion(world: World) -> None:
@@ -378,3 +391,61 @@ def test_a_standing_champion_is_scored_again_where_rules_ask_for_more(world: Wor
     assert (done.opponent, done.champion.number, done.moved) == (1, better, False)
     assert set(world.runner.submitted[-1].arguments["models"]) == {"1", "2"}
     assert not world.promote(rules).evaluated
+
+
+def test_a_champion_that_came_while_the_candidate_was_examined_is_compared_with_too(world: World) -> None:
+    # given a candidate that beats the champion, and not the version that somebody promotes meanwhile
+    world.candidate("baseline")
+    world.promote(GateRules("log_loss", {"roc_auc": 0.5}))
+    better = world.candidate("linear")
+    world.candidate("linear", seed=2)
+    after_each_examination(world, lambda: promoted_by_command(f"late@{better}", "it knows more", world.registry))
+    done = world.promote()
+    # then it is not promoted for having beaten the one before
+    assert (world.champion(), done.champion.number, done.opponent, done.moved) == (better, better, better, False)
+    assert not done.decision.promoted
+    assert world.evidence(3)["champion"]["number"] == better
+    assert [set(job.arguments["models"]) for job in world.runner.submitted[1:]] == [{"1", "3"}, {"2", "3"}]
+    assert [(move.number, move.by) for move in done.moves] == [(1, "gate"), (2, "command")]
+
+
+def test_a_better_candidate_takes_over_from_the_champion_that_came_while_it_was_examined(world: World) -> None:
+    world.candidate("linear", coin_for="AA")
+    world.promote()
+    worse, better = world.candidate("baseline"), world.candidate("linear")
+    once = iter([worse])
+    after_each_examination(world, lambda: [world.registry.move_alias("late", CHAMPION, number) for number in once])
+    done = world.promote()
+    assert (world.champion(), done.opponent, done.moved) == (better, worse, True)
+    assert [(move.number, move.was, move.by) for move in done.moves[1:]] == [(2, 1, "hand"), (3, 2, "gate")]
+
+
+def test_a_candidate_is_refused_where_each_time_another_champion_has_come(world: World) -> None:
+    world.candidate("baseline")
+    world.promote(GateRules("log_loss", {"roc_auc": 0.5}))
+    world.candidate("baseline", seed=2)
+    world.candidate("linear")
+    after_each_examination(world, lambda: world.registry.move_alias("late", CHAMPION, 3 - (world.champion() or 0)))
+    done = world.promote()
+    assert (done.champion.number, world.champion(), done.moved) == (2, 2, False)
+    assert not done.decision.promoted
+    assert "changed past this gate, 3 times in a row: it was held against version 1 last" in done.decision.reasons[0]
+    assert "version 2 stands now" in done.decision.reasons[0]
+    assert [move.by for move in done.moves] == ["gate", "hand", "hand", "hand"]
+
+
+def test_a_champion_that_vanishes_each_time_is_no_promotion(world: World) -> None:
+    world.candidate("baseline")
+    world.promote(GateRules("log_loss", {"roc_auc": 0.5}))
+    world.candidate("linear")
+
+    def move() -> None:
+        if world.champion():
+            world.registry.remove_alias("late", CHAMPION)
+        else:
+            world.registry.move_alias("late", CHAMPION, 1)
+
+    after_each_examination(world, move)
+    with pytest.raises(GateRefusedError, match="no champion stands: Broken: while version 2 was examined"):
+        world.promote()
+    assert world.champion() is None
