@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ml_platform.engine import intent
@@ -51,9 +51,15 @@ class Examined:
 
 
 def examine(
-    promotion: Promotion, candidate: ModelVersion, champion: ModelVersion | None, services: Services
+    promotion: Promotion,
+    candidate: ModelVersion,
+    champion: ModelVersion | None,
+    services: Services,
+    objections: Callable[[], Sequence[str]] | None = None,
 ) -> Examined:
     """The decision, its evidence standing with the candidate.
+
+    objections: what speaks against it besides, a sentence each, asked for once everything is measured; any refuses.
 
     A model is never compared with itself, which would pass any rule that allows a tie: the champion that stands is held
     to today's rules by what was measured when it became it, and is scored again only where they ask for more. One that
@@ -73,6 +79,7 @@ def examine(
         if isinstance(found, str)
         else decide(promotion.rules, found, tainted=_tainted(opponent) and not _tainted(candidate))
     )
+    decision = _unless(decision, objections() if objections else ())
     evidence = {
         "question": kept["question"] if known else question.digest,
         "asked": question.told,
@@ -87,6 +94,22 @@ def examine(
     if told_anew:
         services.registry.record(candidate.name, candidate.number, {EVIDENCE: text})
     return Examined(decision, question.snapshot, opponent.number if opponent else None, not known, told_anew)
+
+
+def refused(examined: Examined, candidate: ModelVersion, why: str, registry: ModelRegistry) -> Examined:
+    """The examination as a refusal for what came after it, and its evidence too, for nothing was done by it."""
+    decision = _unless(examined.decision, [why])
+    found = registry.version(candidate.name, str(candidate.number)) or candidate
+    evidence = json.loads(found.tags[EVIDENCE])
+    evidence["decision"] |= {"promoted": False, "reasons": decision.reasons}
+    registry.record(candidate.name, candidate.number, {EVIDENCE: json.dumps(evidence)})
+    return replace(examined, decision=decision, told_anew=True)
+
+
+def _unless(decision: GateDecision, objections: Sequence[str]) -> GateDecision:
+    if not objections:
+        return decision
+    return replace(decision, promoted=False, reasons=(*objections, *decision.reasons))
 
 
 def _question(promotion: Promotion, candidate: ModelVersion, opponent: ModelVersion | None) -> Question:

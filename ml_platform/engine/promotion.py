@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 from ml_platform.engine import alias_log, skew
 from ml_platform.engine.alias_log import Move
 from ml_platform.engine.champion import CHAMPION
-from ml_platform.engine.examination import Examined, Promotion, examine
+from ml_platform.engine.examination import Examined, Promotion, examine, refused
 from ml_platform.engine.fitting import CHALLENGER, registered_name
 from ml_platform.engine.scored_again import Services
 from ml_platform.errors import GateRefusedError, NotFoundError
@@ -64,10 +65,10 @@ def promote(
     started = time.monotonic()
     candidate = _candidate(promotion, registry)
     services = Services(lakehouse, runner, registry, say)
-    turns = [_turn(promotion, candidate, services)]
+    turns = [_turn(promotion, candidate, services, 1)]
     while turns[-1].overtaken and len(turns) < _TURNS:
-        turns.append(_turn(promotion, candidate, services))
-    last = _given_up(turns[-1], candidate, registry) if turns[-1].overtaken else turns[-1]
+        turns.append(_turn(promotion, candidate, services, len(turns) + 1))
+    last = turns[-1]
     if last.champion is None:
         raise _refused(promotion, candidate, last.examined.decision)
     return Promoted(
@@ -108,52 +109,50 @@ def _candidate(promotion: Promotion, registry: ModelRegistry) -> ModelVersion:
     return found
 
 
-def _turn(promotion: Promotion, candidate: ModelVersion, services: Services) -> _Turn:
+def _turn(promotion: Promotion, candidate: ModelVersion, services: Services, turn: int) -> _Turn:
     """The candidate examined against the champion that stands, and the alias moved if that one still does then.
 
     The alias is moved after its evidence stands, never before.
     """
     name, number, registry = candidate.name, candidate.number, services.registry
-    known = alias_log.reconciled(name, registry)
+    known = alias_log.settled(name, registry)
     champion = registry.version(name, CHAMPION)
-    # Read again, for an earlier turn has recorded its evidence.
-    examined = examine(promotion, registry.version(name, str(number)) or candidate, champion, services)
     stands = _number(champion) == number
-    if not stands:
-        objections = [*skew.objections(promotion.model, services.lakehouse), *alias_log.taken_off(known, number)]
-        examined = replace(examined, decision=_unless(examined.decision, objections))
+    objections = None if stands else partial(_objections, promotion, candidate, services)
+    # Read again, for an earlier turn has recorded its evidence.
+    examined = examine(promotion, registry.version(name, str(number)) or candidate, champion, services, objections)
+    wanted = examined.decision.promoted and not stands
     # Scoring takes its time, in which somebody may have promoted a version that was never compared with.
+    told = alias_log.moved_by_gate(name, registry, number, _number(champion)) if wanted else None
+    if told is not None:
+        return _Turn(candidate, examined, told, moved=True)
     serving = registry.version(name, CHAMPION)
-    if _number(serving) != _number(champion):
-        return _Turn(serving, examined, known, overtaken=True)
-    if stands or not examined.decision.promoted:
+    if not wanted and _number(serving) == _number(champion):
         return _Turn(champion, examined, known)
-    registry.move_alias(name, CHAMPION, number)
-    return _Turn(candidate, examined, alias_log.tell(name, registry, number, "gate"), moved=True)
+    examined = refused(examined, candidate, _overtaken(candidate, examined.opponent, serving, turn), registry)
+    return _Turn(serving, examined, alias_log.reconciled(name, registry), overtaken=True)
 
 
-def _given_up(turn: _Turn, candidate: ModelVersion, registry: ModelRegistry) -> _Turn:
-    """The last turn as a refusal: no examination was of the champion that stood at the end of it."""
-    before = "no champion" if turn.examined.opponent is None else f"version {turn.examined.opponent}"
-    after = "none" if turn.champion is None else f"version {turn.champion.number}"
-    why = (
-        f"Broken: while version {candidate.number} was examined, the champion was changed past this gate, {_TURNS} "
-        f"times in a row: it was held against {before} last, and {after} stands now. Run the gate again once nobody "
-        "else moves the alias."
+def _objections(promotion: Promotion, candidate: ModelVersion, services: Services) -> list[str]:
+    """What speaks against a candidate beside the gate's rules, in what is served and in what people did."""
+    known = alias_log.reconciled(candidate.name, services.registry)
+    served = skew.objections(promotion.model, services.lakehouse)
+    return [*served, *alias_log.taken_off(known, candidate.number)]
+
+
+def _overtaken(candidate: ModelVersion, opponent: int | None, serving: ModelVersion | None, turn: int) -> str:
+    """Why a version is not promoted that was not compared with the champion, in a sentence."""
+    before = "no champion" if opponent is None else f"version {opponent}"
+    after = "none" if serving is None else f"version {serving.number}"
+    return (
+        f"Broken: while version {candidate.number} was examined, turn {turn} of {_TURNS}, the champion was changed "
+        f"past this gate: it was held against {before}, and {after} stands now. Run the gate again once nobody else "
+        "moves the alias."
     )
-    examined = replace(turn.examined, decision=_unless(turn.examined.decision, [why]))
-    return replace(turn, examined=examined, moves=alias_log.reconciled(candidate.name, registry))
 
 
 def _number(version: ModelVersion | None) -> int | None:
     return version.number if version else None
-
-
-def _unless(decision: GateDecision, objections: Sequence[str]) -> GateDecision:
-    """The decision, but for what was found since in what is served: that is no part of the kept evidence."""
-    if not objections:
-        return decision
-    return replace(decision, promoted=False, reasons=(*objections, *decision.reasons))
 
 
 def _refused(promotion: Promotion, candidate: ModelVersion, decision: GateDecision) -> GateRefusedError:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_platform.engine.alias_log import moves, promoted_by_command, reconciled, taken_off, tell
+from ml_platform.engine.alias_log import moved_by_gate, moves, promoted_by_command, reconciled, settled, taken_off, tell
 from ml_platform.errors import NotFoundError
 from ml_platform.testing.memory_model_registry import MemoryModelRegistry
 
@@ -60,14 +60,90 @@ def test_a_removed_alias_is_told_with_the_version_that_lost_it(registry: MemoryM
     assert len(json.loads(registry.versions("late")[1].tags["promotions"])) == 2
 
 
-@pytest.mark.parametrize(("promoted", "by"), [(True, "gate"), (False, "hand")])
-def test_a_champion_with_passed_evidence_was_moved_to_by_a_gate(
-    registry: MemoryModelRegistry, promoted: bool, by: str
+def test_a_version_with_passed_evidence_that_no_gate_was_about_to_move_to_was_made_champion_by_hand(
+    registry: MemoryModelRegistry,
 ) -> None:
-    registry.record("late", 1, {"gate": json.dumps({"decision": {"promoted": promoted}})})
+    registry.record("late", 1, {"gate": json.dumps({"decision": {"promoted": True}})})
     registry.move_alias("late", "champion", 1)
     reconciled("late", registry)
-    assert told(registry) == [(1, None, by)]
+    assert told(registry) == [(1, None, "hand")]
+
+
+def killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def killed_before_its_move(registry: MemoryModelRegistry, number: int, was: int | None) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "move_alias", killed)
+        with pytest.raises(KeyboardInterrupt):
+            moved_by_gate("late", registry, number, was)
+
+
+def test_the_gate_tells_what_it_is_about_to_do_and_does_it(registry: MemoryModelRegistry) -> None:
+    by_gate(registry, 1)
+    registry.calls.clear()
+    known = moved_by_gate("late", registry, 2, 1)
+    assert [call for call in registry.calls if call in ("record", "move_alias")] == ["record", "move_alias", "record"]
+    assert known == moves(registry.versions("late")) == settled("late", registry)
+    assert told(registry) == [(1, None, "gate"), (2, 1, "gate")]
+
+
+def test_the_gate_moves_nothing_where_another_champion_stands(registry: MemoryModelRegistry) -> None:
+    by_gate(registry, 1)
+    assert moved_by_gate("late", registry, 2, None) is moved_by_gate("late", registry, 2, 3) is None
+    assert told(registry) == [(1, None, "gate")]
+    assert registry.version("late", "champion").number == 1
+
+
+@pytest.mark.parametrize("to", [2, 3])
+def test_the_gate_moves_nothing_where_a_hand_comes_before_it_at_the_last(
+    registry: MemoryModelRegistry, to: int
+) -> None:
+    by_gate(registry, 1)
+    record = registry.record
+
+    def recorded(name: str, number: int, tags: dict[str, str]) -> None:
+        record(name, number, tags)
+        if tags.get("promotion_intended", "null") != "null":
+            registry.move_alias(name, "champion", to)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "record", recorded)
+        assert moved_by_gate("late", registry, 2, 1) is None
+    reconciled("late", registry)
+    assert told(registry) == [(1, None, "gate"), (to, 1, "hand")]
+
+
+def test_a_move_that_a_gate_was_about_to_make_is_its_own_whoever_tells_of_it(registry: MemoryModelRegistry) -> None:
+    by_gate(registry, 1)
+    killed_before_its_move(registry, 2, 1)
+    reconciled("late", registry)
+    registry.move_alias("late", "champion", 2)
+    reconciled("late", registry)
+    assert told(registry) == [(1, None, "gate"), (2, 1, "gate")]
+    # and the next move to it is not
+    registry.move_alias("late", "champion", 1)
+    reconciled("late", registry)
+    registry.move_alias("late", "champion", 2)
+    reconciled("late", registry)
+    assert told(registry)[2:] == [(1, 2, "hand"), (2, 1, "hand")]
+
+
+def test_a_move_that_is_not_the_intended_one_is_a_hands_and_closes_the_intent(registry: MemoryModelRegistry) -> None:
+    by_gate(registry, 1)
+    killed_before_its_move(registry, 2, 1)
+    for number in (3, 2):
+        registry.move_alias("late", "champion", number)
+        reconciled("late", registry)
+    assert told(registry) == [(1, None, "gate"), (3, 1, "hand"), (2, 3, "hand")]
+
+
+def test_the_next_gate_leaves_no_intent_open(registry: MemoryModelRegistry) -> None:
+    killed_before_its_move(registry, 2, None)
+    assert settled("late", registry) == ()
+    registry.move_alias("late", "champion", 2)
+    assert [move.by for move in settled("late", registry)] == ["hand"]
 
 
 def test_promotion_by_command_keeps_the_reason(registry: MemoryModelRegistry) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from candidates import KEY, RULES, World, promotion
 
-from ml_platform.engine.examination import EXAMINED_ON, Examined, examine
+from ml_platform.engine.examination import EXAMINED_ON, Examined, examine, refused
 from ml_platform.engine.gate import GateRules, SliceRule
 from ml_platform.records.table import TableVersion
 
@@ -39,6 +39,30 @@ def test_other_bounds_are_decided_on_the_numbers_that_stand(world: World) -> Non
     stricter = examined(world, ours, rules=GateRules("log_loss", {"roc_auc": 0.999}))
     assert (stricter.evaluated, stricter.told_anew, stricter.decision.promoted) == (False, True, False)
     assert world.evidence(ours)["decision"]["promoted"] is False
+
+
+def test_what_speaks_against_a_candidate_besides_is_part_of_its_evidence_while_it_does(world: World) -> None:
+    ours = world.candidate("linear")
+    for objections, promoted in ((["Broken: it rains."], False), ([], True)):
+        found = examine(
+            promotion(), world.version(ours), None, world.services, lambda objections=objections: objections
+        )
+        told = world.evidence(ours)["decision"]
+        assert found.decision.promoted is told["promoted"] is promoted
+        assert list(found.decision.reasons) == told["reasons"]
+        assert told["reasons"][: len(objections)] == objections
+    assert not found.evaluated
+
+
+def test_what_came_after_an_examination_is_in_its_evidence(world: World) -> None:
+    ours = world.candidate("linear")
+    passed = examined(world, ours)
+    found = refused(passed, world.version(ours), "Broken: it snowed.", world.registry)
+    told = world.evidence(ours)["decision"]
+    assert (found.decision.promoted, told["promoted"], found.told_anew) == (False, False, True)
+    assert told["reasons"] == list(found.decision.reasons) == ["Broken: it snowed.", *passed.decision.reasons]
+    # The numbers stand, so that nothing is scored again.
+    assert not examined(world, ours).evaluated
 
 
 def test_why_nothing_could_be_measured_is_kept_too(world: World) -> None:

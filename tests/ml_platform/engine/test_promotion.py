@@ -16,13 +16,13 @@ from ml_platform.records.metric import METRICS, Task
 from ml_platform.testing import training_set
 
 
-def after_each_examination(world: World, act: Callable[[], object]) -> None:
-    """Something is done whenever a candidate's evidence stands, before its gate does anything more."""
+def before_each_move(world: World, act: Callable[[], object]) -> None:
+    """Something is done whenever evidence stands by which a candidate is to be promoted, and before it is."""
     record = world.registry.record
 
     def recorded(name: str, number: int, tags: dict[str, str]) -> None:
         record(name, number, tags)
-        if "gate" in tags:
+        if json.loads(tags.get("gate", "{}")).get("decision", {}).get("promoted"):
             act()
 
     world.registry.record = recorded  # type: ignore[method-assign, assignment]
@@ -362,20 +362,85 @@ def test_a_removed_alias_leaves_the_next_candidate_to_the_floors(world: World) -
     assert "no champion stands" in done.decision.reasons[-1]
 
 
-def test_a_gate_that_was_killed_before_it_told_of_its_move_tells_of_it_then(world: World) -> None:
-    world.candidate("linear")
-    record = world.registry.record
+def killed_at(world: World, method: str, monkeypatch: pytest.MonkeyPatch, holding: str = "") -> None:
+    """The gate is killed when it calls the registry's method, with something among its arguments."""
+    called = getattr(world.registry, method)
 
-    def killed(name: str, number: int, tags: dict[str, str]) -> None:
-        if "promotions" in tags:
+    def killed(*arguments: object) -> None:
+        if holding in str(arguments[-1]):
             raise KeyboardInterrupt
-        record(name, number, tags)
+        called(*arguments)
 
-    world.registry.record = killed  # type: ignore[method-assign, assignment]
-    with pytest.raises(KeyboardInterrupt):
-        world.promote()
-    world.registry.record = record  # type: ignore[method-assign]
+    with monkeypatch.context() as patched:
+        patched.setattr(world.registry, method, killed)
+        with pytest.raises(KeyboardInterrupt):
+            world.promote()
+
+
+def test_a_gate_that_was_killed_before_it_told_of_its_move_tells_of_it_then(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.candidate("linear")
+    killed_at(world, "record", monkeypatch, holding="promotions")
+    assert (world.champion(), moves(world.registry.versions("late"))) == (1, ())
     assert [move.by for move in world.promote().moves] == ["gate"]
+
+
+@pytest.mark.parametrize(("method", "holding"), [("record", "promotion_intended"), ("move_alias", "")])
+def test_a_gate_that_was_killed_before_its_move_makes_it_then(
+    world: World, monkeypatch: pytest.MonkeyPatch, method: str, holding: str
+) -> None:
+    world.candidate("linear")
+    killed_at(world, method, monkeypatch, holding)
+    assert world.champion() is None
+    done = world.promote()
+    assert (world.champion(), done.moved, [move.by for move in done.moves]) == (1, True, ["gate"])
+
+
+def skewed(world: World) -> None:
+    """An endpoint of the model serves what differs from what the offline path gives."""
+    verdicts = filesystem(world.lakehouse.files("platform/skew/models.late"))
+    put(verdicts, "endpoints.late.json", json.dumps({"requests": 9, "through": 9, "differing": {"wind": 2}}).encode())
+
+
+def test_what_a_killed_gate_was_about_to_do_and_the_next_one_refuses_is_a_hands_when_it_is_done(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.candidate("baseline")
+    world.promote(GateRules("log_loss", {"roc_auc": 0.5}))
+    world.candidate("linear")
+    killed_at(world, "move_alias", monkeypatch)
+    skewed(world)
+    assert not world.promote().moved
+    world.registry.move_alias("late", CHAMPION, 2)
+    assert [(move.number, move.by) for move in world.promote().moves] == [(1, "gate"), (2, "hand")]
+
+
+def test_skew_that_is_found_while_a_candidate_is_scored_refuses_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.candidate("baseline")
+    world.promote(GateRules("log_loss", {"roc_auc": 0.5}))
+    world.candidate("linear")
+    submit = world.runner.submit
+    monkeypatch.setattr(world.runner, "submit", lambda job: (skewed(world), submit(job))[1])
+    assert "served and offline features differ" in world.promote().decision.reasons[0]
+    assert world.champion() == 1
+
+
+def test_a_version_that_the_gate_would_pass_but_for_skew_is_refused_in_its_evidence_and_moved_to_by_hand(
+    world: World,
+) -> None:
+    world.candidate("baseline")
+    world.promote(GateRules("log_loss", {"roc_auc": 0.5}))
+    world.candidate("linear")
+    skewed(world)
+    refused = world.promote()
+    told = world.evidence(2)["decision"]
+    assert (told["promoted"], told["reasons"]) == (False, list(refused.decision.reasons))
+    assert not world.promote().told_anew
+    world.registry.move_alias("late", CHAMPION, 2)
+    assert [(move.number, move.was, move.by) for move in world.promote().moves] == [(1, None, "gate"), (2, 1, "hand")]
 
 
 def test_a_standing_champion_is_scored_again_where_rules_ask_for_more(world: World) -> None:
@@ -399,7 +464,7 @@ def test_a_champion_that_came_while_the_candidate_was_examined_is_compared_with_
     world.promote(GateRules("log_loss", {"roc_auc": 0.5}))
     better = world.candidate("linear")
     world.candidate("linear", seed=2)
-    after_each_examination(world, lambda: promoted_by_command(f"late@{better}", "it knows more", world.registry))
+    before_each_move(world, lambda: promoted_by_command(f"late@{better}", "it knows more", world.registry))
     done = world.promote()
     # then it is not promoted for having beaten the one before
     assert (world.champion(), done.champion.number, done.opponent, done.moved) == (better, better, better, False)
@@ -414,7 +479,7 @@ def test_a_better_candidate_takes_over_from_the_champion_that_came_while_it_was_
     world.promote()
     worse, better = world.candidate("baseline"), world.candidate("linear")
     once = iter([worse])
-    after_each_examination(world, lambda: [world.registry.move_alias("late", CHAMPION, number) for number in once])
+    before_each_move(world, lambda: [world.registry.move_alias("late", CHAMPION, number) for number in once])
     done = world.promote()
     assert (world.champion(), done.opponent, done.moved) == (better, worse, True)
     assert [(move.number, move.was, move.by) for move in done.moves[1:]] == [(2, 1, "hand"), (3, 2, "gate")]
@@ -425,12 +490,16 @@ def test_a_candidate_is_refused_where_each_time_another_champion_has_come(world:
     world.promote(GateRules("log_loss", {"roc_auc": 0.5}))
     world.candidate("baseline", seed=2)
     world.candidate("linear")
-    after_each_examination(world, lambda: world.registry.move_alias("late", CHAMPION, 3 - (world.champion() or 0)))
+    before_each_move(world, lambda: world.registry.move_alias("late", CHAMPION, 3 - (world.champion() or 0)))
     done = world.promote()
     assert (done.champion.number, world.champion(), done.moved) == (2, 2, False)
     assert not done.decision.promoted
-    assert "changed past this gate, 3 times in a row: it was held against version 1 last" in done.decision.reasons[0]
-    assert "version 2 stands now" in done.decision.reasons[0]
+    assert (
+        "turn 3 of 3, the champion was changed past this gate: it was held against version 1, and version 2 stands"
+        in (done.decision.reasons[0])
+    )
+    told = world.evidence(3)["decision"]
+    assert (told["promoted"], told["reasons"]) == (False, list(done.decision.reasons))
     assert [move.by for move in done.moves] == ["gate", "hand", "hand", "hand"]
 
 
@@ -445,7 +514,7 @@ def test_a_champion_that_vanishes_each_time_is_no_promotion(world: World) -> Non
         else:
             world.registry.move_alias("late", CHAMPION, 1)
 
-    after_each_examination(world, move)
+    before_each_move(world, move)
     with pytest.raises(GateRefusedError, match="no champion stands: Broken: while version 2 was examined"):
         world.promote()
     assert world.champion() is None
