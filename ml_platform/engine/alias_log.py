@@ -144,11 +144,19 @@ def _standing(name: str, registry: ModelRegistry) -> int | None:
 
 
 def taken_off(known: Sequence[Move], number: int) -> tuple[str, ...]:
-    """Why a version does not come back by itself, in a sentence; none where nobody took it off but the gate."""
-    last = known[-1] if known else None
-    if last is None or last.by == "gate" or last.was != number:
+    """Why a version does not come back by itself, in a sentence; none where nobody took it off but the gate.
+
+    Whatever was moved since, only who brought it back by `ml-platform promote` lets the gate decide on it again.
+    """
+    since: Move | None = None
+    for move in known:
+        if move.was == number and move.by != "gate":
+            since = move
+        elif move.number == number and move.by == "command":
+            since = None
+    if since is None:
         return ()
-    told = f"Broken: version {number} was taken off by somebody, and does not come back by itself. {last.told()}"
+    told = f"Broken: version {number} was taken off by somebody, and does not come back by itself. {since.told()}"
     return (f"{told} Fit another, or bring it back by ml-platform promote.",)
 
 

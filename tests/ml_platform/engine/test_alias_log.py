@@ -180,3 +180,28 @@ def test_only_what_somebody_took_off_does_not_come_back(registry: MemoryModelReg
     assert why.startswith("Broken: version 2 was taken off by somebody, and does not come back by itself.")
     assert "rolled back" in why
     assert taken_off(known, 3) == ()
+
+
+def test_what_somebody_took_off_stays_off_whatever_the_gate_did_since(registry: MemoryModelRegistry) -> None:
+    by_gate(registry, 1)
+    by_gate(registry, 2)
+    registry.move_alias("late", "champion", 1)
+    reconciled("late", registry)
+    by_gate(registry, 3)
+    known = moves(registry.versions("late"))
+    (why,) = taken_off(known, 2)
+    assert "from version 2 to version 1 by hand" in why
+    assert taken_off(known, 1) == taken_off(known, 3) == ()
+
+
+def test_only_a_promotion_by_command_lets_back_what_was_taken_off(registry: MemoryModelRegistry) -> None:
+    by_gate(registry, 1)
+    for number in (2, 1, 2):
+        registry.move_alias("late", "champion", number)
+        reconciled("late", registry)
+    by_gate(registry, 3)
+    # a hand that put it back said nothing of why it may
+    assert taken_off(moves(registry.versions("late")), 2)
+    promoted_by_command("late@2", "it was never at fault", registry)
+    by_gate(registry, 3)
+    assert taken_off(moves(registry.versions("late")), 2) == ()

@@ -9,6 +9,7 @@ from candidates import World
 from ml_platform.engine.alias_log import moves, promoted_by_command
 from ml_platform.engine.champion import CHAMPION
 from ml_platform.engine.files import filesystem, put
+from ml_platform.engine.fitting import CHALLENGER
 from ml_platform.engine.gate import GateRules, SliceRule
 from ml_platform.engine.taints import TAG
 from ml_platform.errors import GateRefusedError, NotFoundError, ServiceError
@@ -348,6 +349,26 @@ def test_an_alias_that_was_moved_by_hand_is_recorded_and_stays_where_it_was_put(
     world.candidate("gradient_boosting", parameters={"rounds": 30})
     assert world.promote().moves[-1].by == "gate"
     assert world.champion() == 3
+
+
+def test_what_was_taken_off_does_not_come_back_after_the_gates_next_move(world: World) -> None:
+    # given a version that somebody took off, and a worse one that the gate has promoted since
+    world.candidate("baseline")
+    world.promote(GateRules("log_loss", {"roc_auc": 0.5}))
+    world.candidate("linear")
+    world.promote()
+    world.registry.move_alias("late", CHAMPION, 1)
+    world.candidate("linear", coin_for="AA")
+    assert world.promote().moved
+    # when it is the candidate again, then it is refused
+    world.registry.move_alias("late", CHALLENGER, 2)
+    done = world.promote()
+    assert (world.champion(), done.decision.promoted) == (3, False)
+    assert "version 2 was taken off by somebody" in done.decision.reasons[0]
+    assert world.evidence(2)["decision"]["improvement"]["low"] > 0
+    # until a person brings it back
+    promoted_by_command("late@2", "it was never at fault", world.registry)
+    assert world.promote().decision.promoted
 
 
 def test_a_removed_alias_leaves_the_next_candidate_to_the_floors(world: World) -> None:
