@@ -78,7 +78,7 @@ def named(select: str, keys: set[dg.AssetKey], graph: Any) -> set[dg.AssetKey]:
     left_out = {key for key in keys if by_hand(graph.get(key).tags) and key.to_user_string() not in select}
     for key in sorted(left_out):
         name = key.to_user_string()
-        click.echo(f'{name} is left out: it is promoted by hand, by who selects key:"{name}"')
+        click.echo(f'{name} is left out: it is promoted by hand, by who selects nothing but key:"{name}"')
     if keys == left_out:
         raise DeclarationError(
             f"the selection is {select!r}, but all that it matches is promoted by hand", remedy="Select it by its key"

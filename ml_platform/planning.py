@@ -122,6 +122,7 @@ def _called(function: Any, asked: Asked, node: Any, services: Mapping[str, Any])
         asset_key=node.key,
         instance=ReadOnly("instance", asked.instance),
         run_id="plan",
+        job_def=SimpleNamespace(asset_layer=SimpleNamespace(selected_asset_keys=asked.keys)),
     )
     names = inspect.signature(function).parameters
     own = {"context": context, **({"config": function.__annotations__["config"]()} if "config" in names else {})}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import dagster as dg
 from pydantic import Field, model_validator
 
+from ml_platform.automation import BY_HAND
 from ml_platform.records.metric import Metric, Task, loss_of
 
 if TYPE_CHECKING:
@@ -116,8 +117,8 @@ class Gate(dg.Resolvable, dg.Model):
     max_size_mib: float | None = Field(default=None, gt=0, description="The most MiB of the package's files.")
     promote: Literal["automatic", "manual"] = Field(
         default="automatic",
-        description="manual: only who materializes the champion by name promotes; automation, jobs and runs of more "
-        "leave it out.",
+        description="manual: only who materializes the champion by name, and nothing but champions, promotes; "
+        "automation and jobs leave it out, and in a run of more the gate examines and moves nothing.",
     )
 
     @model_validator(mode="after")
@@ -127,6 +128,27 @@ class Gate(dg.Resolvable, dg.Model):
             if part is not None and not any(part.model_dump().values()):
                 raise ValueError(f"{name} has no bound, so that anything would pass")
         return self
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Of the champion, by which jobs and selections leave it out where a person promotes."""
+        return BY_HAND if self.promote == "manual" else {}
+
+    def withheld(self, context: dg.AssetExecutionContext) -> str:
+        """Why a run promotes nothing, in a sentence; empty where it may.
+
+        A selection such as `*` reaches a champion that nobody has named. What a run makes is in its job, whoever began
+        it; the context's own selection is of this asset only.
+        """
+        own = context.asset_key
+        _, _, suffix = own.path[-1].rpartition("__")
+        made = context.job_def.asset_layer.selected_asset_keys
+        if self.promote == "automatic" or all(key.path[-1].endswith(f"__{suffix}") for key in made):
+            return ""
+        return (
+            f"Withheld: it is promoted by hand, and this run makes more than champions. Materialize "
+            f"{own.to_user_string()} and nothing beside it to promote."
+        )
 
     def rules(self, task: Task, slices: Sequence[str], seed: int) -> GateRules:
         """The rules as the engine decides by them. slices: the model's columns. seed: of the resampling."""

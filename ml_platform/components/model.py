@@ -8,7 +8,6 @@ import dagster as dg
 from pydantic import Field
 
 from ml_platform import model_metadata
-from ml_platform.automation import BY_HAND
 from ml_platform.binding import environment, home, in_force, service
 from ml_platform.components.asset import asset, digest, key_of
 from ml_platform.components.declaration import Declaration
@@ -204,7 +203,7 @@ class Model(Declaration):
             kinds={"model", "gate"},
             suffix=f"__{CHAMPION}",
             follows=self.gate.promote == "automatic",
-            tags=BY_HAND if self.gate.promote == "manual" else {},
+            tags=self.gate.tags,
             of_model=key,
             checks={"gate": "The candidate keeps every rule of the gate, and is better than the champion that stands."},
         )
@@ -223,6 +222,7 @@ class Model(Declaration):
                 split=self.gate.split,
                 rules=self.gate.rules(self.task, self.slices, self.seed),
                 needs=self.needs.record,
+                withheld=self.gate.withheld(context),
             )
             done = promote(promotion, lakehouse, job_runner, model_registry, context.log.info)
             return dg.MaterializeResult(

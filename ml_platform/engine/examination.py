@@ -25,13 +25,18 @@ EXAMINED_ON = "examined_on"
 
 @dataclass(frozen=True)
 class Promotion:
-    """What is to be promoted, and by which rules. model: asset key. split: the rows that both are scored on."""
+    """What is to be promoted, and by which rules.
+
+    model: asset key. split: the rows that both are scored on. withheld: why nothing is to be moved, whatever is found,
+    in a sentence; empty where it may be.
+    """
 
     model: str
     label: str
     split: str
     rules: GateRules
     needs: Needs
+    withheld: str = ""
 
 
 @dataclass(frozen=True)

@@ -134,10 +134,11 @@ def _turn(promotion: Promotion, candidate: ModelVersion, services: Services, tur
 
 
 def _objections(promotion: Promotion, candidate: ModelVersion, services: Services) -> list[str]:
-    """What speaks against a candidate beside the gate's rules, in what is served and in what people did."""
+    """What speaks against a candidate beside the gate's rules, in the run, in what is served and in what people did."""
     known = alias_log.reconciled(candidate.name, services.registry)
     served = skew.objections(promotion.model, services.lakehouse)
-    return [*served, *alias_log.taken_off(known, candidate.number)]
+    withheld = [promotion.withheld] if promotion.withheld else []
+    return [*withheld, *served, *alias_log.taken_off(known, candidate.number)]
 
 
 def _overtaken(candidate: ModelVersion, opponent: int | None, serving: ModelVersion | None, turn: int) -> str:
@@ -156,8 +157,9 @@ def _number(version: ModelVersion | None) -> int | None:
 
 
 def _refused(promotion: Promotion, candidate: ModelVersion, decision: GateDecision) -> GateRefusedError:
+    became = "is not promoted by this run" if promotion.withheld else "did not pass its gate"
+    mended = "Mend the model, or decide on other floors under gate in its defs.yaml"
     return GateRefusedError(
-        f"{promotion.model} version {candidate.number} did not pass its gate, and no champion stands: "
-        + " ".join(decision.reasons),
-        remedy="Mend the model, or decide on other floors under gate in its defs.yaml",
+        f"{promotion.model} version {candidate.number} {became}, and no champion stands: {' '.join(decision.reasons)}",
+        remedy=f"Materialize {promotion.model}__{CHAMPION} alone" if promotion.withheld else mended,
     )

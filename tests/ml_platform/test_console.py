@@ -143,7 +143,7 @@ def test_one_partition_is_a_range_of_one(shop: Project) -> None:
     [
         ("*", set(), "models/returns__champion is left out: it is promoted by hand"),
         ('key:"models/returns__champion"', {"models/returns__champion"}, ""),
-        ('key:"models/returns"+', set(), "by who selects key:"),
+        ('key:"models/returns"+', set(), "by who selects nothing but key:"),
     ],
 )
 def test_what_is_promoted_by_hand_is_made_only_by_its_name(

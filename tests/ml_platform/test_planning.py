@@ -47,6 +47,12 @@ def test_a_plan_for_an_empty_home_creates_all_of_it_and_no_file_appears(shop: Pr
     assert _files(home) == before
 
 
+def test_a_plan_knows_what_a_run_makes_beside_a_champion_that_is_promoted_by_hand(shop: Project) -> None:
+    shop.change("models/returns/defs.yaml", "metric: log_loss", "metric: log_loss\n    promote: manual")
+    step = _plan(shop)["models/returns__champion"]
+    assert (step.effect, step.why) == ("create", "after models/returns")
+
+
 def test_a_run_does_what_was_planned(shop: Project) -> None:
     # given: tables that were made, then a late file, and a query that was written otherwise
     select = "group:bronze or group:silver or group:gold"

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
 import pytest
 
 from ml_platform.components.gate import Gate
@@ -34,6 +38,27 @@ def test_gate_that_could_let_anything_pass_is_refused(shop: Project, old: str, n
     shop.change("models/returns/defs.yaml", old, new)
     with pytest.raises(DeclarationError, match=rf"models/returns/defs.yaml:\d+: {message}"):
         _ = shop.definitions
+
+
+@pytest.mark.parametrize(
+    ("promote", "made", "withheld"),
+    [
+        ("manual", ["models/late__champion"], False),
+        ("manual", ["models/late__champion", "models/early__champion"], False),
+        ("manual", ["models/late__champion", "models/late"], True),
+        ("manual", ["models/late__champion", "gold/totals"], True),
+        ("automatic", ["models/late__champion", "models/late"], False),
+    ],
+)
+def test_only_a_run_of_champions_moves_what_is_promoted_by_hand(promote: str, made: list[str], withheld: bool) -> None:
+    gate = Gate.model_validate({"floors": {"r2": 0.5}, "promote": promote})
+    keys = {dg.AssetKey(key.split("/")) for key in made}
+    context: Any = SimpleNamespace(
+        asset_key=dg.AssetKey(["models", "late__champion"]),
+        job_def=SimpleNamespace(asset_layer=SimpleNamespace(selected_asset_keys=keys)),
+    )
+    assert ("Materialize models/late__champion and nothing beside it" in gate.withheld(context)) is withheld
+    assert bool(gate.withheld(context)) is withheld
 
 
 def test_what_is_declared_is_what_the_engine_decides_by() -> None:

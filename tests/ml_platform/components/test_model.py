@@ -104,6 +104,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         shop.change(DECLARED, "estimator: baseline\n  seed: 1", "estimator: linear\n  seed: 1")
         shop.change(DECLARED, METRIC, MANUAL)
         ask("would pass", "run", "--select", 'key:"models/returns"+')
+        step("beside its model", f'key:"models/returns" or key:"{CHAMPION}"')
+        step("beside what serves", f'key:"{CHAMPION}" or key:"endpoints/returns"')
         step("named", f'key:"{CHAMPION}"')
         yield Story(ran, numbers, commands)
     finally:
@@ -227,7 +229,10 @@ def test_refused_candidate_is_not_examined_again(story: Story) -> None:
 def test_first_run_with_promotion_by_hand_makes_a_candidate_and_says_what_is_left_to_do(story: Story) -> None:
     command = story.commands["nobody promotes"]
     assert command.exit_code == 1
-    assert 'models/returns__champion is left out: it is promoted by hand, by who selects key:"' in command.stdout
+    assert (
+        'models/returns__champion is left out: it is promoted by hand, by who selects nothing but key:"'
+        in command.stdout
+    )
     assert "fitted as version 1" in command.stdout
     assert "models/returns has no champion, but something serves or scores with it" in command.stderr
     assert story.numbers["nobody promotes"] is None
@@ -238,6 +243,16 @@ def test_a_run_of_more_promotes_nothing_by_itself_where_promotion_is_by_hand(sto
     assert command.exit_code == 0, command.output
     assert "fitted as version 4" in command.stdout
     assert story.numbers["would pass"] == 1
+    for beside in ("beside its model", "beside what serves"):
+        ran = story.ran[beside]
+        assert (ran.success, gate(ran).passed, story.numbers[beside]) == (True, False, 1)
+        told = gate(ran).metadata["reasons"].value
+        assert told.startswith(
+            "- Withheld: it is promoted by hand, and this run makes more than champions. Materialize"
+        )
+        assert f"Materialize {CHAMPION} and nothing beside it" in told
+        # What the rules make of it is told all the same.
+        assert "Kept: log_loss" in told
     assert story.ran["named"].said[CHAMPION]["outcome"] == "version 4 promoted"
     assert story.numbers["named"] == 4
 

@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
-from candidates import World
+from candidates import World, promotion
 
 from ml_platform.engine.alias_log import moves, promoted_by_command
 from ml_platform.engine.champion import CHAMPION
 from ml_platform.engine.files import filesystem, put
 from ml_platform.engine.fitting import CHALLENGER
 from ml_platform.engine.gate import GateRules, SliceRule
+from ml_platform.engine.promotion import promote
 from ml_platform.engine.taints import TAG
 from ml_platform.errors import GateRefusedError, NotFoundError, ServiceError
 from ml_platform.records.metric import METRICS, Task
@@ -462,6 +464,23 @@ def test_a_version_that_the_gate_would_pass_but_for_skew_is_refused_in_its_evide
     assert not world.promote().told_anew
     world.registry.move_alias("late", CHAMPION, 2)
     assert [(move.number, move.was, move.by) for move in world.promote().moves] == [(1, None, "gate"), (2, 1, "hand")]
+
+
+def test_what_is_withheld_is_examined_and_not_moved(world: World) -> None:
+    world.candidate("linear")
+    withheld = replace(promotion(), withheld="Withheld: by hand.")
+    for _ in range(2):
+        with pytest.raises(GateRefusedError, match=r"is not promoted by this run.*Withheld: by hand. Kept: ") as raised:
+            promote(withheld, world.lakehouse, world.runner, world.registry, world.services.say)
+        assert "Materialize models/late__champion alone" in str(raised.value)
+    assert (world.champion(), world.evidence(1)["decision"]["promoted"]) == (None, False)
+    # when nothing holds it back any more, nothing is scored again
+    done = world.promote()
+    assert (done.moved, done.evaluated, world.champion()) == (True, False, 1)
+    # and a champion that stands is not held back
+    stands = promote(withheld, world.lakehouse, world.runner, world.registry, world.services.say)
+    assert stands.decision.promoted
+    assert not stands.told_anew
 
 
 def test_a_standing_champion_is_scored_again_where_rules_ask_for_more(world: World) -> None:
