@@ -182,3 +182,12 @@ def test_what_a_profile_may_leave_out_is_said_by_whoever_asks_for_it(monkeypatch
         BindingError, match=r"the role inventory is unbound.*Name one of: aws, databricks, embedded, gcp"
     ):
         binding("inventory")
+
+
+def test_what_a_profile_says_twice_is_refused_by_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "mine.yaml").write_text("compute: {service: embedded}\n\ncompute: {service: embedded}\n")
+    monkeypatch.setattr("ml_platform.binding._FOLDER", tmp_path)
+    monkeypatch.setenv("ML_PLATFORM_PROFILE", "mine")
+    with pytest.raises(BindingError, match=r"mine\.yaml:3: compute is said twice"):
+        bindings()

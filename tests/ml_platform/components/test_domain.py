@@ -28,6 +28,13 @@ def test_domain_is_the_nearest_one_above(tmp_path: Path) -> None:
     assert domain_of(inner / "orders").timezone == "UTC"
 
 
+def test_what_a_domain_says_twice_is_refused_by_its_line(tmp_path: Path) -> None:
+    with pytest.raises(
+        DeclarationError, match=r"domain\.yaml:5: clock is said twice, but one of the two would be lost"
+    ):
+        domain_of(domain(tmp_path, f"{WHOLE}clock: real\n"))
+
+
 def test_partitions_are_every_month_from_first_to_last(tmp_path: Path) -> None:
     assert list(partition_keys(domain(tmp_path))) == ["2023-11", "2023-12", "2024-01", "2024-02"]
 
