@@ -78,6 +78,8 @@ class PromotionContract:
                 project = shop_in(base, name, variables)
             style = f"promotion: {{style: artefact, from: {{{prod}: {staging}, {staging}: {dev}}}}}"
             project.change(DECLARED, "task: binary", f"task: binary\n  {style}")
+            # What knows nothing of an order, so that there is a better one to come.
+            project.change(DECLARED, "estimator: linear", "estimator: baseline")
             made.append(Environment(project, name, own))
             ran = made[-1].run('+key:"training_sets/returns"', shop.EVERYTHING)
             assert ran.success, ran.failures
@@ -136,6 +138,27 @@ class PromotionContract:
         assert evidence["decision"]["promoted"] is False
         gate = next(check for check in fitted.checks[CHAMPION] if check.check_name == "gate")
         assert (gate.passed, prod.version("champion").number) == (False, 1)
+
+    def test_better_code_is_promoted_where_it_goes_by_the_gate_there(
+        self, environments: tuple[Environment, Environment, Environment]
+    ) -> None:
+        dev, _, prod = environments
+        # given the champion that came as an artefact, and code that learns more from the same rows
+        prod.project.change(DECLARED, "estimator: baseline", "estimator: linear")
+        ran = prod.run()
+        assert ran.success, ran.failures
+        # then it is fitted on this environment's rows, examined on them beside that champion, and promoted
+        version = prod.version("challenger")
+        assert ran.said[MODEL][OUTCOME] == f"fitted as version {version.number}"
+        assert ran.said[CHAMPION][OUTCOME] == f"version {version.number} promoted"
+        evidence, (*_, move) = json.loads(version.tags["gate"]), json.loads(version.tags["promotions"])
+        assert json.loads(version.tags["training_set"])["version"] == evidence["snapshot"]["version"] == prod.rows
+        assert (evidence["champion"]["number"], evidence["decision"]["promoted"]) == (1, True)
+        assert evidence["decision"]["improvement"]["low"] > 0
+        assert (move["number"], move["was"], move["by"]) == (version.number, 1, "gate")
+        assert prod.version("champion").digest == version.digest
+        # and where it came from, nothing has moved
+        assert dev.version("champion").number == 1
 
 
 class TestPromotionBetweenEmbeddedEnvironments(PromotionContract):
