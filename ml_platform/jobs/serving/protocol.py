@@ -107,8 +107,10 @@ def _version(parameters: object) -> int | None:
     given = (parameters or {}).get("model_version")
     if given is None:
         return None
-    if str(given).isascii() and str(given).isdigit() and len(str(given)) <= _VERSION_DIGITS:
-        return int(given)
+    # What is neither is not made a text of, for lists within lists may be deeper than that goes.
+    written = str(given) if isinstance(given, (int, str)) else ""
+    if written.isascii() and written.isdigit() and len(written) <= _VERSION_DIGITS:
+        return int(written)
     raise RequestError(
         f"parameters.model_version is {shown(given)}, but it is a version's number where it is given",
         remedy="Leave it out, and the endpoint's traffic split chooses",

@@ -177,6 +177,25 @@ def test_whatever_a_body_holds_is_read_or_refused() -> None:
     assert taken > 20
 
 
+@pytest.mark.parametrize("levels", [100, 255, 1000])
+@pytest.mark.parametrize(("opened", "closed"), [("[", "]"), ('{"a":', "}")])
+def test_what_is_nested_deeply_is_refused_in_every_place(levels: int, opened: str, closed: str) -> None:
+    good = {"id": "a", "inputs": tensors(), "outputs": [{"name": "probability"}], "parameters": {"model_version": 1}}
+    deep = opened * levels + "1" + closed * levels
+    for *path, last in filter(None, _places(good)):
+        body = inner = json.loads(json.dumps(good))
+        for key in path:
+            inner = inner[key]
+        inner[last] = "deep"
+        raw = json.dumps(body).replace('"deep"', deep).encode()
+        # parameters are the client's own, but for the version
+        if (*path, last) == ("parameters",) and opened != "[":
+            read_request(raw, TYPES)
+            continue
+        with pytest.raises(RequestError):
+            read_request(raw, TYPES)
+
+
 def test_rows_of_several_requests_stand_one_after_the_other() -> None:
     noon = datetime(2013, 12, 30, 12, tzinfo=UTC)
     one = InferRequest("a", {"flight": ["UA1", "B62"]}, [noon, noon], {"wind": [1.0, None]}, version=2)
