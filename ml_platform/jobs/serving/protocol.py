@@ -73,8 +73,8 @@ def moment(text: str, name: str, row: int) -> datetime:
     """The moment, in UTC, that an input names in a row. Raises RequestError where it names none."""
     try:
         found = datetime.fromisoformat(text)
-        if found.tzinfo is not None and _FIRST_YEAR <= found.year <= _LAST_YEAR:
-            return found.astimezone(UTC)
+        if found.tzinfo is not None and _FIRST_YEAR <= (at := found.astimezone(UTC)).year <= _LAST_YEAR:
+            return at
     except (ValueError, OverflowError):
         pass
     raise RequestError(

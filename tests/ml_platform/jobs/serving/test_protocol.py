@@ -50,11 +50,17 @@ def test_moment_may_have_any_offset(text: str) -> None:
     [
         *("2013-12-30T21:00:00", "2013-12-30", "", "tomorrow", "2013-02-30T00:00:00Z", "0001-01-01T00:00:00+14:00"),
         *("1899-12-31T00:00:00Z", "2200-01-01T00:00:00Z", "9999-12-31T23:59:59Z"),
+        *("1900-01-01T00:00:00+00:01", "2199-12-31T23:59:59-00:01"),
     ],
 )
 def test_text_that_names_no_moment_is_refused(text: str) -> None:
     with pytest.raises(RequestError, match=r"input 'event_time' is .* in row 0, but that names no moment"):
         read(tensors(event_time=tensor("event_time", "BYTES", text)))
+
+
+@pytest.mark.parametrize("text", ["1899-12-31T23:59:00-00:01", "2200-01-01T00:00:00+00:01"])
+def test_year_of_a_moment_is_that_of_utc(text: str) -> None:
+    assert read(tensors(event_time=tensor("event_time", "BYTES", text))).at[0].year in (1900, 2199)
 
 
 @pytest.mark.parametrize(
