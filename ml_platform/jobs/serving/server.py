@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 
 from ml_platform.engine.online import EVENT_TIME
 from ml_platform.errors import DeclarationError, PlatformError
+from ml_platform.jobs.serving.body import read_body
 from ml_platform.jobs.serving.gathering import Gathering
 from ml_platform.jobs.serving.metrics import CONTENT_TYPE, Metrics
 from ml_platform.jobs.serving.room import Room
@@ -28,7 +29,6 @@ from ml_platform.jobs.serving.tensors import RequestError, datatype
 from ml_platform.jobs.serving.wire import decode
 
 _VERSION = "1"  # of the routes
-_BODY_SECONDS = 10.0  # until a body has come
 _COMING = 16  # bodies that may be on their way, for each request that may be answered at once
 _LONG_AT_ONCE, _LONG_THREADS = 8, 2  # of longer bodies
 _SHORT_BYTES = 4096  # a few rows
@@ -132,7 +132,9 @@ class Server:
         """What serves now, which is what the body says; 409, and what served before serves on, where it cannot be."""
         self._authorize(request)
         try:
-            spec, number = decode(orjson.loads(await self._body(request)))
+            # Without a place, for whoever may change what serves is not to wait for clients whose bodies do not come.
+            raw = await read_body(request, self._settings.max_body_bytes)
+            spec, number = decode(orjson.loads(raw))
             if spec.name != name:
                 raise DeclarationError(f"the spec is of endpoint {spec.name}, but the path names {name}")
             async with self._swap:
@@ -171,7 +173,8 @@ class Server:
     async def _answered(self, name: str, version: str | None, request: Request) -> tuple[bytes, str]:
         served = self._serving(name)
         named = None if version is None else self._loaded(served, version)
-        raw = await self._body(request)
+        with self._coming:
+            raw = await read_body(request, self._settings.max_body_bytes)
         # A place is taken by what can be answered: one whose body never comes keeps none.
         with self._answering:
             if len(raw) <= _SHORT_BYTES:
@@ -180,23 +183,6 @@ class Server:
             with self._long:
                 loop = asyncio.get_running_loop()
                 return await loop.run_in_executor(self._long_bodies, served.respond, raw, named)
-
-    async def _body(self, request: Request) -> bytes:
-        """The whole body, which is not read further than its limit, nor waited for for ever."""
-        body, limit = bytearray(), self._settings.max_body_bytes
-        try:
-            with self._coming:
-                async with asyncio.timeout(_BODY_SECONDS):
-                    async for chunk in request.stream():
-                        body += chunk
-                        if len(body) > limit:
-                            told = f"the body is over {limit} bytes, but no more is read. Send fewer rows."
-                            raise HTTPException(413, told)
-        except TimeoutError as error:
-            raise HTTPException(
-                408, f"the body has not come within {_BODY_SECONDS} s, but no longer is waited"
-            ) from error
-        return bytes(body)
 
     def _serving(self, name: str) -> Served:
         if name in self.served:

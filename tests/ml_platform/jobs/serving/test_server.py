@@ -54,6 +54,11 @@ class Held:
         assert self.free.wait(20)
 
 
+async def half_sent() -> AsyncIterator[bytes]:
+    yield b'{"inputs"'
+    await asyncio.Event().wait()
+
+
 async def until(seen: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
     while not seen():
@@ -89,27 +94,39 @@ def test_bodies_that_do_not_come_keep_nobody_from_an_answer(
     spec: EndpointSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, body = serving(spec, max_concurrent=2), orjson.dumps(infer_request("UA1"))
-    monkeypatch.setattr("ml_platform.jobs.serving.server._BODY_SECONDS", 1.0)
+    monkeypatch.setattr("ml_platform.jobs.serving.body._SECONDS", 1.0)
 
-    async def half_sent() -> tuple[int, int, set[int]]:
-        never = asyncio.Event()
-
-        async def slow() -> AsyncIterator[bytes]:
-            yield body[:10]
-            await never.wait()
-
+    async def beside_them() -> tuple[int, int, set[int]]:
         async with client(server) as one:
             # given as many half-sent requests as the server waits for
-            begun = [asyncio.create_task(one.post(INFER, content=slow())) for _ in range(31)]
+            begun = [asyncio.create_task(one.post(INFER, content=half_sent())) for _ in range(31)]
             await until(lambda: server._coming.taken == 31)
             answered = (await one.post(INFER, content=body)).status_code
-            begun.append(asyncio.create_task(one.post(INFER, content=slow())))
+            begun.append(asyncio.create_task(one.post(INFER, content=half_sent())))
             await until(lambda: server._coming.taken == 32)
             refused = (await one.post(INFER, content=body)).status_code
             return answered, refused, {(await task).status_code for task in begun}
 
-    assert asyncio.run(half_sent()) == (200, 429, {408})
+    assert asyncio.run(beside_them()) == (200, 429, {408})
     assert (server._coming.taken, server._answering.taken) == (0, 0)
+
+
+def test_bodies_that_do_not_come_keep_no_endpoint_from_a_change(
+    spec: EndpointSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, changed = serving(spec, max_concurrent=1), encode(spec, 4)
+    monkeypatch.setattr("ml_platform.jobs.serving.body._SECONDS", 1.0)
+
+    async def beside_them() -> int:
+        async with client(server) as one:
+            begun = [asyncio.create_task(one.post(INFER, content=half_sent())) for _ in range(16)]
+            await until(lambda: server._coming.taken == 16)
+            status = (await one.put("/control/models/arrival_delay", json=changed, headers=CONTROL)).status_code
+            await asyncio.gather(*begun)
+            return status
+
+    assert asyncio.run(beside_them()) == 200
+    assert server.served["arrival_delay"].number == 4
 
 
 def test_long_bodies_wait_for_each_other_and_nobody_waits_for_them(
