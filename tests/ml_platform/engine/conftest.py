@@ -11,7 +11,9 @@ import pytest
 from candidates import Packages, World
 
 from ml_platform.engine import delta
+from ml_platform.engine.recipe import Recipe
 from ml_platform.engine.staging import stage
+from ml_platform.engine.tables import Made, make
 from ml_platform.records.table import TableSnapshot
 from resources.embedded.compute import EmbeddedCompute
 from resources.embedded.lakehouse import EmbeddedLakehouse
@@ -27,6 +29,17 @@ def lakehouse(tmp_path: Path) -> EmbeddedLakehouse:
 @pytest.fixture
 def compute() -> EmbeddedCompute:
     return EmbeddedCompute(threads=1)
+
+
+@pytest.fixture
+def making(lakehouse: EmbeddedLakehouse, compute: EmbeddedCompute) -> Callable[..., Made]:
+    """A table made for some months of the first four of 2013, by their numbers; for all of them without any."""
+    every = [f"2013-{month:02}" for month in range(1, 5)]
+
+    def making(of: Recipe, *months: int) -> Made:
+        return make(of, [f"2013-{month:02}" for month in months] or every, every, lakehouse, compute)
+
+    return making
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from ml_platform.errors import AuditError, DeclarationError, ServiceError
 from resources.embedded.compute import EmbeddedCompute
 from resources.embedded.lakehouse import EmbeddedLakehouse
 
-EVERY = ["2013-01", "2013-02", "2013-03", "2013-04"]
 SHAPE = Shape(key=("id",), partition="month")
 
 Making = Callable[..., Made]
@@ -35,14 +34,6 @@ def rows(*given: tuple[str, int, int]) -> pa.Table:
     return pa.table(
         {"id": pa.array(ids, pa.string()), "known": pa.array(known, pa.int64()), "month": pa.array(named, pa.string())}
     )
-
-
-@pytest.fixture
-def making(lakehouse: EmbeddedLakehouse, compute: EmbeddedCompute) -> Making:
-    def making(of: Recipe, *months: int) -> Made:
-        return make(of, [f"2013-{month:02}" for month in months] or EVERY, EVERY, lakehouse, compute)
-
-    return making
 
 
 @pytest.fixture

@@ -44,14 +44,6 @@ def rows(*given: tuple[Any, ...]) -> pa.Table:
 
 
 @pytest.fixture
-def making(lakehouse: EmbeddedLakehouse, compute: EmbeddedCompute) -> Making:
-    def making(of: Recipe, *months: int) -> Made:
-        return make(of, [f"2013-{month:02}" for month in months] or EVERY, EVERY, lakehouse, compute)
-
-    return making
-
-
-@pytest.fixture
 def content(lakehouse: EmbeddedLakehouse) -> Callable[[], list[tuple[Any, ...]]]:
     def content() -> list[tuple[Any, ...]]:
         table = delta.read_rows(delta.existing(lakehouse.table("silver/events")), ["id", "known", "value", "month"])
