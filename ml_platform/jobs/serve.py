@@ -77,7 +77,7 @@ def _serve(plain: Mapping[str, Any], settings: ServerSettings, listening: socket
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
     )
-    threading.Thread(target=_load, args=(plain, serving, server, failed), daemon=True).start()
+    threading.Thread(target=_load, args=(plain, settings, serving, server, failed), daemon=True).start()
     run(server, [listening])
     serving.close()
     return 1 if failed else 0
@@ -92,13 +92,15 @@ def run(server: uvicorn.Server, listening: list[socket.socket] | None = None) ->
     server.run(sockets=listening)
 
 
-def _load(plain: Mapping[str, Any], serving: Server, server: uvicorn.Server, failed: list[str]) -> None:
+def _load(
+    plain: Mapping[str, Any], settings: ServerSettings, serving: Server, server: uvicorn.Server, failed: list[str]
+) -> None:
     """The server serves its first revision; where it cannot, the reason is told and the server ends."""
     from ml_platform.jobs.serving.served import Served
     from ml_platform.jobs.serving.wire import decode
 
     try:
-        serving.served[plain["name"]] = Served.load(*decode(plain))
+        serving.served[plain["name"]] = Served.load(*decode(plain), settings.max_rows)
         return
     except PlatformError as error:
         print(error, file=sys.stderr)

@@ -30,7 +30,7 @@ class EmbeddedEndpointHost:
     prefix: the environment's. ports: endpoint or group → its port; one that is not there gets a free one.
     bind: the address of this machine that servers listen at; bearer: the environment variable, here and where requests
     come from, that holds the token which they show; without one none is asked for, and only loopback is bound to.
-    max_concurrent, max_body_bytes: what a server takes at once, and of one request.
+    max_concurrent, max_body_bytes, max_rows: what a server takes at once, and of one request.
     """
 
     def __init__(
@@ -42,11 +42,12 @@ class EmbeddedEndpointHost:
         bearer: str = "",
         max_concurrent: int = 64,
         max_body_bytes: int = 4 * 1024 * 1024,
+        max_rows: int = 10_000,
     ) -> None:
         self._home = Path(home).absolute()
         self._prefix = prefix
         self._ports = dict(ports or {})
-        self._settings = ServerSettings(bind, bearer, max_concurrent, max_body_bytes)
+        self._settings = ServerSettings(bind, bearer, max_concurrent, max_body_bytes, max_rows)
         self._settings.check()
 
     def deploy(self, spec: EndpointSpec) -> Revision:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from ml_platform.engine.online import EVENT_TIME
-from ml_platform.jobs.serving.tensors import RequestError, checked_columns, plain_columns, shown
+from ml_platform.jobs.serving.tensors import RequestError, check_most_rows, checked_columns, plain_columns, shown
 from ml_platform.records.metric import Task
 
 # Task → output → its datatype. Of classes, `class` is the likeliest and `probability` has a column for each.
@@ -52,16 +52,24 @@ def together(requests: Sequence[InferRequest]) -> InferRequest:
 
 
 def read_request(
-    raw: bytes, types: Mapping[str, str], looked_up: Mapping[str, str] | None = None, task: Task = "binary"
+    raw: bytes,
+    types: Mapping[str, str],
+    looked_up: Mapping[str, str] | None = None,
+    task: Task = "binary",
+    most_rows: int | None = None,
 ) -> InferRequest:
     """The rows that a body carries. Raises RequestError for a body that is anything else.
 
     types: request column → its type; `event_time` comes beside them. looked_up: what a caller who looks features up
-    sends as well → its type, values of which may be null. task: of the model, which has its outputs.
+    sends as well → its type, values of which may be null. task: of the model, which has its outputs. most_rows: that it
+    may carry; any number where it is None.
     """
     sent = looked_up or {}
     body = _json_object(raw)
     _check_outputs(body.get("outputs"), OUTPUTS[task])
+    # A row takes more than a byte, so that a short body need not be looked at.
+    if most_rows is not None and len(raw) > most_rows:
+        check_most_rows(body.get("inputs"), most_rows)
     wanted = {EVENT_TIME: "string", **types, **sent}
     columns = plain_columns(body.get("inputs"), wanted) or checked_columns(body.get("inputs"), wanted, sent)
     moments = [moment(text, EVENT_TIME, row) for row, text in enumerate(columns[EVENT_TIME])]

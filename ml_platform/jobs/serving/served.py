@@ -42,7 +42,8 @@ class Served:
 
     digests: model version number → digest of the package that was loaded. fingerprint: of spec and digests.
     scoring: what the loaded versions say. takes: what a caller who looks features up sends → its type.
-    task, classes: of all the models. shadow: does what the shadow version is to.
+    task, classes: of all the models. most_rows: of a request, where there is a limit. shadow: does what the shadow
+    version is to.
     """
 
     spec: EndpointSpec
@@ -54,10 +55,11 @@ class Served:
     takes: Mapping[str, str]
     task: Task = "binary"
     classes: tuple[str, ...] = ()
+    most_rows: int | None = None
     shadow: Shadow = field(default_factory=Shadow)
 
     @classmethod
-    def load(cls, spec: EndpointSpec, number: int) -> Self:
+    def load(cls, spec: EndpointSpec, number: int, most_rows: int | None = None) -> Self:
         """The spec's models and services, ready. Raises PlatformError for what cannot be served as the spec says."""
         check_spec(spec)
         scorers = {version: Scorer.load(Path(folder)) for version, folder in spec.packages.items()}
@@ -75,7 +77,7 @@ class Served:
         log: PredictionLog = built(spec.prediction_log)
         log = RedactedLog(log, hidden) if hidden else log
         scoring = Scoring(spec.views, scorers, store, classes)
-        return cls(spec, number, digests, fingerprint(spec, digests), scoring, log, takes, task, classes)
+        return cls(spec, number, digests, fingerprint(spec, digests), scoring, log, takes, task, classes, most_rows)
 
     @property
     def outputs(self) -> list[dict[str, Any]]:
@@ -130,7 +132,7 @@ class Served:
     def _begun(self, raw: bytes, version: int | None) -> Begun | Exception:
         started = time.perf_counter()
         try:
-            request = read_request(raw, self.spec.request, self.takes, self.task)
+            request = read_request(raw, self.spec.request, self.takes, self.task, self.most_rows)
             named = self._named(request.version if version is None else version)
             taken = Taken.now(self.spec.name, self.number, request, named is not None, started)
             return Begun(taken, self._chosen(taken) if named is None else [named] * len(request.at))

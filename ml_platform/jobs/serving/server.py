@@ -138,8 +138,8 @@ class Server:
             if spec.name != name:
                 raise DeclarationError(f"the spec is of endpoint {spec.name}, but the path names {name}")
             async with self._swap:
-                loop = asyncio.get_running_loop()
-                self.served[name] = await loop.run_in_executor(self._loads, Served.load, spec, number)
+                loop, most = asyncio.get_running_loop(), self._settings.max_rows
+                self.served[name] = await loop.run_in_executor(self._loads, Served.load, spec, number, most)
         except (PlatformError, orjson.JSONDecodeError) as error:
             return as_json({"error": str(error)}, 409)
         return self._revision(name)

@@ -19,20 +19,23 @@ _LEAST_CHARACTERS = 16
 class ServerSettings:
     """bind: the address that is listened at. bearer: the environment variable of the token that requests show; none is
     asked for without it. max_concurrent: requests that are in the server at once; the next is answered with 429.
-    max_body_bytes: of one request; a longer one is answered with 413.
+    max_body_bytes: of one request; a longer one is answered with 413. max_rows: of one request; one with more is
+    answered with 400.
     """
 
     bind: str = LOOPBACK
     bearer: str = ""
     max_concurrent: int = 64
     max_body_bytes: int = 4 * 1024 * 1024
+    max_rows: int = 10_000
 
     def check(self) -> None:
         """Returns where a server may run so. Raises BindingError."""
-        if self.max_concurrent < 1 or self.max_body_bytes < 1:
+        if min(self.max_concurrent, self.max_body_bytes, self.max_rows) < 1:
             raise BindingError(
-                f"a server is to take {self.max_concurrent} requests of {self.max_body_bytes} bytes, but that is none",
-                remedy="Give endpoint_host.max_concurrent and max_body_bytes at least 1",
+                f"a server is to take {self.max_concurrent} requests of {self.max_body_bytes} bytes and "
+                f"{self.max_rows} rows, but that is none",
+                remedy="Give endpoint_host.max_concurrent, max_body_bytes and max_rows at least 1",
             )
         if not self.bearer and not _is_loopback(self.bind):
             raise BindingError(

@@ -72,6 +72,17 @@ def checked_columns(inputs: Any, wanted: Mapping[str, str], nullable: Container[
     return columns
 
 
+def check_most_rows(inputs: object, most: int) -> None:
+    """Returns where no tensor has more values than that. Raises RequestError for the first that has."""
+    for tensor in inputs if isinstance(inputs, list) else ():
+        data = tensor.get("data") if isinstance(tensor, dict) else None
+        if isinstance(data, list) and len(data) > most:
+            raise RequestError(
+                f"input {shown(tensor.get('name'))} has {len(data)} rows, but a request may have {most}",
+                remedy="Send the rows in several requests",
+            )
+
+
 def _tensors(inputs: object) -> dict[str, dict[str, Any]]:
     if not isinstance(inputs, list) or not inputs:
         raise RequestError(f"inputs is {shown(inputs)}, but it is a list of tensors with one for each input")

@@ -230,6 +230,17 @@ def test_token_is_asked_for_where_one_is_told_and_stands_in_no_file(
         host.retire(spec.name)
 
 
+def test_rows_of_a_request_are_limited_as_the_host_is_told(spec: EndpointSpec, tmp_path: Path) -> None:
+    host = EmbeddedEndpointHost(str(tmp_path / "endpoints"), "test", max_rows=2)
+    try:
+        host.deploy(spec)
+        assert host.invoke(spec.name, infer_request("UA1", "B62"))["outputs"][0]["data"] == [0.25] * 2
+        with pytest.raises(ServiceError, match=r"is 400.* has 3 rows, but a request may have 2"):
+            host.invoke(spec.name, infer_request("UA1", "B62", "UA1"))
+    finally:
+        host.retire(spec.name)
+
+
 def test_address_that_others_reach_is_refused_without_a_token(tmp_path: Path) -> None:
     with pytest.raises(BindingError, match="no token is asked of them"):
         EmbeddedEndpointHost(str(tmp_path), "test", bind="0.0.0.0")  # noqa: S104 # it is refused

@@ -202,6 +202,18 @@ def test_what_is_nested_deeply_is_refused_in_every_place(levels: int, opened: st
             read_request(raw, TYPES)
 
 
+def test_request_has_no_more_rows_than_it_may() -> None:
+    rows = 300
+    inputs = [{**each, "shape": [rows], "data": each["data"] * rows} for each in tensors()]
+    raw = orjson.dumps({"inputs": inputs})
+    for most in (None, rows):
+        assert len(read_request(raw, TYPES, most_rows=most).at) == rows
+    # before a value is looked at
+    inputs[0]["data"][0] = 3
+    with pytest.raises(RequestError, match='input "flight_id" has 300 rows, but a request may have 299'):
+        read_request(orjson.dumps({"inputs": inputs}), TYPES, most_rows=rows - 1)
+
+
 def test_rows_of_several_requests_stand_one_after_the_other() -> None:
     noon = datetime(2013, 12, 30, 12, tzinfo=UTC)
     one = InferRequest("a", {"flight": ["UA1", "B62"]}, [noon, noon], {"wind": [1.0, None]}, version=2)

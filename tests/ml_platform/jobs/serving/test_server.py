@@ -156,6 +156,20 @@ def test_long_bodies_wait_for_each_other_and_nobody_waits_for_them(
     assert asyncio.run(mixed()) == ([200] * 20, 429, [200] * 8)
 
 
+def test_request_of_too_many_rows_is_refused_before_anything_is_scored(
+    spec: EndpointSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, name = serving(spec, max_rows=3), "/control/models/arrival_delay"
+    assert asyncio.run(asked(server, "PUT", name, json=encode(spec, 4), headers=CONTROL)).status_code == 200
+    assert asyncio.run(asked(server, "POST", INFER, json=infer_request(*["UA1"] * 3))).status_code == 200
+    monkeypatch.setattr("ml_platform.jobs.serving.scoring.Scoring.said", None)
+    # short or long, by the split or by its version
+    for path, rows in ((INFER, 4), (INFER, 300), (INFER.replace("infer", "versions/1/infer"), 4)):
+        refused = asyncio.run(asked(server, "POST", path, json=infer_request(*["UA1"] * rows)))
+        assert refused.status_code == 400
+        assert f"has {rows} rows, but a request may have 3" in refused.json()["error"]
+
+
 def test_requests_show_the_token_where_one_is_asked_for(spec: EndpointSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVING_TOKEN", TOKEN)
     server = serving(spec, bearer="SERVING_TOKEN")

@@ -39,10 +39,13 @@ def test_variable_that_holds_no_token_is_named_and_not_quoted(value: str, monkey
     assert not value or value not in str(told.value)
 
 
-def test_room_for_nothing_is_refused() -> None:
-    with pytest.raises(BindingError, match="to take 0 requests"):
-        ServerSettings(max_concurrent=0).check()
+@pytest.mark.parametrize("limit", ["max_concurrent", "max_body_bytes", "max_rows"])
+def test_room_for_nothing_is_refused(limit: str) -> None:
+    with pytest.raises(BindingError, match=r"to take .*\b0 (requests|bytes|rows).*, but that is none"):
+        settings_of({limit: 0}).check()
 
 
 def test_settings_are_read_among_other_keys() -> None:
-    assert settings_of({"name": "delay", "max_concurrent": 3}) == ServerSettings(max_concurrent=3)
+    assert settings_of({"name": "delay", "max_concurrent": 3, "max_rows": 5}) == ServerSettings(
+        max_concurrent=3, max_rows=5
+    )

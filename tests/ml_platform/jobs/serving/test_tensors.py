@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ml_platform.jobs.serving.tensors import RequestError, checked_columns, datatype, plain_columns
+from ml_platform.jobs.serving.tensors import RequestError, check_most_rows, checked_columns, datatype, plain_columns
 
 WANTED = {"event_time": "string", "flight_id": "string", "seats": "integer", "fare": "number", "meal": "boolean"}
 GOOD = {"event_time": "noon", "flight_id": "UA1", "seats": 180, "fare": 99.5, "meal": True}
@@ -72,6 +72,17 @@ def test_null_is_taken_where_it_may_be() -> None:
     body[3]["data"] = [None]
     assert plain_columns(body, WANTED) is None
     assert checked_columns(body, WANTED, {"fare"})["fare"] == [None]
+
+
+def test_tensor_of_more_rows_than_a_request_may_have_is_named() -> None:
+    check_most_rows(tensors(3), 3)
+    body = tensors(2)
+    body[2]["data"] = [180] * 4
+    with pytest.raises(RequestError, match='input "seats" has 4 rows, but a request may have 3'):
+        check_most_rows(body, 3)
+    for odd in ODD:
+        for path in paths(tensors()):
+            check_most_rows(replaced(tensors(), path, copy.deepcopy(odd)), 2)
 
 
 def test_quick_reading_takes_nothing_that_the_careful_one_refuses() -> None:
