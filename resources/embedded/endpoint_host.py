@@ -87,7 +87,8 @@ class EmbeddedEndpointHost:
             )
         status, answer = process.call("POST", f"/v2/models/{name}/infer", request, self._settings.token)
         if status != 200:
-            kind = TransientServiceError if status == 503 else ServiceError
+            # Of a server that is full, too, the same is answered in a moment.
+            kind = TransientServiceError if status in (429, 503) else ServiceError
             raise kind(f"the answer of endpoint {name} is {status}, but not a prediction: {answer['error']}")
         return answer
 

@@ -19,8 +19,8 @@ import httpx
 import psutil
 import pytest
 
-from ml_platform.errors import BindingError, NotFoundError, ServiceError
-from ml_platform.jobs.serving.process import started_in
+from ml_platform.errors import BindingError, NotFoundError, ServiceError, TransientServiceError
+from ml_platform.jobs.serving.process import ServerProcess, started_in
 from ml_platform.jobs.serving.wire import encode
 from ml_platform.records.endpoint import EndpointSpec, ServiceBinding, TrafficSplit
 from ml_platform.testing.endpoint_host import (
@@ -239,6 +239,18 @@ def test_rows_of_a_request_are_limited_as_the_host_is_told(spec: EndpointSpec, t
             host.invoke(spec.name, infer_request("UA1", "B62", "UA1"))
     finally:
         host.retire(spec.name)
+
+
+@pytest.mark.parametrize(("status", "passes"), [(429, True), (503, True), (400, False), (500, False)])
+def test_what_a_full_server_refuses_may_be_asked_again(
+    host: EmbeddedEndpointHost, spec: EndpointSpec, monkeypatch: pytest.MonkeyPatch, status: int, passes: bool
+) -> None:
+    host.deploy(spec)
+    with monkeypatch.context() as patched:
+        patched.setattr(ServerProcess, "call", lambda *_: (status, {"error": "its words"}))
+        with pytest.raises(ServiceError, match=f"is {status}, but not a prediction: its words") as told:
+            host.invoke(spec.name, infer_request("UA1"))
+    assert isinstance(told.value, TransientServiceError) is passes
 
 
 def test_address_that_others_reach_is_refused_without_a_token(tmp_path: Path) -> None:
