@@ -16,8 +16,9 @@ from ml_platform.jobs.serving.served import Response, Served
 
 _AT_ONCE = 4  # batches of one revision that may wait for look-ups or a log
 _MOST = 64  # requests in a batch
-# So many batches in a row that took so long are no accident, and whoever asks for another endpoint waits no longer.
-_SLOW_SECONDS, _SLOW_BATCHES = 0.02, 3
+# A revision whose batches take longer in the mean is answered in threads, so that nobody else waits for it. The latest
+# batch is a quarter of the mean, for one may be slow by accident, and every other one may be slow by its size.
+_SLOW_SECONDS, _LATEST = 0.02, 0.25
 
 _Responded = tuple[Sequence[Response | Exception], float]
 
@@ -41,7 +42,7 @@ class Gathering:
         self._tell = tell
         # By identity, for a revision that takes another's place is another batch.
         self._queues: dict[int, _Queue] = {}
-        self._slow: dict[int, int] = {}
+        self._took: dict[int, float] = {}
 
     async def respond(self, served: Served, raw: bytes, version: int | None) -> Response:
         """As `Served.respond`, in a batch with what else has come for the revision."""
@@ -63,7 +64,7 @@ class Gathering:
             asked, waiting = queue.asked[:_MOST], queue.waiting[:_MOST]
             del queue.asked[:_MOST], queue.waiting[:_MOST]
             self._tell(served.spec.name)
-            if not served.waits and self._slow.get(id(served), 0) < _SLOW_BATCHES:
+            if not served.waits and self._took.get(id(served), 0.0) <= _SLOW_SECONDS:
                 # A thread would cost more than the answers do.
                 self._told(served, waiting, _respond(served, asked))
                 continue
@@ -87,10 +88,8 @@ class Gathering:
 
     def _told(self, served: Served, waiting: Sequence[asyncio.Future[Response]], done: _Responded) -> None:
         found, seconds = done
-        if seconds > _SLOW_SECONDS:
-            self._slow[id(served)] = self._slow.get(id(served), 0) + 1
-        elif self._slow:
-            self._slow.pop(id(served), None)
+        mean = self._took.get(id(served), seconds)
+        self._took[id(served)] = mean + _LATEST * (seconds - mean)
         _tell(waiting, found)
 
 

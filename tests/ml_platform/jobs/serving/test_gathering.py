@@ -160,31 +160,39 @@ def test_what_breaks_the_batch_itself_reaches_whoever_asked(
     assert [type(one) for one in found] == [RuntimeError] * requests
 
 
-def test_a_model_that_is_slow_time_and_again_keeps_nobody_else_waiting(
-    spec: EndpointSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("took", "inline"),
+    [
+        # slow from the first on
+        ([0.03] * 4, [True] + [False] * 3),
+        # slow now and then, as where requests differ in size
+        ([0.001, 0.4] * 3, [True] * 2 + [False] * 4),
+        # held up once
+        ([0.002] * 3 + [0.06] + [0.002] * 3, [True] * 7),
+        # quick again, as after a cold start
+        ([0.1] + [0.001] * 8, [True] + [False] * 6 + [True] * 2),
+    ],
+)
+def test_a_model_that_is_slow_keeps_nobody_else_waiting(
+    spec: EndpointSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, took: list[float], inline: list[bool]
 ) -> None:
     served, _ = asking(spec, tmp_path)
-    inside: list[str] = []
+    inside: list[bool] = []
     respond = Served.respond_all
 
     def watched(self: Served, asked: Sequence[Asked]) -> list[Response | Exception]:
-        inside.append(threading.current_thread().name)
+        inside.append(threading.current_thread() is threading.main_thread())
         return respond(self, asked)
 
     monkeypatch.setattr(Served, "respond_all", watched)
-    # each batch takes what is written here, by the clock that it is measured by
-    moments = [0.0]
-    for took in (0.5, 0.5, 0.001, 0.5, 0.5, 0.5, 0.5, 0.001, 0.001):
-        moments += [moments[-1] + took, moments[-1] + took]
-    ticking = iter(moments)
+    # each batch takes as long as it is told to, by the clock that it is measured by
+    ticking = iter([moment for seconds in took for moment in (0.0, seconds)])
     monkeypatch.setattr(gathering, "time", SimpleNamespace(perf_counter=lambda: next(ticking)))
 
     async def one_after_the_other() -> None:
         gathered = Gathering(lambda _: None)
-        for _ in range(9):
+        for _ in took:
             await gathered.respond(served, body("UA1"), None)
 
     asyncio.run(one_after_the_other())
-    main = threading.current_thread().name
-    # slow twice may be an accident; slow three times is not, until it is quick again
-    assert [name == main for name in inside] == [True] * 6 + [False, False, True]
+    assert inside == inline

@@ -170,6 +170,37 @@ def test_request_of_too_many_rows_is_refused_before_anything_is_scored(
         assert f"has {rows} rows, but a request may have 3" in refused.json()["error"]
 
 
+def test_slow_model_without_look_ups_keeps_nobody_waiting_but_for_its_first_answer(
+    spec: EndpointSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, free, inside = serving(spec), threading.Event(), threading.Event()
+    server.served["slow"] = Served.load(replace(spec, name="slow"), 1)
+    respond, body = Served.respond_all, infer_request("UA1")
+
+    def slow(served: Served, asked: Any) -> Any:
+        if served.spec.name == "slow":
+            # the first answer says how long it takes, those behind it are held
+            assert free.wait(5) if inside.is_set() else not time.sleep(0.1)
+            inside.set()
+        return respond(served, asked)
+
+    monkeypatch.setattr(Served, "respond_all", slow)
+    monkeypatch.setattr(Served, "waits", False)
+
+    async def beside_it() -> tuple[list[int], bool, int]:
+        async with client(server) as one:
+            assert (await one.post("/v2/models/slow/infer", json=body)).status_code == 200
+            held = asyncio.create_task(one.post("/v2/models/slow/infer", json=body))
+            await until(lambda: server._answering.taken == 1)
+            told = [(await one.post(INFER, json=body)).status_code for _ in range(10)]
+            told.append((await one.get("/v2/health/live")).status_code)
+            waiting = not held.done()
+            free.set()
+            return told, waiting, (await held).status_code
+
+    assert asyncio.run(beside_it()) == ([200] * 11, True, 200)
+
+
 def test_requests_show_the_token_where_one_is_asked_for(spec: EndpointSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVING_TOKEN", TOKEN)
     server = serving(spec, bearer="SERVING_TOKEN")
