@@ -61,13 +61,19 @@ class ServerProcess:
 
     @classmethod
     def start(cls, folder: Path, spec: EndpointSpec, number: int, port: int, settings: ServerSettings) -> Self:
-        """A new process that is to serve the spec; the folder has what it is started with, `spec.json`, and its log."""
+        """A new process that is to serve the spec; the folder has what it is started with, `spec-….json`, and its log.
+
+        One that was started before and has not read its own yet ends: it would come up beside this one.
+        """
         token = secrets.token_urlsafe(32)
         server = {"port": port, "token": token, **asdict(settings)}
-        write_private(folder / "spec.json", {**encode(spec, number), **server})
+        for older in folder.glob("spec*.json"):
+            older.unlink()
+        given = folder / f"spec-{secrets.token_hex(8)}.json"
+        write_private(given, {**encode(spec, number), **server})
         with (folder / "server.log").open("wb") as log:
             child = _Child(
-                [sys.executable, "-m", _PROGRAM, "--spec", "spec.json"],
+                [sys.executable, "-m", _PROGRAM, "--spec", given.name],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
