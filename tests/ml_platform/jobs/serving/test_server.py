@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,34 @@ def test_request_of_too_many_rows_is_refused_before_anything_is_scored(
         refused = asyncio.run(asked(server, "POST", path, json=infer_request(*["UA1"] * rows)))
         assert refused.status_code == 400
         assert f"has {rows} rows, but a request may have 3" in refused.json()["error"]
+
+
+def test_look_ups_do_not_wait_for_a_revision_that_is_loading(
+    spec: EndpointSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, free, inside, load = serving(spec), threading.Event(), threading.Event(), Served.load
+
+    def held(*given: Any) -> Served:
+        inside.set()
+        assert free.wait(5)
+        return load(*given)
+
+    monkeypatch.setattr(Served, "load", held)
+
+    async def beside_it() -> tuple[list[int], int, int]:
+        # given one thread for all that has none of its own
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        async with client(server) as one:
+            change = one.put("/control/models/arrival_delay", json=encode(spec, 4), headers=CONTROL)
+            loading = asyncio.create_task(change)
+            await until(inside.is_set)
+            told = [(await one.post(INFER, json=infer_request("UA1"))).status_code for _ in range(10)]
+            number = server.served["arrival_delay"].number
+            free.set()
+            return told, number, (await loading).status_code
+
+    assert asyncio.run(beside_it()) == ([200] * 10, 3, 200)
+    assert server.served["arrival_delay"].number == 4
 
 
 def test_slow_model_without_look_ups_keeps_nobody_waiting_but_for_its_first_answer(
