@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -157,9 +156,6 @@ class _Check:
                 f"{self.at}: {name} are {', '.join(map(repr, values))}, but they are of several types",
                 allowed="They are all texts, or all numbers, or all true and false",
             )
-        for value in values:
-            if isinstance(value, float) and not math.isfinite(value):
-                raise DeclarationError(f"{self.at}: {name} hold {value!r}, but that is no number to compare with")
 
     def _require_parent(self) -> None:
         parent, column = self.rule.parent, self.rule.parent_column

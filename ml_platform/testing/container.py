@@ -17,6 +17,8 @@ from ml_platform.jobs import openmp
 from ml_platform.testing import confined
 
 _LOG = "container.log"
+# Which kernels the linear algebra takes, whatever the processor is.
+_ARITHMETIC = ("OPENBLAS_CORETYPE", "NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Container:
         """
         folder.mkdir(parents=True, exist_ok=True)
         own = {"PATH": os.defpath, "HOME": str(folder), "TMPDIR": str(folder), "LANG": "C.UTF-8"}
+        # It computes as this machine is told to, or models would differ from those made here in their last digit.
+        own |= {name: os.environ[name] for name in _ARITHMETIC if name in os.environ}
         # The image has OpenMP; this machine may not.
         own |= openmp.environment(folder / "lib")
         log = log or folder / _LOG

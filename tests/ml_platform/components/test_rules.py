@@ -104,7 +104,7 @@ def test_columns_that_a_query_does_not_spell_are_left_to_the_run(tmp_path: Path)
         ("between: {column: amount}", "between has neither min nor max"),
         ("between: {column: amount, min: 2, max: 1}", "min is 2, but max is 1, which is less"),
         ("between: {column: amount, min: a, max: 1}", "min and max are 'a', 1, but they are of several types"),
-        ("between: {column: amount, min: .nan}", "min and max hold nan, but that is no number to compare with"),
+        ("between: {column: amount, min: .nan}", "between.min is nan, but a number has to be finite"),
         ("between: {column: amount, min: true}", "between.min is True, but that cannot be"),
         ("one_of: {column: store, values: []}", "one_of.values is .*, but that cannot be: .*at least 1 item"),
         ("one_of: {column: store, values: [a, 1]}", "values are 'a', 1, but they are of several types"),
