@@ -334,7 +334,7 @@ def _told(location: Location) -> tuple[Any, ...]:
 
 def _damage(folder: Path, chance: random.Random) -> None:
     """One file of a table, of its data or its log, is another one, or gone."""
-    path = chance.choice(sorted(path for path in folder.rglob("*") if path.is_file()))
+    path = chance.choice(sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size))
     kind = chance.choice(["flip", "cut", "delete", "drop", "repeat"])
     content = bytearray(path.read_bytes())
     if kind == "delete":
