@@ -165,7 +165,7 @@ def _committed(staged: StagedFiles, read: TableSnapshot, change: delta_log.Chang
         import pyarrow as pa
 
         added = pa.schema([field for field in staged.schema if field.name not in stands])
-        delta_log.add_columns(staged.location, table, added)
+        table = delta_log.add_columns(staged.location, table, added)
     return delta_log.append(staged.location, table, change)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -137,19 +138,19 @@ def create(staged: StagedFiles, change: Change) -> int:
     return 0
 
 
-def add_columns(location: Location, table: DeltaTable, added: pa.Schema) -> None:
-    """The columns stand in the table, NULL in every row that it has. Raises ConflictError for a stale table."""
-    from deltalake import CommitProperties, Schema
-    from deltalake.exceptions import CommitFailedError
+def add_columns(location: Location, table: DeltaTable, added: pa.Schema) -> DeltaTable:
+    """The table in which the columns stand, NULL in every row that it has. Raises ConflictError for a stale table."""
+    from deltalake import Schema
 
-    try:
-        table.alter.add_columns(
-            list(Schema.from_arrow(added).fields),
-            commit_properties=CommitProperties(max_commit_retries=0),
-            post_commithook_properties=hooks(),
-        )
-    except CommitFailedError as error:
-        raise _conflict(location, table.version()) from error
+    nothing = Change((), (), {}, {})
+    fields = list(Schema.from_arrow(added).fields)
+    version, properties = table.version(), _properties(nothing, _sealed(nothing))
+    with _committing(location, version, "ADD COLUMN", properties):
+        table.alter.add_columns(fields, commit_properties=properties, post_commithook_properties=hooks())
+    wider = opened(location, version + 1)
+    if wider is None:
+        raise NotFoundError(f"the table {location.key} is gone, but it was committed to a moment ago")
+    return wider
 
 
 def append(location: Location, table: DeltaTable, change: Change) -> int:
@@ -171,54 +172,54 @@ def restore(
 
     Raises ConflictError where somebody committed since.
     """
-    from deltalake.exceptions import CommitFailedError
-
     table = opened(location)
     if table is None or table.version() != read:
         raise _conflict(location, read)
-    try:
-        table.restore(
-            version,
-            commit_properties=_properties(Change((), (), transactions, evidence)),
-            post_commithook_properties=hooks(),
-        )
-    except CommitFailedError as error:
-        raise _conflict(location, read) from error
+    properties = _properties(Change((), (), transactions, evidence))
+    with _committing(location, read, "RESTORE", properties):
+        table.restore(version, commit_properties=properties, post_commithook_properties=hooks())
     return read + 1
 
 
 def _write(
     location: Location, table: DeltaTable, actions: list[Any], mode: str, schema: Any, change: Change, seal: str
 ) -> int:
-    from deltalake.exceptions import CommitFailedError, DeltaError
-
-    version = table.version()
+    version, properties = table.version(), _properties(change, seal)
     partition_by = table.metadata().partition_columns
-    try:
+    with _committing(location, version, "WRITE", properties):
         table.create_write_transaction(
             actions,
             mode,
             schema,
             partition_by,
-            commit_properties=_properties(change, seal),
+            commit_properties=properties,
             post_commithook_properties=hooks(),
         )
+    return version + 1
+
+
+@contextmanager
+def _committing(location: Location, version: int, operation: str, properties: CommitProperties) -> Iterator[None]:
+    """What happens inside commits directly on the version; an error of it is ours, or none where the commit stands."""
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
+    try:
+        yield
     except CommitFailedError as error:
         raise _conflict(location, version) from error
     except (DeltaError, OSError) as error:
         # A checkpoint for which there is no room comes behind the commit; maintenance makes it again.
-        if not _stands(location, version + 1, seal):
+        if not _stands(location, version + 1, {"operation": operation, **(properties.custom_metadata or {})}):
             raise _uncommitted(location, error) from error
-    return version + 1
 
 
-def _stands(location: Location, version: int, seal: str) -> bool:
-    """Whether the version is there, and is the commit with this seal."""
+def _stands(location: Location, version: int, said: Mapping[str, str]) -> bool:
+    """Whether the version is there, and is the commit that says this of itself."""
     try:
         table = opened(location, version)
     except PlatformError:
         return False
-    return table is not None and table.history(1)[0].get(SEAL) == json.dumps(seal)
+    return table is not None and said.items() <= table.history(1)[0].items()
 
 
 def hooks() -> PostCommitHookProperties:

@@ -150,26 +150,41 @@ def test_disk_that_is_full_at_the_log_leaves_the_last_version_and_no_stray_file(
 FULL_AT_THE_CHECKPOINT = """
 import resource, sys
 import pyarrow as pa
-from ml_platform.engine import delta
+from ml_platform.engine import delta, delta_log
 from ml_platform.engine.staging import present, stage
 from ml_platform.records.table import Location
 
-location = Location("a/b", sys.argv[1])
-for number in range(101):
-    rows = pa.table({"n": [number]})
+location, what = Location("a/b", sys.argv[1]), sys.argv[2]
+
+def commit(number, **more):
+    rows = pa.table({"n": [number], **more})
     staged = stage(rows.to_batches(), rows.schema, location)
-    limit = 5000 if number == 99 else resource.RLIM_INFINITY
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-    done = delta.commit(staged, read=delta.snapshot(location), replaced=(), transactions={"x": number}, evidence={})
-    assert done.version == number
+    return delta.commit(
+        staged, read=delta.snapshot(location), replaced=(), transactions={"x": number}, evidence={}
+    ).version
+
+for number in range(99):
+    assert commit(number) == number
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, resource.RLIM_INFINITY))
+if what == "rows":
+    assert commit(99) == 99
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert commit(100) == 100
+if what == "columns":
+    assert commit(99, late=["x"]) == 100
+if what == "restore":
+    assert delta_log.restore(location, 98, 97, {}, {"restored": {"version": 97}}) == 99
 """
 
 
-def test_commit_stands_though_the_checkpoint_behind_it_has_no_room(location: Location) -> None:
-    command = [sys.executable, "-P", "-c", FULL_AT_THE_CHECKPOINT, location.uri]
+@pytest.mark.parametrize(("what", "stands"), [("rows", (100, 101)), ("columns", (100, 100)), ("restore", (99, 98))])
+def test_commit_stands_though_the_checkpoint_behind_it_has_no_room(
+    location: Location, what: str, stands: tuple[int, int]
+) -> None:
+    command = [sys.executable, "-P", "-c", FULL_AT_THE_CHECKPOINT, location.uri, what]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     assert not list(Path(location.uri).rglob("*.checkpoint.parquet"))
     table = delta_log.opened(location)
     assert table is not None
-    assert (table.version(), len(table.file_uris())) == (100, 101)
+    assert (table.version(), len(table.file_uris())) == stands
