@@ -10,7 +10,7 @@ from ml_platform.engine.compaction import SMALL_BYTES, compact
 from ml_platform.engine.incremental import waits_from
 from ml_platform.engine.table_log import TableLog, read_log, require_whole
 from ml_platform.engine.vacuum import sweep
-from ml_platform.errors import AuditError
+from ml_platform.errors import AuditError, ServiceError
 from ml_platform.records.table import Location, TableSnapshot
 from ml_platform.records.upkeep import Maintained, Pin, Upkeep
 from ml_platform.roles.compute import Compute
@@ -73,11 +73,24 @@ def _columns(upkeep: Upkeep, of: TableSnapshot) -> tuple[str, ...]:
 
 
 def _checkpoint(location: Location, log: TableLog) -> bool:
-    """Whether a checkpoint was written: where many commits stand since the last one."""
+    """Whether a checkpoint was written: where many commits stand since the last one.
+
+    Raises ServiceError where there is no room for it.
+    """
+    from deltalake.exceptions import DeltaError
+
     if log.latest - max(log.checkpoints, default=-1) < _ENTRIES_A_CHECKPOINT:
         return False
     table = delta_log.opened(location)
     if table is None:
         raise AssertionError(f"{location.key} was read and is not there")
-    table.create_checkpoint()
+    try:
+        table.create_checkpoint()
+    except (DeltaError, OSError) as error:
+        raise ServiceError(
+            f"the checkpoint of version {table.version()} of {location.key} could not be written: "
+            + str(error).partition("\n")[0],
+            allowed="Every commit stands without it; only opening the table takes longer",
+            remedy="See that its store can be written to and has room, and run it again",
+        ) from error
     return True

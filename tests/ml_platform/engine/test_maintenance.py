@@ -132,3 +132,30 @@ def test_a_checkpoint_is_written_where_many_commits_stand_since_the_last(
     assert not maintain(Upkeep(KEY, 7), lakehouse, compute, []).checkpoint
     append(100)
     assert maintain(Upkeep(KEY, 7), lakehouse, compute, []).checkpoint
+
+
+NO_ROOM_FOR_A_CHECKPOINT = """
+import resource, sys
+from ml_platform.engine.maintenance import maintain
+from ml_platform.errors import ServiceError
+from ml_platform.records.upkeep import Upkeep
+from resources.embedded.compute import EmbeddedCompute
+from resources.embedded.lakehouse import EmbeddedLakehouse
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))
+try:
+    maintain(Upkeep("bronze/orders", 7), EmbeddedLakehouse(sys.argv[1]), EmbeddedCompute(threads=1), [])
+except ServiceError as error:
+    print(error)
+"""
+
+
+def test_a_checkpoint_without_room_is_told_and_tried_again(
+    append: Append, lakehouse: EmbeddedLakehouse, location: Location, compute: EmbeddedCompute
+) -> None:
+    append(*range(12))
+    root = location.uri.removesuffix(f"/tables/{KEY}")
+    command = [sys.executable, "-P", "-c", NO_ROOM_FOR_A_CHECKPOINT, root]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert f"the checkpoint of version 12 of {KEY} could not be written: " in done.stdout
+    assert maintain(Upkeep(KEY, 7), lakehouse, compute, []).checkpoint
