@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ml_platform.engine import delta_log, intent
+from ml_platform.engine.actions import Change
 from ml_platform.engine.file_name import total
 from ml_platform.engine.files import filesystem, put
 from ml_platform.engine.numbers import Numbers
@@ -68,7 +69,7 @@ def copied(of: TableSnapshot, location: Location) -> int:
         with source.open_input_stream(file.path) as stream:
             put(target, file.path, stream.read())
     same = StagedFiles(location, of.schema, of.partition_by, of.files)
-    return delta_log.create(same, delta_log.Change(of.files, (), {}, {}))
+    return delta_log.create(same, Change(of.files, (), {}, {}))
 
 
 def fingerprint(of: StagedFiles) -> str:
@@ -133,7 +134,7 @@ def commit(
     staying = {file.path for file in staged.files}
     coming = [file for file in staged.files if file.path not in paths]
     going = [file for file in replaced if file.path not in staying]
-    change = delta_log.Change(coming, going, transactions, evidence, data_change)
+    change = Change(coming, going, transactions, evidence, data_change)
     if read is None:
         intent.about_to("create", "it is not there")
     version = delta_log.create(staged, change) if read is None else _committed(staged, read, change)
@@ -146,7 +147,7 @@ def commit(
     return Commit(version, rows_added, rows_removed, tuple(touched), unchanged=not coming and not going)
 
 
-def _committed(staged: StagedFiles, read: TableSnapshot, change: delta_log.Change) -> int:
+def _committed(staged: StagedFiles, read: TableSnapshot, change: Change) -> int:
     """The version in which the change stands: the one that was read, where it changes nothing."""
     table = delta_log.opened(staged.location, read.version)
     if table is None:
@@ -178,7 +179,7 @@ def _require_partitions(staged: StagedFiles, read: TableSnapshot) -> None:
         )
 
 
-def _require_new(staged: StagedFiles, read: TableSnapshot, change: delta_log.Change) -> None:
+def _require_new(staged: StagedFiles, read: TableSnapshot, change: Change) -> None:
     """A file is named by its content: appended a second time it would stand in the table once, its rows lost."""
     twice = {file.path for file in change.coming} & {file.path for file in read.files}
     if twice:

@@ -6,41 +6,25 @@ version that was read refuses it, and a commit's number is known before it is ma
 
 from __future__ import annotations
 
-import hashlib
 import json
-import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from ml_platform.engine import seals
+from ml_platform.engine.actions import Change, adding, hooks, properties, removing, sealed
 from ml_platform.engine.files import filesystem
 from ml_platform.engine.readable import require_readable
 from ml_platform.errors import ConflictError, NotFoundError, PlatformError, ServiceError
-from ml_platform.records.table import DataFile, Location, StagedFiles
+from ml_platform.records.table import Location, StagedFiles
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
+    from deltalake import CommitProperties, DeltaTable, Schema
 
-SEAL = "sealed"
 UNDONE = -1
 """The number of an application transaction that a restore took back: Delta has no other way to forget a name."""
-
-
-@dataclass(frozen=True)
-class Change:
-    """What one commit does. coming, going: data files; transactions: name → number; evidence: for people.
-
-    data_change: False where those that come hold the rows of those that go.
-    """
-
-    coming: Collection[DataFile]
-    going: Collection[DataFile]
-    transactions: Mapping[str, int]
-    evidence: Mapping[str, Any]
-    data_change: bool = True
 
 
 def opened(location: Location, version: int | None = None) -> DeltaTable | None:
@@ -120,15 +104,16 @@ def create(staged: StagedFiles, change: Change) -> int:
     from deltalake.exceptions import DeltaError
     from deltalake.transaction import create_table_with_add_actions
 
-    location = staged.location
+    location, schema = staged.location, Schema.from_arrow(staged.schema)
+    columns = seals.columns(schema.to_json(), staged.partition_by, {})
     try:
         create_table_with_add_actions(
             location.uri,
-            Schema.from_arrow(staged.schema),
-            [_add(file, change) for file in change.coming],
+            schema,
+            adding(change),
             partition_by=list(staged.partition_by),
             storage_options=location.options,
-            commit_properties=_properties(change, _sealed(change)),
+            commit_properties=properties(change, sealed(change, columns)),
             post_commithook_properties=hooks(),
         )
     except (DeltaError, OSError) as error:
@@ -142,11 +127,11 @@ def add_columns(location: Location, table: DeltaTable, added: pa.Schema) -> Delt
     """The table in which the columns stand, NULL in every row that it has. Raises ConflictError for a stale table."""
     from deltalake import Schema
 
-    nothing = Change((), (), {}, {})
-    fields = list(Schema.from_arrow(added).fields)
-    version, properties = table.version(), _properties(nothing, _sealed(nothing))
-    with _committing(location, version, "ADD COLUMN", properties):
-        table.alter.add_columns(fields, commit_properties=properties, post_commithook_properties=hooks())
+    comes, nothing = Schema.from_arrow(added), Change((), (), {}, {})
+    columns = _columns(table, [*json.loads(table.schema().to_json())["fields"], *json.loads(comes.to_json())["fields"]])
+    version, kept = table.version(), properties(nothing, sealed(nothing, columns))
+    with _committing(location, version, "ADD COLUMN", kept):
+        table.alter.add_columns(list(comes.fields), commit_properties=kept, post_commithook_properties=hooks())
     wider = opened(location, version + 1)
     if wider is None:
         raise NotFoundError(f"the table {location.key} is gone, but it was committed to a moment ago")
@@ -155,14 +140,14 @@ def add_columns(location: Location, table: DeltaTable, added: pa.Schema) -> Delt
 
 def append(location: Location, table: DeltaTable, change: Change) -> int:
     """The version that stands on the opened one, with the files that come and without those that go."""
-    actions = [_add(file, change) for file in change.coming] + [_remove(file, change) for file in change.going]
-    return _write(location, table, actions, "append", table.schema(), change, _sealed(change))
+    return _write(location, table, "append", table.schema(), change)
 
 
 def rewrite(staged: StagedFiles, table: DeltaTable, change: Change) -> int:
     """The version that stands on the opened one and holds the files that come, in their schema, and no other."""
-    actions = [_add(file, change) for file in change.coming]
-    return _write(staged.location, table, actions, "overwrite", staged.schema, change, _sealed(change))
+    from deltalake import Schema
+
+    return _write(staged.location, table, "overwrite", Schema.from_arrow(staged.schema), change)
 
 
 def restore(
@@ -175,32 +160,43 @@ def restore(
     table = opened(location)
     if table is None or table.version() != read:
         raise _conflict(location, read)
-    properties = _properties(Change((), (), transactions, evidence))
-    with _committing(location, read, "RESTORE", properties):
-        table.restore(version, commit_properties=properties, post_commithook_properties=hooks())
+    kept = properties(Change((), (), transactions, evidence), {})
+    with _committing(location, read, "RESTORE", kept):
+        table.restore(version, commit_properties=kept, post_commithook_properties=hooks())
     return read + 1
 
 
-def _write(
-    location: Location, table: DeltaTable, actions: list[Any], mode: str, schema: Any, change: Change, seal: str
-) -> int:
-    version, properties = table.version(), _properties(change, seal)
-    partition_by = table.metadata().partition_columns
-    with _committing(location, version, "WRITE", properties):
+def _write(location: Location, table: DeltaTable, mode: str, schema: Schema, change: Change) -> int:
+    version, metadata = table.version(), table.metadata()
+    # The columns are only said where they are others.
+    columns = _columns(table, json.loads(schema.to_json())["fields"]) if schema != table.schema() else ""
+    kept = properties(change, sealed(change, columns))
+    # What is overwritten goes by itself.
+    going = removing(change) if mode == "append" else []
+    with _committing(location, version, "WRITE", kept):
         table.create_write_transaction(
-            actions,
+            [*adding(change), *going],
             mode,
             schema,
-            partition_by,
-            commit_properties=properties,
+            metadata.partition_columns,
+            commit_properties=kept,
             post_commithook_properties=hooks(),
         )
     return version + 1
 
 
+def _columns(table: DeltaTable, fields: Iterable[Any]) -> str:
+    """The opened table's columns as a seal has them, where its fields are these."""
+    metadata = table.metadata()
+    return seals.columns(json.dumps({"fields": list(fields)}), metadata.partition_columns, metadata.configuration)
+
+
 @contextmanager
-def _committing(location: Location, version: int, operation: str, properties: CommitProperties) -> Iterator[None]:
-    """What happens inside commits directly on the version; an error of it is ours, or none where the commit stands."""
+def _committing(location: Location, version: int, operation: str, kept: CommitProperties) -> Iterator[None]:
+    """What happens inside commits directly on the version; an error of it is ours, or none where the commit stands.
+
+    kept: what goes with the commit, by which it is known again.
+    """
     from deltalake.exceptions import CommitFailedError, DeltaError
 
     try:
@@ -209,7 +205,7 @@ def _committing(location: Location, version: int, operation: str, properties: Co
         raise _conflict(location, version) from error
     except (DeltaError, OSError) as error:
         # A checkpoint for which there is no room comes behind the commit; maintenance makes it again.
-        if not _stands(location, version + 1, {"operation": operation, **(properties.custom_metadata or {})}):
+        if not _stands(location, version + 1, {"operation": operation, **(kept.custom_metadata or {})}):
             raise _uncommitted(location, error) from error
 
 
@@ -220,57 +216,6 @@ def _stands(location: Location, version: int, said: Mapping[str, str]) -> bool:
     except PlatformError:
         return False
     return table is not None and said.items() <= table.history(1)[0].items()
-
-
-def hooks() -> PostCommitHookProperties:
-    """What deltalake does after a commit: checkpoints. It would also drop log entries, of versions that are pinned."""
-    from deltalake import PostCommitHookProperties
-
-    return PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
-
-
-def seal(adds: Iterable[str], removes: Iterable[str], transactions: Mapping[str, int]) -> str:
-    """A digest of what a commit does, which it carries: an entry of a log that lost an action does not match it.
-
-    adds, removes: paths of data files, as they are on the store.
-    """
-    said = [sorted(set(adds)), sorted(set(removes)), sorted(transactions.items())]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
-
-
-def _sealed(change: Change) -> str:
-    adds, removes = ([file.path for file in files] for files in (change.coming, change.going))
-    return seal(adds, removes, change.transactions)
-
-
-def _properties(change: Change, sealed: str = "") -> CommitProperties:
-    """What goes with the commit. sealed: its seal; none where deltalake itself decides what the commit holds."""
-    from deltalake import CommitProperties, Transaction
-
-    kept = {**change.evidence, **({SEAL: sealed} if sealed else {})}
-    return CommitProperties(
-        custom_metadata={name: json.dumps(value, default=str) for name, value in kept.items()},
-        max_commit_retries=0,
-        app_transactions=[Transaction(app_id, number) for app_id, number in change.transactions.items()],
-    )
-
-
-def _add(file: DataFile, change: Change) -> Any:
-    from deltalake.transaction import AddAction
-
-    return AddAction(
-        file.path, file.size_bytes, dict(file.partition), _milliseconds(), change.data_change, file.statistics
-    )
-
-
-def _remove(file: DataFile, change: Change) -> Any:
-    from deltalake.transaction import RemoveAction
-
-    return RemoveAction(file.path, change.data_change, _milliseconds(), file.size_bytes, dict(file.partition))
-
-
-def _milliseconds() -> int:
-    return int(time.time() * 1000)
 
 
 def _first_line(error: Exception) -> str:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from ml_platform.engine.delta_log import SEAL, seal
+from ml_platform.engine import seals
 from ml_platform.engine.files import filesystem
+from ml_platform.engine.seals import SEAL, Doing
 from ml_platform.errors import ServiceError
 from ml_platform.records.table import Location
 
@@ -34,6 +35,7 @@ class Entry:
     at: its moment, seconds since 1970. adds, removes: paths of data files. transactions: name → number.
     evidence: what the commit says of itself, for people; a value that is JSON is decoded.
     data_change: whether rows came or went by it; compaction only arranges them anew.
+    doing: all that it does, as its seal covers it.
     """
 
     version: int
@@ -43,6 +45,7 @@ class Entry:
     transactions: Mapping[str, int]
     evidence: Mapping[str, Any]
     data_change: bool
+    doing: Doing
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ def read_log(location: Location) -> TableLog:
 def _unsealed(entry: Entry) -> list[str]:
     """What is wrong with a commit that carries a seal: that it does not match."""
     given = entry.evidence.get(SEAL)
-    if given is None or given == seal(entry.adds, entry.removes, entry.transactions):
+    if given is None or seals.matches(given, entry.doing):
         return []
     return [f"commit {entry.version} does not hold what was committed"]
 
@@ -162,14 +165,32 @@ def _entry(version: int, files: FileSystem, info: FileInfo) -> Entry:
             said.setdefault(kind, []).append(action)
     about = said.get("commitInfo", [{}])[0]
     at = about["timestamp"] / 1000 if "timestamp" in about else info.mtime.timestamp()
+    doing = _doing(said)
     return Entry(
         version=version,
         at=at,
-        adds=frozenset(unquote(action["path"]) for action in said.get("add", ())),
-        removes=frozenset(unquote(action["path"]) for action in said.get("remove", ())),
-        transactions={action["appId"]: action["version"] for action in said.get("txn", ())},
+        adds=frozenset(doing.adds),
+        removes=frozenset(doing.removes),
+        transactions=doing.transactions,
         evidence={name: _decoded(value) for name, value in about.items()},
         data_change=any(it.get("dataChange", True) for kind in ("add", "remove") for it in said.get(kind, ())),
+        doing=doing,
+    )
+
+
+def _doing(said: Mapping[str, Sequence[Any]]) -> Doing:
+    """What a commit does, from its actions by their kind."""
+    metadata = said.get("metaData", [None])[-1]
+    return Doing(
+        adds={
+            unquote(it["path"]): seals.told(it.get("size", 0), it.get("partitionValues") or {}, it.get("stats"))
+            for it in said.get("add", ())
+        },
+        removes=[unquote(it["path"]) for it in said.get("remove", ())],
+        transactions={it["appId"]: it["version"] for it in said.get("txn", ())},
+        columns=seals.columns(metadata["schemaString"], metadata["partitionColumns"], metadata.get("configuration", {}))
+        if metadata
+        else "",
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from deltalake import DeltaTable, Schema
 
 from ml_platform.engine import delta_log
+from ml_platform.engine.actions import Change
 from ml_platform.engine.staging import present, stage
 from ml_platform.errors import ConflictError, ServiceError
 from ml_platform.records.table import Location, StagedFiles
@@ -21,8 +22,8 @@ def staged(location: Location, *numbers: int) -> StagedFiles:
     return stage(rows.to_batches(), rows.schema, location)
 
 
-def adding(files: StagedFiles) -> delta_log.Change:
-    return delta_log.Change(files.files, (), {}, {})
+def adding(files: StagedFiles) -> Change:
+    return Change(files.files, (), {}, {})
 
 
 @pytest.fixture

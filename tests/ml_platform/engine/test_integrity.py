@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,11 @@ def log_of(location: Location, version: int) -> Path:
     return Path(location.uri) / "_delta_log" / f"{version:020}.json"
 
 
+def unsealed(entry: Path) -> str:
+    """What an entry holds, as if another writer had made it, who seals nothing."""
+    return re.sub(r',?"sealed":"[^,}]*"', "", entry.read_text())
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
@@ -127,7 +133,7 @@ def test_a_log_that_is_another_tables_disagrees_with_the_files(
     files: Files, location: Location, old: str, new: str, told: str
 ) -> None:
     first = log_of(location, 0)
-    text = first.read_text()
+    text = unsealed(first)
     assert old.replace("\\\\", "\\") in text
     first.write_text(text.replace(old.replace("\\\\", "\\"), new.replace("\\\\", "\\")))
     assert {finding.told for finding in audit(location, []).findings} == {told}
@@ -136,7 +142,7 @@ def test_a_log_that_is_another_tables_disagrees_with_the_files(
 def test_a_file_that_is_said_to_be_of_another_partition_is_found(files: Files, location: Location) -> None:
     entry = log_of(location, 1)
     entry.write_text(
-        entry.read_text().replace('"partitionValues":{"month":"2024-02"}', '"partitionValues":{"month":"2024-03"}')
+        unsealed(entry).replace('"partitionValues":{"month":"2024-02"}', '"partitionValues":{"month":"2024-03"}')
     )
     (finding,) = audit(location, []).findings
     assert (finding.path, finding.told) == (

@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
@@ -12,6 +14,7 @@ from ml_platform.engine.staging import stage
 from ml_platform.engine.table_log import read_log, require_whole
 from ml_platform.errors import ServiceError
 from ml_platform.records.table import Location
+from resources.embedded.lakehouse import EmbeddedLakehouse
 
 
 @pytest.fixture
@@ -22,7 +25,6 @@ def location(tmp_path: Path) -> Location:
 @pytest.fixture
 def append(location: Location) -> Callable[..., None]:
     """One commit each, of one row; a transaction `batch` says which."""
-    import pyarrow as pa
 
     def append(*numbers: int) -> None:
         for number in numbers:
@@ -105,3 +107,36 @@ def test_a_commit_that_cannot_be_parsed_is_a_fault(
 def test_where_no_table_is_there_is_no_version(location: Location) -> None:
     log = read_log(location)
     assert (log.latest, log.first, list(log.faults)) == (-1, None, ["there is no commit in it"])
+
+
+@pytest.mark.parametrize(
+    ("version", "old", "new"),
+    [
+        (0, r"\"name\":\"n\"", r"\"name\":\"m\""),
+        (0, r"\"long\"", r"\"date\""),
+        (0, '"partitionColumns":["month"]', '"partitionColumns":[]'),
+        (0, '"configuration":{}', '"configuration":{"delta.appendOnly":"true"}'),
+        (1, '"partitionValues":{"month":"2024-01"}', '"partitionValues":{"month":"2024-02"}'),
+        (1, r"\"numRecords\": 1", r"\"numRecords\": 7"),
+        (1, '"size":', '"size":1'),
+        (2, r"\"name\":\"late\"", r"\"name\":\"lata\""),
+        (4, r"\"name\":\"n\"", r"\"name\":\"m\""),
+    ],
+    ids=["name", "type", "partitioned", "configuration", "partition", "rows", "size", "added column", "rewritten"],
+)
+def test_a_commit_that_says_otherwise_of_columns_or_files_is_a_fault(
+    put: Callable[..., Any], lakehouse: EmbeddedLakehouse, version: int, old: str, new: str
+) -> None:
+    location = lakehouse.table("silver/months")
+    put("silver/months", {"n": [1], "month": ["2024-01"]}, "month")
+    for columns, replaces in (({"n": [2]}, False), ({"n": [3], "late": ["x"]}, False), ({"n": ["4"]}, True)):
+        rows = pa.table({**columns, "month": ["2024-01"]})
+        staged, read = stage(rows.to_batches(), rows.schema, location, ("month",)), delta.existing(location)
+        replaced = read.files if replaces else ()
+        delta.commit(staged, read=read, replaced=replaced, transactions={}, evidence={})
+    assert list(read_log(location).faults) == []
+    text = entry(location, version).read_text()
+    said, _, rest = text.partition("\n")
+    assert old in rest
+    entry(location, version).write_text(f"{said}\n{rest.replace(old, new)}")
+    assert list(read_log(location).faults) == [f"commit {version} does not hold what was committed"]

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from ml_platform.engine import delta, delta_log, tables
+from ml_platform.engine.actions import Change
 from ml_platform.engine.plan import Shape
 from ml_platform.engine.recipe import Recipe
 from ml_platform.engine.staging import present, stage
@@ -323,7 +324,7 @@ def foreign(lakehouse: EmbeddedLakehouse) -> None:
     number = before.version if before else -1
     table = rows((f"foreign {number}", 1, "x", 4))
     staged = stage(table.to_batches(), table.schema, location, ("month",))
-    change = delta_log.Change(staged.files, (), {}, {})
+    change = Change(staged.files, (), {}, {})
     opened = delta_log.opened(location)
     if opened is None:
         delta_log.create(staged, change)
