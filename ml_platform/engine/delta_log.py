@@ -33,11 +33,10 @@ def opened(location: Location, version: int | None = None) -> DeltaTable | None:
     Raises NotFoundError for a version that is not there, ServiceError for a log that cannot be read and for a table
     whose protocol hides rows from whoever reads its files.
     """
-    from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
     try:
-        table = DeltaTable(location.uri, version=version, storage_options=location.options)
+        table = _table(location, version)
     except DeltaError as error:
         # A version before the log's first checkpoint is told as if there were no table.
         if version is not None and opened(location) is not None:
@@ -48,6 +47,20 @@ def opened(location: Location, version: int | None = None) -> DeltaTable | None:
     _require_commit(location, table)
     require_readable(table, location.key)
     return table
+
+
+def _table(location: Location, version: int | None) -> DeltaTable:
+    """The table at a version. Raises DeltaError, also where the library panics at what it cannot parse."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    try:
+        return DeltaTable(location.uri, version=version, storage_options=location.options)
+    except BaseException as error:
+        # It has no class to be caught by, and ends whatever goes on where an error of a table would only be told.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise DeltaError(_first_line(error)) from error
 
 
 def _require_commit(location: Location, table: DeltaTable) -> None:
@@ -70,7 +83,6 @@ def unreadable(location: Location, why: str) -> ServiceError:
 
 def _last_readable(location: Location) -> int | None:
     """The newest version that opens, looked for from the newest commit backwards."""
-    from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
     from pyarrow.fs import FileSelector
 
@@ -79,7 +91,7 @@ def _last_readable(location: Location) -> int | None:
     commits = sorted((info for info in found if info.base_name.endswith(".json") and info.size), key=lambda i: i.path)
     for info in reversed(commits):
         try:
-            return int(DeltaTable(location.uri, int(info.base_name[:20]), location.options).version())
+            return int(_table(location, int(info.base_name[:20])).version())
         except DeltaError:
             continue
     return None
@@ -218,7 +230,7 @@ def _stands(location: Location, version: int, said: Mapping[str, str]) -> bool:
     return table is not None and said.items() <= table.history(1)[0].items()
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     """What the library says, without the stack of its own that it adds."""
     return str(error).partition("\n")[0]
 

@@ -189,3 +189,22 @@ def test_commit_stands_though_the_checkpoint_behind_it_has_no_room(
     table = delta_log.opened(location)
     assert table is not None
     assert (table.version(), len(table.file_uris())) == stands
+
+
+class PanicException(BaseException):
+    """What a panic of the library arrives as."""
+
+
+def test_a_panic_of_the_library_is_told_like_any_other_error_of_a_log(
+    location: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def panics(*_: Any, **__: Any) -> None:
+        raise PanicException("called unwrap on an Err value")
+
+    delta_log.create(staged(location, 1), adding(staged(location, 1)))
+    monkeypatch.setattr("deltalake.DeltaTable", panics)
+    with pytest.raises(ServiceError, match=r"the log of the table a/b cannot be read, .*: called unwrap on an Err"):
+        delta_log.opened(location)
+    monkeypatch.setattr("deltalake.DeltaTable", lambda *_, **__: sys.exit(1))
+    with pytest.raises(SystemExit):
+        delta_log.opened(location)
