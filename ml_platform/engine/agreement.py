@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from pyarrow.fs import FileSystem
 
 from ml_platform.engine.file_name import digest_in
-from ml_platform.engine.files import filesystem
+from ml_platform.engine.files import DAMAGED, filesystem
 from ml_platform.engine.seals import Told, columns, told
 from ml_platform.engine.table_log import FOLDER, TableLog
 from ml_platform.records.table import DataFile, TableSnapshot
@@ -43,7 +43,7 @@ def disputed(log: TableLog) -> Iterator[str]:
             standing = _replayed(log, standing, at, version)
         try:
             said = _said([action for name in names for action in _actions(files, name)])
-        except (pa.ArrowException, OSError, ValueError, LookupError, TypeError) as error:
+        except DAMAGED as error:
             yield f"the checkpoint of version {version} cannot be read: {str(error).partition(chr(10))[0]}"
             continue
         if standing is not None:

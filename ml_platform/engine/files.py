@@ -14,6 +14,9 @@ from ml_platform.records.table import Location
 # No space left, no quota left, larger than a file may be.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+# What it may raise to read and parse a file that is damaged; Arrow's errors are of these.
+DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, NotImplementedError)
+
 if TYPE_CHECKING:
     from pyarrow import Buffer
     from pyarrow.fs import FileSystem

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ml_platform.engine import delta_log
-from ml_platform.engine.files import filesystem
+from ml_platform.engine.files import DAMAGED, filesystem
 from ml_platform.records.table import Location
 
 if TYPE_CHECKING:
@@ -47,13 +47,15 @@ class Numbers:
         commits = [f"{version:020}.json" for version in range(base + 1, self.version + 1)]
         if not names.issuperset(commits):
             return None
+        said = f"the checkpoint of version {base}"
         try:
             kept = _in_checkpoint(files, base) if base >= 0 else {}
-        except (OSError, ValueError) as error:  # Arrow's are of these
-            told = f"the checkpoint of version {base} is damaged: {str(error).partition(chr(10))[0]}"
+            for version, commit in enumerate(commits, base + 1):
+                said = f"commit {version}"
+                kept.update(_in_commit(files, commit))
+        except DAMAGED as error:
+            told = f"{said} is damaged: {str(error).partition(chr(10))[0]}"
             raise delta_log.unreadable(self.location, told) from error
-        for commit in commits:
-            kept.update(_in_commit(files, commit))
         return kept
 
     def _by_deltalake(self, name: str) -> int | None:

@@ -3,10 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from ml_platform.engine.numbers import Numbers
+from ml_platform.errors import ServiceError
 from ml_platform.records.table import Location
 
 
@@ -70,3 +72,23 @@ def test_a_log_with_other_entries_is_left_to_deltalake(location: Location) -> No
     (log / f"{0:020}.json").unlink()
 
     assert told(location, 1)["made"] == 1
+
+
+def test_a_damaged_commit_is_told_with_its_table(location: Location) -> None:
+    # given two lines in one, which deltalake reads
+    commit(location, made=1)
+    entry = Path(location.uri) / "_delta_log" / f"{0:020}.json"
+    entry.write_text(entry.read_text().replace("\n", ""))
+
+    with pytest.raises(ServiceError, match=r"the log of the table silver/x cannot be read, .*: commit 0 is damaged: "):
+        Numbers(location, 0).get("made")
+
+
+def test_a_checkpoint_that_is_of_something_else_is_told_with_its_table(location: Location) -> None:
+    commit(location, made=1)
+    DeltaTable(location.uri).create_checkpoint()
+    (checkpoint,) = Path(location.uri).rglob("*.checkpoint.parquet")
+    pq.write_table(pa.table({"txn": [{"appId": "made"}]}), checkpoint)
+
+    with pytest.raises(ServiceError, match=r"silver/x cannot be read, .*: the checkpoint of version 0 is damaged: "):
+        Numbers(location, 0).get("made")
