@@ -150,7 +150,8 @@ def _gaps(named: set[int], checkpoints: Mapping[int, Sequence[str]]) -> list[str
         return [] if checkpoints else ["there is no commit in it"]
     # Clean-up leaves entries from some checkpoint on; what stands before the newest one can be whole without them.
     first = min(named) if min(named) == 0 or not checkpoints else min(*named, *(v + 1 for v in checkpoints))
-    faults = [f"commit {version} is missing" for version in range(first, max(named)) if version not in named]
+    last = max(*named, *checkpoints, 0)
+    faults = [f"commit {version} is missing" for version in range(first, last + 1) if version not in named]
     if first and not checkpoints:
         faults.insert(0, f"commits before {first} are missing, and there is no checkpoint")
     return faults

@@ -187,3 +187,9 @@ def test_versions_of_files_begin_where_the_log_does(files: Files, location: Loca
 def test_a_table_that_is_not_there_cannot_be_audited(lakehouse: EmbeddedLakehouse) -> None:
     with pytest.raises(NotFoundError, match="the table silver/nothing is not there, but it is to be audited"):
         audit(lakehouse.table("silver/nothing"), [])
+
+
+def test_the_last_commit_is_missed_though_a_checkpoint_stands_for_it(files: Files, location: Location) -> None:
+    DeltaTable(location.uri).create_checkpoint()
+    log_of(location, 2).unlink()
+    assert audit(location, []).findings == (Finding("log", "", "commit 2 is missing"),)
