@@ -2,13 +2,14 @@
 
 # Dagster reads the annotations of an op's function as they stand, so this module does not postpone them.
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
 from ml_platform import declared_specs
-from ml_platform.errors import ConflictError, PlatformError
+from ml_platform.errors import ConflictError, NotFoundError, PlatformError, ServiceError
 from ml_platform.roles.compute import Compute
 from ml_platform.roles.endpoint_host import EndpointHost
 from ml_platform.roles.lakehouse import Lakehouse
@@ -189,13 +190,13 @@ def _recorded(key: str, instance: dg.DagsterInstance, lakehouse: Lakehouse) -> i
 
 
 def _audited(key: str, held: "Sequence[Pin]", lakehouse: Lakehouse, recorded: int) -> "list[Audited]":
-    from ml_platform.engine import integrity, table_log
+    from ml_platform.engine import integrity
 
     done = []
     for suffix in _BESIDE:
         location = lakehouse.table(f"{key}{suffix}")
         pinned = {pin.version for pin in held if pin.key == location.key}
-        if table_log.stands(location) or pinned:
+        with suppress(NotFoundError):
             done.append(integrity.audit(location, pinned, -1 if suffix else recorded))
     return done
 
@@ -236,7 +237,11 @@ def _touched(
 ) -> "Consequences":
     from ml_platform.engine.consequences import consequences
 
-    logs = logs_of(declared.tables, lakehouse)
+    logs: dict[str, TableLog] = {}
+    for key in declared.tables:
+        # What its store does not give is a finding of the table's own.
+        with suppress(ServiceError):
+            logs |= logs_of([key], lakehouse)
     paths = {one.key: [finding.path for finding in one.findings if finding.path] for one in damaged}
     unreadable = {one.key: [v for f in one.findings if not f.path for v in f.versions] for one in damaged}
     return consequences(paths, unreadable, logs, held, serves, declared.makes)

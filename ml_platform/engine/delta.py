@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ml_platform.engine import delta_log, intent
 from ml_platform.engine.actions import Change
 from ml_platform.engine.file_name import total
+from ml_platform.engine.file_statistics import rows_in
 from ml_platform.engine.files import filesystem, put
 from ml_platform.engine.numbers import Numbers
 from ml_platform.errors import AuditError, NotFoundError, ServiceError
@@ -209,7 +210,9 @@ def _snapshot(location: Location, table: DeltaTable) -> TableSnapshot:
         DataFile(
             path=delta_log.spelled(row["path"]),
             size_bytes=row["size_bytes"],
-            rows=_count(location, delta_log.spelled(row["path"])) if row["num_records"] is None else row["num_records"],
+            rows=rows_in(location, delta_log.spelled(row["path"]))
+            if row["num_records"] is None
+            else row["num_records"],
             partition={column: str(row[f"partition.{column}"]) for column in partition_by},
         )
         for row in actions
@@ -223,14 +226,6 @@ def _snapshot(location: Location, table: DeltaTable) -> TableSnapshot:
     # A log gives them in the order of its entries, which a checkpoint changes: rows are to come in one order for ever.
     ordered = tuple(sorted(files, key=lambda file: file.path))
     return TableSnapshot(location, pa.schema(table.schema().to_arrow()), partition_by, ordered, table.version())
-
-
-def _count(location: Location, path: str) -> int:
-    """The rows of a file of which the log keeps no statistics, by its own footer."""
-    import pyarrow.parquet as pq
-
-    with filesystem(location).open_input_file(path) as stream:
-        return int(pq.ParquetFile(stream).metadata.num_rows)
 
 
 def _rows(files: FileSystem, file: DataFile, schema: pa.Schema) -> pa.Table:

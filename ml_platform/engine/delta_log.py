@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from ml_platform.engine import seals
 from ml_platform.engine.actions import Change, adding, hooks, properties, removing, sealed
 from ml_platform.engine.files import filesystem
+from ml_platform.engine.log_errors import first_line, table_at, unreached, unreadable
 from ml_platform.engine.readable import require_readable
 from ml_platform.errors import ConflictError, NotFoundError, PlatformError, ServiceError
 from ml_platform.records.table import Location, StagedFiles
@@ -36,31 +37,19 @@ def opened(location: Location, version: int | None = None) -> DeltaTable | None:
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
     try:
-        table = _table(location, version)
+        table = table_at(location, version)
     except DeltaError as error:
         # A version before the log's first checkpoint is told as if there were no table.
         if version is not None and opened(location) is not None:
             raise NotFoundError(f"the table {location.key} has no version {version}") from error
         if isinstance(error, TableNotFoundError):
             return None
-        raise unreadable(location, _first_line(error)) from error
+        raise unreadable(location, first_line(error)) from error
+    except OSError as error:
+        raise unreached(location, error) from error
     _require_commit(location, table)
     require_readable(table, location.key)
     return table
-
-
-def _table(location: Location, version: int | None) -> DeltaTable:
-    """The table at a version. Raises DeltaError, also where the library panics at what it cannot parse."""
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError
-
-    try:
-        return DeltaTable(location.uri, version=version, storage_options=location.options)
-    except BaseException as error:
-        # It has no class to be caught by, and ends whatever goes on where an error of a table would only be told.
-        if type(error).__name__ != "PanicException":
-            raise
-        raise DeltaError(_first_line(error)) from error
 
 
 def _require_commit(location: Location, table: DeltaTable) -> None:
@@ -68,33 +57,6 @@ def _require_commit(location: Location, table: DeltaTable) -> None:
     commit = filesystem(location).get_file_info(_commit(table.version()))
     if commit.size == 0:
         raise unreadable(location, f"the commit of version {table.version()} is empty")
-
-
-def unreadable(location: Location, why: str) -> ServiceError:
-    """The error for a log that cannot be read; it says which version can."""
-    last = _last_readable(location)
-    stands = f"Version {last} is the last that can be read" if last is not None else "No version of it can be read"
-    return ServiceError(
-        f"the log of the table {location.key} cannot be read, but every read goes through it: {why}",
-        allowed=stands,
-        remedy="Restore the table's _delta_log; its data files are untouched",
-    )
-
-
-def _last_readable(location: Location) -> int | None:
-    """The newest version that opens, looked for from the newest commit backwards."""
-    from deltalake.exceptions import DeltaError
-    from pyarrow.fs import FileSelector
-
-    files = filesystem(location)
-    found = files.get_file_info(FileSelector("_delta_log", allow_not_found=True))
-    commits = sorted((info for info in found if info.base_name.endswith(".json") and info.size), key=lambda i: i.path)
-    for info in reversed(commits):
-        try:
-            return int(_table(location, int(info.base_name[:20])).version())
-        except DeltaError:
-            continue
-    return None
 
 
 def _commit(version: int) -> str:
@@ -230,14 +192,9 @@ def _stands(location: Location, version: int, said: Mapping[str, str]) -> bool:
     return table is not None and said.items() <= table.history(1)[0].items()
 
 
-def _first_line(error: BaseException) -> str:
-    """What the library says, without the stack of its own that it adds."""
-    return str(error).partition("\n")[0]
-
-
 def _uncommitted(location: Location, error: Exception) -> ServiceError:
     return ServiceError(
-        f"{location.key} could not be committed, but what is made has to be: {_first_line(error)}",
+        f"{location.key} could not be committed, but what is made has to be: {first_line(error)}",
         remedy="See that its store can be written to and has room, and run it again; the last version stands",
     )
 

@@ -7,6 +7,10 @@ import math
 from datetime import UTC, date, datetime
 from typing import Any
 
+from ml_platform.engine.files import DAMAGED, filesystem
+from ml_platform.errors import ServiceError
+from ml_platform.records.table import Location
+
 _LONGEST = 64
 
 
@@ -32,6 +36,24 @@ def statistics(footer: Any) -> str:
             lows[column.name] = min(low for low, _ in known)
             highs[column.name] = max(high for _, high in known)
     return json.dumps({"numRecords": footer.num_rows, "minValues": lows, "maxValues": highs, "nullCount": nulls})
+
+
+def rows_in(location: Location, path: str) -> int:
+    """The rows of a file of which the log keeps no statistics, by its own footer.
+
+    Raises ServiceError where that cannot be read.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        with filesystem(location).open_input_file(path) as stream:
+            return int(pq.ParquetFile(stream).metadata.num_rows)
+    except DAMAGED as error:
+        raise ServiceError(
+            f"{path} of {location.key} cannot be read, but its rows are only counted in it: "
+            + str(error).partition("\n")[0],
+            remedy="Restore the file, or the version before it came",
+        ) from error
 
 
 def _bounds(chunk: Any) -> tuple[Any, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -13,6 +14,9 @@ from ml_platform.records.table import Location
 
 # No space left, no quota left, larger than a file may be.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+# What a store's library draws its errors with.
+_DRAWN = re.compile(r"\x1b\[[\d;]*m|↳")
 
 # What it may raise to read and parse a file that is damaged; Arrow's errors are of these.
 DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, NotImplementedError)
@@ -78,6 +82,11 @@ def require_room(file: str, error: OSError) -> None:
             f"the file {file}, but there is no room for it: {error.strerror or error}",
             remedy="Free some space and run it again; what was committed stands",
         ) from error
+
+
+def undrawn(error: BaseException) -> str:
+    """What a store's library says, in one line and without what it draws around it."""
+    return " ".join(_DRAWN.sub(" ", str(error)).split())
 
 
 def download(location: Location, into: Path) -> Path:

@@ -14,9 +14,9 @@ from typing import Literal
 from ml_platform.engine import delta
 from ml_platform.engine.agreement import disputed, mislaid
 from ml_platform.engine.file_name import digest_in
-from ml_platform.engine.files import filesystem
+from ml_platform.engine.files import DAMAGED, filesystem
 from ml_platform.engine.table_log import TableLog, read_log, stands
-from ml_platform.errors import NotFoundError, PlatformError
+from ml_platform.errors import NotFoundError, PlatformError, ServiceError
 from ml_platform.records.table import DataFile, Location, TableSnapshot
 
 _CHUNK_BYTES = 2**20
@@ -55,9 +55,16 @@ def audit(location: Location, pinned: Collection[int], recorded: int = -1) -> Au
     recorded: the latest version that is known from elsewhere, which a log that lost its end does not reach.
     Nothing is raised for what is damaged; raises NotFoundError where there is no table, and no model that pins it.
     """
-    if not stands(location) and not pinned:
-        raise NotFoundError(f"the table {location.key} is not there, but it is to be audited")
-    log = read_log(location)
+    try:
+        if not stands(location) and not pinned:
+            raise NotFoundError(f"the table {location.key} is not there, but it is to be audited")
+        log = read_log(location)
+    except ServiceError as error:
+        return Audited(location.key, 0, 0, (Finding("log", "", str(error).rstrip("."), tuple(sorted(pinned))),))
+    return _audited(log, pinned, recorded)
+
+
+def _audited(log: TableLog, pinned: Collection[int], recorded: int) -> Audited:
     findings = [Finding("log", "", fault) for fault in log.faults]
     if log.latest < recorded:
         findings.append(Finding("log", "", f"commits behind {log.latest} are missing: version {recorded} was made"))
@@ -65,8 +72,8 @@ def audit(location: Location, pinned: Collection[int], recorded: int = -1) -> Au
     files: dict[str, tuple[TableSnapshot, DataFile]] = {}
     for version in sorted({log.latest, *pinned} - {-1}):
         try:
-            found = delta.snapshot(location, version)
-        except PlatformError as error:
+            found = delta.snapshot(log.location, version)
+        except (PlatformError, *DAMAGED) as error:
             findings.append(Finding("log", "", f"version {version} cannot be opened: {error}", (version,)))
             continue
         files.update({file.path: (found, file) for file in found.files} if found else {})
@@ -79,18 +86,18 @@ def audit(location: Location, pinned: Collection[int], recorded: int = -1) -> Au
         if told is not None:
             kind, why = told
             findings.append(Finding(kind, path, why, tuple(sorted(holders.get(path, {log.latest})))))
-    return Audited(location.key, len(files), size, tuple(findings))
+    return Audited(log.location.key, len(files), size, tuple(findings))
 
 
 def _misled(log: TableLog) -> Iterator[str]:
     """Whether readers, who begin where the log says, get there: it may point to a checkpoint that is not there."""
     try:
         delta.snapshot(log.location, log.latest)
-    except PlatformError:
+    except (PlatformError, *DAMAGED):
         return  # which is told
     try:
         found = delta.snapshot(log.location)
-    except PlatformError as error:
+    except (PlatformError, *DAMAGED) as error:
         yield f"the latest version cannot be opened: {error}"
         return
     if found is not None and found.version != log.latest:
@@ -103,7 +110,7 @@ def versions_of(log: TableLog) -> Mapping[str, Collection[int]]:
         return {}
     try:
         first = delta.snapshot(log.location, log.first)
-    except PlatformError:
+    except (PlatformError, *DAMAGED):
         return {}
     standing = {file.path for file in first.files} if first else set()
     holders: dict[str, list[int]] = {path: [log.first] for path in standing}

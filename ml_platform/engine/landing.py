@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-import re
 import time
 from dataclasses import dataclass
 from uuid import uuid4
@@ -12,7 +11,7 @@ from uuid import uuid4
 from pyarrow.fs import FileSystem, FileType, SubTreeFileSystem
 
 from ml_platform.engine import intent
-from ml_platform.engine.files import filesystem
+from ml_platform.engine.files import filesystem, undrawn
 from ml_platform.engine.landed import WRITING, paths
 from ml_platform.engine.landed_erasure import originals
 from ml_platform.engine.landed_file import LandedFile, identified
@@ -21,8 +20,6 @@ from ml_platform.records.table import Location
 from ml_platform.roles.lakehouse import Lakehouse
 
 _CHUNK_BYTES = 2**20
-# What a store's library draws its errors with.
-_DRAWN = re.compile(r"\x1b\[[\d;]*m|↳")
 
 
 @dataclass(frozen=True)
@@ -68,9 +65,8 @@ def _listed(source: FileSystem, key: str, origin: str) -> list[str]:
     try:
         return paths(source)
     except OSError as error:
-        told = " ".join(_DRAWN.sub(" ", str(error)).split())
         raise SourceError(
-            f"{key} brings files from {origin}, but they cannot be listed: {told}",
+            f"{key} brings files from {origin}, but they cannot be listed: {undrawn(error)}",
             remedy="Mend the origin, or rename what has no name that a file may have",
         ) from error
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ml_platform.engine import delta_log
 from ml_platform.engine.files import DAMAGED, filesystem
+from ml_platform.engine.log_errors import unreadable
 from ml_platform.records.table import Location
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Numbers:
                 kept.update(_in_commit(files, commit))
         except DAMAGED as error:
             told = f"{said} is damaged: {str(error).partition(chr(10))[0]}"
-            raise delta_log.unreadable(self.location, told) from error
+            raise unreadable(self.location, told) from error
         return kept
 
     def _by_deltalake(self, name: str) -> int | None:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from ml_platform.engine import seals
-from ml_platform.engine.files import filesystem
+from ml_platform.engine.files import DAMAGED, filesystem
+from ml_platform.engine.log_errors import unreached, unreadable
 from ml_platform.engine.seals import SEAL, Doing
 from ml_platform.errors import ServiceError
 from ml_platform.records.table import Location
@@ -74,24 +75,33 @@ class TableLog:
         return min(self.checkpoints, default=None)
 
     def transaction_names(self) -> frozenset[str]:
-        """Every name that the table ever kept a number under."""
-        import pyarrow.parquet as pq
-
+        """Every name that the table ever kept a number under. Raises ServiceError for a checkpoint that is damaged."""
         names = {name for entry in self.entries.values() for name in entry.transactions}
-        files = filesystem(self.location)
-        for name in self.checkpoints.get(max(self.checkpoints, default=-1), ()):
-            with files.open_input_file(f"{FOLDER}/{name}") as stream:
-                kept = pq.read_table(stream, columns=["txn"])["txn"].to_pylist()
-            names |= {transaction["appId"] for transaction in kept if transaction}
+        version = max(self.checkpoints, default=-1)
+        for name in self.checkpoints.get(version, ()):
+            try:
+                names |= set(_kept(self.location, name))
+            except DAMAGED as error:
+                told = f"the checkpoint of version {version} is damaged: {str(error).partition(chr(10))[0]}"
+                raise unreadable(self.location, told) from error
         return frozenset(names)
 
 
-def read_log(location: Location) -> TableLog:
-    """The log of a table that stands; without entries where there is none. Nothing is raised for what is damaged."""
-    from pyarrow.fs import FileSelector
+def _kept(location: Location, checkpoint: str) -> list[str]:
+    """The names that a checkpoint keeps numbers under."""
+    import pyarrow.parquet as pq
 
-    files = filesystem(location)
-    found: Sequence[FileInfo] = files.get_file_info(FileSelector(FOLDER, allow_not_found=True))
+    with filesystem(location).open_input_file(f"{FOLDER}/{checkpoint}") as stream:
+        kept = pq.read_table(stream, columns=["txn"])["txn"].to_pylist()
+    return [transaction["appId"] for transaction in kept if transaction]
+
+
+def read_log(location: Location) -> TableLog:
+    """The log of a table that stands; without entries where there is none. Nothing is raised for what is damaged.
+
+    Raises ServiceError where the store does not give what it has: nobody is to decide by a part of a log.
+    """
+    files, found = _listed(location)
     entries: dict[int, Entry] = {}
     checkpoints: dict[int, list[str]] = {}
     faults: list[str] = []
@@ -104,7 +114,9 @@ def read_log(location: Location) -> TableLog:
             try:
                 entries[version] = _entry(version, files, info)
                 faults += _unsealed(entries[version])
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except OSError as error:
+                raise unreached(location, error) from error
+            except DAMAGED as error:
                 faults.append(f"commit {version} cannot be parsed: {error}")
         elif checkpoint := _CHECKPOINT.fullmatch(name):
             checkpoints.setdefault(int(checkpoint[1]), []).append(name)
@@ -124,14 +136,23 @@ def _unsealed(entry: Entry) -> list[str]:
 
 def stands(location: Location) -> bool:
     """Whether there is a table, its log sound or not; nothing is made where there is none."""
-    from pyarrow.fs import FileSelector, FileType
+    from pyarrow.fs import FileType
 
     if "://" not in location.uri and not Path(location.uri).exists():
         return False
-    files = filesystem(location)
-    if files.get_file_info(FOLDER).type == FileType.Directory:
-        return True
-    return bool(files.get_file_info(FileSelector(FOLDER, allow_not_found=True)))
+    files, found = _listed(location)
+    return bool(found) or files.get_file_info(FOLDER).type == FileType.Directory
+
+
+def _listed(location: Location) -> tuple[FileSystem, Sequence[FileInfo]]:
+    """The table's files, and what is in its log's folder."""
+    from pyarrow.fs import FileSelector
+
+    try:
+        files = filesystem(location)
+        return files, files.get_file_info(FileSelector(FOLDER, allow_not_found=True))
+    except OSError as error:
+        raise unreached(location, error) from error
 
 
 def require_whole(log: TableLog) -> None:

@@ -132,6 +132,22 @@ def test_an_intact_table_passes_its_check(tables: Project) -> None:
     assert checked(tables, result) == {"bronze/orders": True, "silver/orders": True}
 
 
+def test_a_table_that_the_store_does_not_give_is_a_finding_and_holds_up_no_other(tables: Project) -> None:
+    log = Path(tables.lakehouse.table("bronze/stores").uri) / "_delta_log"
+    entry, kept = log / f"{0:020}.json", log.parent.with_name("kept.json")
+    entry.rename(kept)
+    entry.mkdir()
+    try:
+        result = run(tables, "audit", "bronze/stores", "bronze/orders")
+    finally:
+        entry.rmdir()
+        kept.rename(entry)
+    assert checked(tables, result) == {"bronze/stores": False, "bronze/orders": True}
+    (failure,) = (event.step_failure_data.user_failure_data for event in result.all_events if event.is_step_failure)
+    (finding,) = failure.metadata["findings"].value
+    assert "the log of the table bronze/stores cannot be read" in finding
+
+
 def test_damage_is_followed_to_the_model_and_the_endpoint(made: shops.Made) -> None:
     # given a model that serves, and one altered byte in a table that it was made of
     project = made.project

@@ -3,13 +3,16 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ml_platform.engine.file_statistics import statistics
+from ml_platform.engine.file_statistics import rows_in, statistics
+from ml_platform.errors import ServiceError
+from ml_platform.records.table import Location
 
 
 def of(table: pa.Table, group_rows: int = 2) -> dict[str, Any]:
@@ -84,3 +87,13 @@ def test_a_row_group_without_exact_bounds_hides_all() -> None:
 def test_a_nested_column_does_not_pass_for_another_of_its_name() -> None:
     found = of(pa.table({"n": [1, 2], "struct": [{"n": 90}, {"n": 91}], "list": [[7], [8]]}))
     assert found == {"numRecords": 2, "minValues": {"n": 1}, "maxValues": {"n": 2}, "nullCount": {"n": 0}}
+
+
+def test_rows_are_counted_in_a_file_or_it_is_told_which_cannot_be_read(tmp_path: Path) -> None:
+    location = Location("silver/x", str(tmp_path))
+    pq.write_table(pa.table({"n": [1, 2]}), tmp_path / "a.parquet")
+    assert rows_in(location, "a.parquet") == 2
+    (tmp_path / "b.parquet").write_bytes(b"no rows")
+    for name in ("b.parquet", "c.parquet"):
+        with pytest.raises(ServiceError, match=f"{name} of silver/x cannot be read, but its rows are only counted in"):
+            rows_in(location, name)

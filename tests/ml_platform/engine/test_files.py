@@ -8,7 +8,7 @@ import pytest
 from pyarrow.fs import FileSelector
 
 from ml_platform.engine import delta
-from ml_platform.engine.files import download, filesystem, put, require_room, upload
+from ml_platform.engine.files import download, filesystem, put, require_room, undrawn, upload
 from ml_platform.engine.staging import present, stage
 from ml_platform.errors import ServiceError
 from ml_platform.records.table import Location
@@ -76,3 +76,7 @@ def test_where_there_was_no_room_the_file_is_named() -> None:
     require_room("a.csv needs 5 bytes", OSError(errno.EACCES, "Permission denied"))
     with pytest.raises(ServiceError, match=r"the file a.csv needs 5 bytes, but there is no room for it: No space left"):
         require_room("a.csv needs 5 bytes", OSError(errno.ENOSPC, "No space left on device"))
+
+
+def test_what_a_library_draws_is_left_out() -> None:
+    assert undrawn(OSError("Generic error\n  \x1b[31m↳\x1b[0m no\n    route")) == "Generic error no route"

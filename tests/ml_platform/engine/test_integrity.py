@@ -189,6 +189,48 @@ def test_a_table_that_is_not_there_cannot_be_audited(lakehouse: EmbeddedLakehous
         audit(lakehouse.table("silver/nothing"), [])
 
 
+def instead(path: Path) -> None:
+    """Something stands there, but it is no file that could be read."""
+    path.unlink(missing_ok=True)
+    path.mkdir()
+
+
+@pytest.mark.parametrize("version", [0, 2])
+def test_a_commit_that_the_store_does_not_give_is_a_finding_with_its_name(
+    files: Files, location: Location, version: int
+) -> None:
+    instead(log_of(location, version))
+    (finding,) = audit(location, [1]).findings
+    assert (finding.kind, finding.path, finding.versions) == ("log", "", (1,))
+    assert "the log of the table silver/orders cannot be read, but every read" in finding.told
+    assert log_of(location, version).name in finding.told
+
+
+def test_a_data_file_that_the_store_does_not_give_is_a_finding(files: Files, location: Location) -> None:
+    instead(files[1])
+    (finding,) = audit(location, []).findings
+    assert (finding.kind, finding.path) == ("unverifiable", files[1].relative_to(location.uri).as_posix())
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, instead, lambda path: path.write_bytes(b"no rows")])
+def test_another_writers_file_whose_rows_cannot_be_counted_is_a_finding(
+    location: Location, harm: Callable[[Path], Any]
+) -> None:
+    write_deltalake(location.uri, pa.table({"n": [1]}))
+    log_of(location, 0).write_text(re.sub(r'"stats":"(\\.|[^"\\])*"', '"stats":null', log_of(location, 0).read_text()))
+    (path,) = Path(location.uri).glob("*.parquet")
+    harm(path)
+    (finding,) = audit(location, []).findings
+    assert finding.told.startswith(f"version 0 cannot be opened: {path.name} of silver/orders cannot be read")
+
+
+def test_a_table_that_is_no_folder_is_a_finding(location: Location) -> None:
+    Path(location.uri).parent.mkdir(parents=True)
+    Path(location.uri).write_text("no table")
+    (finding,) = audit(location, []).findings
+    assert finding.told.startswith("the log of the table silver/orders cannot be read")
+
+
 def test_the_last_commit_is_missed_though_a_checkpoint_stands_for_it(files: Files, location: Location) -> None:
     DeltaTable(location.uri).create_checkpoint()
     log_of(location, 2).unlink()

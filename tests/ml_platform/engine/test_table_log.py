@@ -140,3 +140,23 @@ def test_a_commit_that_says_otherwise_of_columns_or_files_is_a_fault(
     assert old in rest
     entry(location, version).write_text(f"{said}\n{rest.replace(old, new)}")
     assert list(read_log(location).faults) == [f"commit {version} does not hold what was committed"]
+
+
+def test_a_damaged_checkpoint_whose_names_are_asked_for_is_told(
+    location: Location, append: Callable[..., None]
+) -> None:
+    append(1)
+    DeltaTable(location.uri).create_checkpoint()
+    (checkpoint,) = Path(location.uri).rglob("*.checkpoint.parquet")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-9])
+    log = read_log(location)
+    with pytest.raises(ServiceError, match=r"silver/orders cannot be read, .*: the checkpoint of version 0 is damaged"):
+        log.transaction_names()
+
+
+def test_a_part_of_a_log_is_not_taken_for_all_of_it(location: Location, append: Callable[..., None]) -> None:
+    append(1, 2)
+    entry(location, 1).unlink()
+    entry(location, 1).mkdir()
+    with pytest.raises(ServiceError, match=r"the log of the table silver/orders cannot be read, .*: Cannot open"):
+        read_log(location)
