@@ -99,10 +99,17 @@ def paths(files: FileSystem) -> list[str]:
     """The paths of all files there are, sorted; a file that is being written is not there yet.
 
     An object store lists an empty object as well that its console makes for a folder; to ask for it finds no file.
+    Raises SourceError for a name that is no UTF-8, which nothing could open.
     """
-    found = files.get_file_info(FileSelector("", recursive=True, allow_not_found=True))
-    every = [it for it in found if it.type == FileType.File and not it.path.endswith(WRITING)]
-    return sorted(it.path for it in every if it.size or _is_file(files, it.path))
+    try:
+        found = files.get_file_info(FileSelector("", recursive=True, allow_not_found=True))
+        every = [it for it in found if it.type == FileType.File and not it.path.endswith(WRITING)]
+        return sorted(it.path for it in every if it.size or _is_file(files, it.path))
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"{error.object.decode(errors='surrogateescape')!a} is the name of a file, but it is no UTF-8",
+            remedy="Rename the file",
+        ) from error
 
 
 def _is_file(files: FileSystem, path: str) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from pyarrow.fs import FileSystem
 
 from ml_platform.engine.files import filesystem
 from ml_platform.engine.ingest import Source
-from ml_platform.engine.landed import counted, nothing_offered, offered, refused, rows_of, strange
+from ml_platform.engine.landed import counted, nothing_offered, offered, paths, refused, rows_of, strange
 from ml_platform.engine.landed_file import identified
 from ml_platform.errors import SourceError
 from ml_platform.records.table import Location
@@ -134,3 +135,9 @@ def test_a_strange_column_has_the_type_that_its_format_gives_it(tmp_path: Path, 
     pq.write_table(pa.table({"deep": [[1]]}), tmp_path / "b.parquet")
     with pytest.raises(SourceError, match=r"b\.parquet has a new column deep of a type that no column has"):
         strange(NEW_YORK, "b.parquet", files)
+
+
+def test_a_name_that_is_no_utf_8_is_told(tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.csv")).write_bytes(b"n\n1\n")
+    with pytest.raises(SourceError, match=r"caf\\udce9\.csv' is the name of a file, but it is no UTF-8"):
+        paths(filesystem(Location("landing/shop", str(tmp_path))))
