@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow.fs import FileSystem
 
+from ml_platform.engine.files import undrawn
 from ml_platform.errors import SourceError
 
 _CHUNK_BYTES = 2**20
@@ -35,7 +36,7 @@ class LandedFile:
 def identified(path: str, files: FileSystem, room_bytes: int = 0) -> LandedFile:
     """The file with the digest of its bytes, of which a megabyte at a time is held; all, where they fit into the room.
 
-    Raises SourceError for one that is gone.
+    Raises SourceError for one that is gone or cannot be read.
     """
     digest, size = hashlib.sha256(), 0
     held: list[bytes] | None = []
@@ -47,6 +48,11 @@ def identified(path: str, files: FileSystem, room_bytes: int = 0) -> LandedFile:
                 held = None if held is None or size > room_bytes else [*held, chunk]
     except FileNotFoundError as error:
         raise gone(path) from error
+    except OSError as error:
+        raise SourceError(
+            f"{path} was listed, but it cannot be read: {undrawn(error)}",
+            remedy="See that it can be read, and run again",
+        ) from error
     content = None if held is None or not room_bytes else pa.py_buffer(b"".join(held))
     return LandedFile(path, digest.hexdigest()[:32], size, content)
 

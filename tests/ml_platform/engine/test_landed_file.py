@@ -111,3 +111,9 @@ def test_bytes_that_nobody_read_count_as_well(tmp_path: Path, files: FileSystem)
         stream.read(4)
         with pytest.raises(SourceError, match="was written to"):
             watched.require_same()
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").mkdir()
+    with pytest.raises(SourceError, match=r"a\.csv was listed, but it cannot be read: Cannot open for reading"):
+        identified("a.csv", filesystem(Location("landing/numbers", str(tmp_path))))
