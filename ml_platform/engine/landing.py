@@ -11,10 +11,10 @@ from uuid import uuid4
 from pyarrow.fs import FileSystem, FileType, SubTreeFileSystem
 
 from ml_platform.engine import intent
-from ml_platform.engine.files import filesystem, undrawn
+from ml_platform.engine.files import filesystem, require_room, undrawn
 from ml_platform.engine.landed import WRITING, paths
 from ml_platform.engine.landed_erasure import originals
-from ml_platform.engine.landed_file import LandedFile, identified
+from ml_platform.engine.landed_file import LandedFile, gone, identified
 from ml_platform.errors import SourceError
 from ml_platform.records.table import Location
 from ml_platform.roles.lakehouse import Lakehouse
@@ -38,7 +38,7 @@ def land(key: str, origin: str, pattern: str, lakehouse: Lakehouse) -> Landed:
 
     origin: a folder, or an object store's URI, reached with the credentials of the process's environment. What the
     origin does not have any more stays landed. Raises SourceError where nothing matches, and for a file that is written
-    to while it is brought; of that one, nothing lands.
+    to or goes while it is brought, or cannot be; ServiceError where there is no room. Of that file nothing lands.
     """
     started = time.monotonic()
     source, target = filesystem(_reached(key, origin, lakehouse)), filesystem(lakehouse.files(key))
@@ -111,35 +111,56 @@ def _brought(file: LandedFile, source: FileSystem, target: FileSystem) -> bool:
     stands = target.get_file_info(file.path)
     if stands.type == FileType.File and stands.size == file.size_bytes and identified(file.path, target) == file:
         return False
-    intent.about_to("change", f"{file.path} is to be brought")
-    if "/" in file.path:
-        target.create_dir(file.path.rpartition("/")[0], recursive=True)
     # An object stands only once it is whole; a local file has to be moved into its place.
     local = isinstance(target, SubTreeFileSystem)
+    if local and stands.type == FileType.Directory:
+        raise SourceError(
+            f"{file.path} is to be brought, but a folder of that name has landed",
+            remedy="Rename it where it comes from, or remove the folder from the landing",
+        )
+    intent.about_to("change", f"{file.path} is to be brought")
     written = f"{file.path}.{uuid4().hex}{WRITING}" if local else file.path
+    try:
+        _put(file, source, target, written)
+    except BaseException as error:
+        if target.get_file_info(written).type == FileType.File:
+            target.delete_file(written)
+        if isinstance(error, OSError):
+            raise _unbrought(file.path, error) from error
+        raise
+    return True
+
+
+def _put(file: LandedFile, source: FileSystem, target: FileSystem, written: str) -> None:
+    """The file stands, by way of the name that it is written under."""
+    if "/" in file.path:
+        target.create_dir(file.path.rpartition("/")[0], recursive=True)
     if _copied(file.path, source, target, written) != file.digest:
-        target.delete_file(written)
         raise SourceError(
             f"{file.path} was written to while it was brought, but files are brought whole", remedy="Run it again"
         )
-    if local:
+    if written != file.path:
         target.move(written, file.path)
-    return True
+
+
+def _unbrought(path: str, error: OSError) -> SourceError:
+    """The error for a file that could not be copied. Raises ServiceError where there is no room for it."""
+    require_room(f"{path} is to be brought", error)
+    return SourceError(
+        f"{path} is to be brought, but it cannot be copied: {undrawn(error)}",
+        remedy="See that it can be read where it comes from, and that the landing can be written to",
+    )
 
 
 def _copied(path: str, source: FileSystem, target: FileSystem, written: str) -> str:
     """The digest of the bytes that were copied, of which a megabyte at a time is held."""
     digest = hashlib.sha256()
     try:
-        with (
-            source.open_input_stream(path, compression=None) as reads,
-            target.open_output_stream(written, compression=None) as writes,
-        ):
-            while chunk := reads.read(_CHUNK_BYTES):
-                digest.update(chunk)
-                writes.write(chunk)
-    except BaseException:
-        if target.get_file_info(written).type == FileType.File:
-            target.delete_file(written)
-        raise
+        reads = source.open_input_stream(path, compression=None)
+    except FileNotFoundError as error:
+        raise gone(path) from error
+    with reads, target.open_output_stream(written, compression=None) as writes:
+        while chunk := reads.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            writes.write(chunk)
     return digest.hexdigest()[:32]

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
+from collections.abc import Callable
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -59,23 +62,73 @@ def test_an_origin_without_a_file_that_matches_says_what_there_is(origin: Path, 
     assert stands(lakehouse) == {}
 
 
-@pytest.mark.parametrize("fault", ["grows", "breaks"])
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (
+            lambda path: path.write_bytes(path.read_bytes() + b"8\n"),
+            r"orders/a\.csv was written to while it was brought",
+        ),
+        (Path.unlink, r"orders/a\.csv was listed, but it is gone"),
+        (lambda path: (path.unlink(), path.mkdir()), r"orders/a\.csv is to be brought, but it cannot be copied: "),
+    ],
+    ids=["grows", "goes", "breaks"],
+)
 def test_of_a_file_that_is_not_read_whole_nothing_lands(
-    origin: Path, lakehouse: EmbeddedLakehouse, monkeypatch: pytest.MonkeyPatch, fault: str
+    origin: Path, lakehouse: EmbeddedLakehouse, monkeypatch: pytest.MonkeyPatch, fault: Callable[[Path], Any], told: str
 ) -> None:
     real = landing._copied
 
     def disturbed(path: str, source: Any, target: Any, written: str) -> str:
-        if fault == "grows":
-            (origin / path).write_bytes((origin / path).read_bytes() + b"8\n")
-            return real(path, source, target, written)
-        (origin / path).unlink()
+        fault(origin / path)
         return real(path, source, target, written)
 
     monkeypatch.setattr(landing, "_copied", disturbed)
-    with pytest.raises((SourceError, FileNotFoundError), match=r"written to while it was brought|a\.csv"):
+    with pytest.raises(SourceError, match=told):
         land(KEY, str(origin), "orders/a.csv", lakehouse)
     assert stands(lakehouse) == {}
+
+
+@pytest.mark.parametrize(
+    ("lands", "told"),
+    [
+        ("orders/a.csv/x.csv", r"orders/a\.csv is to be brought, but a folder of that name has landed"),
+        ("orders", r"orders/a\.csv is to be brought, but it cannot be copied: "),
+    ],
+    ids=["a folder for a file", "a file for a folder"],
+)
+def test_what_landed_under_a_name_that_comes_is_named_and_stays(
+    origin: Path, lakehouse: EmbeddedLakehouse, lands: str, told: str
+) -> None:
+    landed = Path(lakehouse.files(KEY).uri) / lands
+    landed.parent.mkdir(parents=True)
+    landed.write_bytes(b"old")
+    with pytest.raises(SourceError, match=told):
+        land(KEY, str(origin), "orders/a.csv", lakehouse)
+    assert stands(lakehouse) == {lands: b"old"}
+
+
+NO_ROOM = """
+import resource, sys
+from ml_platform.engine.landing import land
+from ml_platform.errors import ServiceError
+from resources.embedded.lakehouse import EmbeddedLakehouse
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+try:
+    land("landing/shop", sys.argv[1], "orders/*", EmbeddedLakehouse(sys.argv[2]))
+except ServiceError as error:
+    print(error)
+"""
+
+
+def test_the_file_that_there_is_no_room_for_is_named(origin: Path, lakehouse: EmbeddedLakehouse) -> None:
+    (origin / "orders" / "b.csv.gz").write_bytes(b"n" * 5000)
+    root = lakehouse.files(KEY).uri.removesuffix(f"/files/{KEY}")
+    command = [sys.executable, "-P", "-c", NO_ROOM, str(origin), root]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert "the file orders/b.csv.gz is to be brought, but there is no room for it" in done.stdout
+    assert set(stands(lakehouse)) == {"orders/a.csv"}
 
 
 def test_a_package_is_read_where_it_is_installed(lakehouse: EmbeddedLakehouse) -> None:
