@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from uuid import uuid4
 
+from pyarrow import NativeFile
 from pyarrow.fs import FileSystem, FileType, SubTreeFileSystem
 
 from ml_platform.engine import intent
@@ -120,8 +121,11 @@ def _brought(file: LandedFile, source: FileSystem, target: FileSystem) -> bool:
         )
     intent.about_to("change", f"{file.path} is to be brought")
     written = f"{file.path}.{uuid4().hex}{WRITING}" if local else file.path
+    # Before anything is written, for of a file that is gone by now the landing may hold the only copy.
+    reads = _reading(file.path, source)
     try:
-        _put(file, source, target, written)
+        with reads:
+            _put(file, reads, target, written)
     except BaseException as error:
         if target.get_file_info(written).type == FileType.File:
             target.delete_file(written)
@@ -131,11 +135,20 @@ def _brought(file: LandedFile, source: FileSystem, target: FileSystem) -> bool:
     return True
 
 
-def _put(file: LandedFile, source: FileSystem, target: FileSystem, written: str) -> None:
+def _reading(path: str, source: FileSystem) -> NativeFile:
+    try:
+        return source.open_input_stream(path, compression=None)
+    except FileNotFoundError as error:
+        raise gone(path) from error
+    except OSError as error:
+        raise _unbrought(path, error) from error
+
+
+def _put(file: LandedFile, reads: NativeFile, target: FileSystem, written: str) -> None:
     """The file stands, by way of the name that it is written under."""
     if "/" in file.path:
         target.create_dir(file.path.rpartition("/")[0], recursive=True)
-    if _copied(file.path, source, target, written) != file.digest:
+    if _copied(reads, target, written) != file.digest:
         raise SourceError(
             f"{file.path} was written to while it was brought, but files are brought whole", remedy="Run it again"
         )
@@ -152,14 +165,10 @@ def _unbrought(path: str, error: OSError) -> SourceError:
     )
 
 
-def _copied(path: str, source: FileSystem, target: FileSystem, written: str) -> str:
+def _copied(reads: NativeFile, target: FileSystem, written: str) -> str:
     """The digest of the bytes that were copied, of which a megabyte at a time is held."""
     digest = hashlib.sha256()
-    try:
-        reads = source.open_input_stream(path, compression=None)
-    except FileNotFoundError as error:
-        raise gone(path) from error
-    with reads, target.open_output_stream(written, compression=None) as writes:
+    with target.open_output_stream(written, compression=None) as writes:
         while chunk := reads.read(_CHUNK_BYTES):
             digest.update(chunk)
             writes.write(chunk)

@@ -8,9 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import NativeFile
+from pyarrow.fs import FileSystem
 
 from ml_platform import binding
-from ml_platform.engine import delta
+from ml_platform.engine import delta, landing
 from ml_platform.engine.files import filesystem, put
 from ml_platform.engine.ingest import Source, ingest
 from ml_platform.engine.landing import land
@@ -65,6 +67,24 @@ class ObjectStoreLandingContract:
     ) -> None:
         here = binding.build(embedded_services(tmp_path, "test")["lakehouse"])
         _require_brought_and_ingested(here, origin, offered)
+
+    def test_what_has_landed_stays_where_its_file_goes_while_a_newer_one_is_brought(
+        self, lakehouse: Lakehouse, origin: str, offered: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        land(_KEY, origin, "letters/*", lakehouse)
+        store = filesystem(Location("origin", origin, lakehouse.files(_KEY).storage_options))
+        put(store, "letters/d.csv", b"l\nnewer\n")
+        reading = landing._reading
+
+        def gone(path: str, source: FileSystem) -> NativeFile:
+            store.delete_file(path)
+            return reading(path, source)
+
+        monkeypatch.setattr(landing, "_reading", gone)
+        with pytest.raises(SourceError, match=r"letters/d\.csv was listed, but it is gone"):
+            land(_KEY, origin, "letters/*", lakehouse)
+        with filesystem(lakehouse.files(_KEY)).open_input_stream("letters/d.csv", compression=None) as stream:
+            assert stream.read() == offered["letters/d.csv"]
 
     def test_a_folder_of_the_store_without_such_files_is_named(self, lakehouse: Lakehouse, origin: str) -> None:
         with pytest.raises(SourceError, match=r"landing/numbers brings numbers/\*, but no file of its origin matches"):

@@ -77,13 +77,13 @@ def test_an_origin_without_a_file_that_matches_says_what_there_is(origin: Path, 
 def test_of_a_file_that_is_not_read_whole_nothing_lands(
     origin: Path, lakehouse: EmbeddedLakehouse, monkeypatch: pytest.MonkeyPatch, fault: Callable[[Path], Any], told: str
 ) -> None:
-    real = landing._copied
+    real = landing._reading
 
-    def disturbed(path: str, source: Any, target: Any, written: str) -> str:
+    def disturbed(path: str, source: Any) -> Any:
         fault(origin / path)
-        return real(path, source, target, written)
+        return real(path, source)
 
-    monkeypatch.setattr(landing, "_copied", disturbed)
+    monkeypatch.setattr(landing, "_reading", disturbed)
     with pytest.raises(SourceError, match=told):
         land(KEY, str(origin), "orders/a.csv", lakehouse)
     assert stands(lakehouse) == {}

@@ -332,13 +332,18 @@ def test_the_gate_tells_of_its_moves(world: World) -> None:
     assert world.promote().moves == done.moves == moves(world.registry.versions("late"))
 
 
-def test_an_alias_that_was_moved_by_hand_is_recorded_and_stays_where_it_was_put(world: World) -> None:
-    # given a champion that somebody takes off, putting the one before in its place
+def taken_off(world: World) -> None:
+    """The gate has promoted version 2, and somebody has put version 1 back."""
     world.candidate("baseline")
     world.promote(GateRules("log_loss", {"roc_auc": 0.5}))
     world.candidate("linear")
     world.promote()
     world.registry.move_alias("late", CHAMPION, 1)
+
+
+def test_an_alias_that_was_moved_by_hand_is_recorded_and_stays_where_it_was_put(world: World) -> None:
+    # given a champion that somebody takes off, putting the one before in its place
+    taken_off(world)
     # when the gate runs again
     done = world.promote()
     # then that is told with the version that it is found on, and is not undone
@@ -355,11 +360,7 @@ def test_an_alias_that_was_moved_by_hand_is_recorded_and_stays_where_it_was_put(
 
 def test_what_was_taken_off_does_not_come_back_after_the_gates_next_move(world: World) -> None:
     # given a version that somebody took off, and a worse one that the gate has promoted since
-    world.candidate("baseline")
-    world.promote(GateRules("log_loss", {"roc_auc": 0.5}))
-    world.candidate("linear")
-    world.promote()
-    world.registry.move_alias("late", CHAMPION, 1)
+    taken_off(world)
     world.candidate("linear", coin_for="AA")
     assert world.promote().moved
     # when it is the candidate again, then it is refused
