@@ -167,3 +167,19 @@ def test_text_that_is_no_utf_8_is_a_misfit_of_its_row_alone(tmp_path: Path, kind
     assert [(it.offset, it.reason.partition(":")[0]) for it in misfits] == [(1, "v")]
     assert "Invalid UTF8" in misfits[0].reason
     assert json.loads(misfits[0].row)["n"] == 1
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+@pytest.mark.parametrize(
+    "texts", [["Zürich", "", None, "東京", "plain", "é" * 20], ["a", "b" * 20, None, ""], [None, None], ["", ""]]
+)
+def test_text_is_taken_whatever_letters_it_has(tmp_path: Path, texts: list[str | None], kind: pa.DataType) -> None:
+    rows = pa.table({"v": pa.array(texts, kind).slice(1)})
+    assert read(tmp_path, rows, {"v": "string"}) == ([{"v": text} for text in texts[1:]], [])
+
+
+def test_a_letter_that_is_cut_in_two_is_none(tmp_path: Path) -> None:
+    cut = pa.array([b"\xc3", b"\xa9"], pa.binary())
+    halves = pa.table({"v": pa.Array.from_buffers(pa.string(), 2, cut.buffers())})
+    taken, misfits = read(tmp_path, halves, {"v": "string"})
+    assert (taken, [it.offset for it in misfits]) == ([], [0, 1])
