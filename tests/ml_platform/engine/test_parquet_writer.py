@@ -48,3 +48,15 @@ def test_rows_come_back_to_the_last_value(tmp_path: Path) -> None:
 
 def test_a_column_of_no_rows_is_one_whose_values_repeat() -> None:
     assert repeating(ROWS.schema.empty_table()) == ["id", "city", "price", "wide", "whole"]
+
+
+def test_what_comes_after_the_first_rows_counts_too() -> None:
+    rows = pa.table(
+        {
+            "late": [0] * 5_000 + list(range(15_000)),
+            "early": [*range(4_001), *[0] * 15_999],
+            "often": [n % 4_000 for n in range(20_000)],
+            "seldom": [n % 4_001 for n in range(20_000)],
+        }
+    )
+    assert repeating(rows) == ["often"]
