@@ -178,7 +178,8 @@ class Sieve:
             returned = f"SELECT {_listed([*names, *places])} FROM {RETURNED}"
             every = f"SELECT * FROM {made(every)} UNION ALL BY NAME {returned}"
         if placed is None or not shape.key:
-            return rows(every, shape, self.partitions, self.every)
+            # Also of a table that keeps its rows: one that was recalled may come of the query as well.
+            return rows(every, replace(shape, write="overwrite"), self.partitions, self.every)
         every = rows(every, replace(shape, key=()), self.partitions, self.every)
         listed = _listed(names)
         first = f"row_number() OVER (PARTITION BY {listed} ORDER BY {ASKED_FILE}, {ASKED_OFFSET}) = 1"

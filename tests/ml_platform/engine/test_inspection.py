@@ -190,6 +190,14 @@ def test_standing_rows_that_break_a_new_rule_are_recalled_from_a_merge(put: Any,
     assert (made.inspected.rows_in, made.inspected.rows_out) == (3, 1)
 
 
+def test_a_recalled_row_that_is_read_again_goes_to_the_quarantine_once(put: Any, making: Making, ids: Any) -> None:
+    put("bronze/events", rows(("a", 1, 1, 1), ("b", 1, 10, 1)), "month")
+    making(recipe(shape=MERGE))
+    made = making(recipe(LOW, shape=MERGE, code="2"))
+    assert ids() == (["a"], ["b"])
+    assert (made.inspected.rows_in, made.inspected.rows_out) == (2, 1)
+
+
 def test_a_merge_with_a_quarantine_reads_the_whole_and_keeps_both_right(put: Any, making: Making, ids: Any) -> None:
     put("bronze/events", rows(("a", 1, 1, 1), ("b", 1, 10, 1)), "month")
     making(recipe(LOW, shape=MERGE))
