@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from ml_platform.engine.scope import ITS_OWN
 from ml_platform.records.table import Commit, StagedFiles, TableSnapshot, TableVersion
 
 if TYPE_CHECKING:
@@ -91,16 +92,17 @@ def columns(of: StagedFiles) -> dg.TableSchema:
 def column_lineage(of: StagedFiles, lineage: Lineage) -> dg.TableColumnLineage:
     """What each of the columns that are there is made from, as the UI draws it.
 
-    lineage: column, in any spelling → asset key and column of everything that it is made from.
+    lineage: column, in any spelling → asset key and column of everything that it is made from; as `Columns` has it.
     """
     origins = {name.lower(): found for name, found in lineage.items()}
+    found = {name: origins.get(name.lower(), origins.get("")) for name in of.schema.names}
     return dg.TableColumnLineage(
         {
-            field.name: [
-                dg.TableColumnDep(dg.AssetKey(key.split("/")), column) for key, column in origins[field.name.lower()]
+            name: [
+                dg.TableColumnDep(dg.AssetKey(key.split("/")), column.replace(ITS_OWN, name)) for key, column in each
             ]
-            for field in of.schema
-            if field.name.lower() in origins
+            for name, each in found.items()
+            if each is not None
         }
     )
 

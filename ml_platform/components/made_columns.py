@@ -55,7 +55,7 @@ def of_history(found: Derivation, newest: str, at: str) -> Derivation:
         require_columns(own, [newest], at)
         kept = {name: origins for name, origins in own.origins.items() if name.lower() != newest.lower()}
         moment = next((origins for name, origins in own.origins.items() if name.lower() == newest.lower()), ())
-        return Columns({**kept, **dict.fromkeys(MADE, moment)}, own.complete)
+        return Columns({**kept, **dict.fromkeys(MADE, moment)}, own.complete, own.others)
 
     return Derivation(found.reads, columns)
 

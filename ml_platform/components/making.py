@@ -79,7 +79,7 @@ def recipe_beside(
         query=compiled(text) if by_query else None,
         transform=None if by_query else typed(function_in(python, folder.name), columns or {}, own),
         reads=(window.before, window.after),
-        lineage=found.origins,
+        lineage=found.lineage,
     )
 
 

@@ -16,6 +16,7 @@ from ml_platform.components.lines import line_of
 from ml_platform.components.rejected import rejected
 from ml_platform.declared_specs import SOURCE
 from ml_platform.engine.lineage import Columns
+from ml_platform.engine.scope import ITS_OWN
 from ml_platform.errors import DeclarationError, nearest
 from ml_platform.roles.lakehouse import Lakehouse
 
@@ -91,7 +92,8 @@ class Source(Declaration):
         partition = domain_of(context.defs_module_path / key).partitions.column
         names = {name: name for name in self.columns} | ({partition: self.partition_of} if self.partition_of else {})
         landed = {name: ((self.landing, f"{self.files}: {of}"),) for name, of in names.items()}
-        found = Columns({**landed, **dict.fromkeys(PROVENANCE, ())}, complete=self.new_columns != "add")
+        others = () if self.new_columns != "add" else ((self.landing, f"{self.files}: {ITS_OWN}"),)
+        found = Columns({**landed, **dict.fromkeys(PROVENANCE, ())}, complete=not others, others=others)
         return Derivation((), lambda _: found)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
@@ -103,7 +105,7 @@ class Source(Declaration):
         partitioned = self.partition_of is not None
         column = domain.partitions.column if partitioned else None
         source = self._source(key_of(context), column, domain.timezone)
-        lineage = self.derivation(context, key_of(context)).columns({}).origins
+        lineage = self.derivation(context, key_of(context)).columns({}).lineage
         about = {"event_time": self.event_time, "known_at": self.known_at, "clock": domain.clock, SOURCE: source}
 
         @asset(

@@ -18,11 +18,18 @@ class Columns:
     """The columns of a table, in order.
 
     origins: column → asset key and column of everything that its values are made from.
-    complete: whether these are all; else there may be more, of which nothing is known.
+    complete: whether these are all that have a name which is known; else there may be more.
+    others: where those come from, as far as that is known; of a column `ITS_OWN` each from the one of its own name.
     """
 
     origins: Mapping[str, tuple[tuple[str, str], ...]]
     complete: bool = True
+    others: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def lineage(self) -> dict[str, tuple[tuple[str, str], ...]]:
+        """Column → where it comes from; under the empty name, where every other one does."""
+        return {**self.origins, "": self.others} if self.others else dict(self.origins)
 
 
 UNKNOWN = Columns({}, complete=False)
@@ -43,9 +50,10 @@ def lineage(query: exp.Query, known: Mapping[str, Columns], at: str, *, made: bo
             walk.require_own_names(query)
     except RecursionError:  # Too deep to be walked, which is no fault of the query.
         return UNKNOWN
-    named = ((name, origins) for name, origins in found.columns.values() if not name.startswith(UNNAMED))
-    origins = {name: tuple(sorted(origins)) for name, origins in named}
-    return Columns(origins, complete=not found.is_open)
+    origins = {name: tuple(sorted(of)) for name, of in found.columns.values() if not name.startswith(UNNAMED)}
+    unnamed = (of for name, of in found.columns.values() if name.startswith(UNNAMED))
+    others = found.further.union(*unnamed) if found.is_open else ()
+    return Columns(origins, complete=not found.is_open, others=tuple(sorted(others)))
 
 
 def _relation(key: str, columns: Columns) -> Relation:

@@ -37,7 +37,7 @@ def _pivoted(node: exp.Pivot, base: Relation, find: Find) -> Relation:
     else:
         kept = list(_without(base, (column.name for each in read for column in each.find_all(exp.Column))))
     named = [(each.name, made) for each in node.args.get("columns") or ()]
-    others = made if group is not None else made | base.others
+    others = made if group is not None else made | base.further
     return replace(Relation.of([*kept, *named], has_more=True), others=others)
 
 
@@ -52,7 +52,7 @@ def _unpivoted(node: exp.Pivot, base: Relation, find: Find) -> Relation:
         return replace(Relation.of([(name, NOWHERE), *((it, every) for it in values)], has_more=True), others=every)
     kept = _without(base, (each.name for row in rows for each in row))
     made = [(it, NOWHERE.union(*(find(row[at]) for row in rows if at < len(row)))) for at, it in enumerate(values)]
-    return replace(Relation.of([*kept, (name, NOWHERE), *made], has_more=base.has_more), others=base.others)
+    return replace(Relation.of([*kept, (name, NOWHERE), *made], has_more=base.has_more), others=base.further)
 
 
 def _unpivoted_as(node: exp.Pivot) -> tuple[str, list[str], list[Sequence[exp.Expr]]]:

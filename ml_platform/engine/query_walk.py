@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ml_platform.engine import choices
 from ml_platform.engine.pivots import pivoted
 from ml_platform.engine.scope import NOWHERE, UNNAMED, Origins, Relation, Scope, UnknownNameError
 from ml_platform.engine.sql import line_of
@@ -132,7 +133,9 @@ class QueryWalk:
         result = {name.lower(): origins for name, origins in found if name is not None}
         self._clauses(node, _CLAUSES_OVER_RESULT, ctes, replace(scope, aliases={**scope.aliases, **result}))
         columns = ((name, origins) for name, origins in found if name is not None)
-        return Relation.of(columns, has_more=any(name is None for name, _ in found), rest=self._rest(node, scope))
+        unnamed = [origins for name, origins in found if name is None]
+        made = Relation.of(columns, has_more=bool(unnamed), rest=self._rest(node, scope))
+        return replace(made, others=NOWHERE.union(*unnamed))
 
     def _clauses(self, node: exp.Select, names: tuple[str, ...], ctes: _Ctes, scope: Scope) -> None:
         for name in names:
@@ -225,21 +228,33 @@ class QueryWalk:
         self, node: exp.Expr, ctes: _Ctes, scope: Scope, windows: Mapping[str, Origins]
     ) -> Iterator[tuple[str | None, Origins]]:
         """The columns that one entry of a SELECT gives; one without a name stands for any that are not known."""
-        exp = self._exp
-        if type(node) is exp.Star or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star)):
-            yield from self._star(node, ctes, scope)
+        if (star := choices.star_of(node)) is not None:
+            yield from choices.chosen(node, self._star(star, ctes, scope))
             return
-        named = [windows.get(window.alias.lower(), NOWHERE) for window in node.find_all(exp.Window)]
+        named = [windows.get(window.alias.lower(), NOWHERE) for window in node.find_all(self._exp.Window)]
         origins = self._origins(node, ctes, scope).union(*named)
+        if (each := choices.columns_in(node)) is not None:
+            # One for each column that is chosen, which has its name.
+            for name, own in self._choice(each, ctes, scope):
+                yield name and choices.named(node, name), own | origins
+            return
         if node.alias:
             scope.aliases[node.alias.lower()] = origins
         yield node.alias or self._own_name(node, scope) or f"{UNNAMED}{id(node)}", origins
         if self._gives_many(node):
-            yield None, NOWHERE
+            yield None, origins
+
+    def _choice(self, node: exp.Columns, ctes: _Ctes, scope: Scope) -> Iterator[tuple[str | None, Origins]]:
+        """The columns that a COLUMNS stands for."""
+        for name in choices.texts(node):
+            self._find([name], replace(scope, aliases={}, tells_apart=False), node)
+        return choices.chosen(node, self._star(choices.star_of(node.this) or self._exp.Star(), ctes, scope))
 
     def _own_name(self, node: exp.Expr, scope: Scope) -> str:
         """The name of a column that is not renamed, or of the last of its fields; empty for any other expression."""
         exp = self._exp
+        if isinstance(node, exp.PositionalColumn):
+            return self._positional(node, scope)[0]
         while isinstance(node, exp.Dot) and isinstance(node.expression, exp.Identifier):
             if isinstance(node.this, exp.Column):
                 return str(node.name)
@@ -247,30 +262,33 @@ class QueryWalk:
         return scope.spelled(node.name) if isinstance(node, exp.Column) else ""
 
     def _gives_many(self, node: exp.Expr) -> bool:
-        """Whether an entry may stand for several columns: a structure taken apart, or a choice of columns."""
+        """Whether an entry may stand for several columns: a structure taken apart, or all of one."""
         exp = self._exp
         stars = (star for star in node.find_all(exp.Star) if not isinstance(star.parent, exp.Count | exp.Column))
-        return node.find(exp.Columns, exp.Explode, exp.Unnest) is not None or any(stars)
+        return node.find(exp.Explode, exp.Unnest) is not None or any(stars)
 
     def _star(self, node: exp.Expr, ctes: _Ctes, scope: Scope) -> Iterator[tuple[str | None, Origins]]:
         star = node if type(node) is self._exp.Star else node.this
         only = node.args["table"].name if star is not node else None
         excluded = star.args.get("except_") or ()
-        left_out = {each.name.lower() for each in excluded if len(each.parts) == 1}
+        left_out = {choices.spelled(each) for each in excluded}
         replaced = {
             each.alias.lower(): self._origins(each.this, ctes, scope) for each in star.args.get("replace") or ()
         }
-        renamed = {each.this.name.lower(): each.alias for each in star.args.get("rename") or ()}
-        for name, origins in scope.star(only):
-            if name.lower() not in left_out:
-                yield renamed.get(name.lower(), name), replaced.get(name.lower(), origins)
+        renamed = {choices.spelled(each.this): each.alias for each in star.args.get("rename") or ()}
+        for table, name, origins in scope.star(only, left_out):
+            lower = name.lower()
+            if ("", lower) not in left_out:
+                yield renamed.get((table, lower), renamed.get(("", lower), name)), replaced.get(lower, origins)
         meant = [one for one in scope.relations if only is None or one.name == only.lower()]
         if only is not None and not meant:  # a table of a query around this one, or a column's fields
-            self._find([only], scope, node)
+            rest = self._find([only], scope, node)
+        else:
+            rest = NOWHERE.union(*(one.further for one in meant))
         for each in excluded:
             self._find([each.name], Scope(None, meant, is_loose=scope.is_loose or not meant, tells_apart=False), node)
-        if scope.is_loose or not meant or any(one.is_open for one in meant) or len(left_out) < len(excluded):
-            yield None, NOWHERE
+        if scope.is_loose or not meant or any(one.is_open for one in meant):
+            yield None, rest
 
     def _origins(self, node: exp.Expr, ctes: _Ctes, scope: Scope) -> Origins:
         """Where what an expression reads comes from, with all that its nested queries give."""
@@ -278,23 +296,37 @@ class QueryWalk:
         for each in self._parts(node):
             if isinstance(each, self._exp.Query):
                 found.append(self.query(each, ctes, scope).everything())
+            elif isinstance(each, self._exp.Columns):
+                found += (origins for _, origins in self._choice(each, ctes, scope)) if each.args.get("unpack") else ()
+            elif isinstance(each, self._exp.PositionalColumn):
+                found.append(self._positional(each, scope)[1])
             else:
                 found.append(self._find([part.name for part in each.parts], scope, each))
         return NOWHERE.union(*found)
 
-    def _parts(self, node: exp.Expr) -> Iterator[exp.Query | exp.Column]:
+    def _positional(self, node: exp.PositionalColumn, scope: Scope) -> tuple[str, Origins]:
+        """The column of a place, counted from 1, among all that are read; one of them where some are not known."""
+        every = list(scope.star())
+        known = not scope.is_loose and not any(one.is_open for one in scope.relations)
+        at = int(node.name) - 1
+        if known and 0 <= at < len(every):
+            _, name, origins = every[at]
+            return name, origins
+        return "", NOWHERE.union(*(one.everything() for one in scope.relations))
+
+    def _parts(self, node: exp.Expr) -> Iterator[exp.Query | exp.Column | exp.Columns | exp.PositionalColumn]:
         """The columns that an expression reads, and the queries in it, into which this does not look."""
         exp = self._exp
         none: frozenset[str] = frozenset()
         waiting = [(node, none)]
         while waiting:
             each, own = waiting.pop()
-            if isinstance(each, exp.Query):
+            if isinstance(each, exp.Query | exp.Columns | exp.PositionalColumn):
                 yield each
             elif isinstance(each, exp.Column):
                 if not isinstance(each.this, exp.Star) and each.parts[0].name not in own:
                     yield each
-            elif not isinstance(each, exp.DataType | exp.Columns | exp.Star):
+            elif not isinstance(each, exp.DataType | exp.Star):
                 if isinstance(each, exp.Comprehension):
                     names = (each.args.get(arg) for arg in ("expression", "position"))
                     own = own | {name.name for name in names if name is not None}

@@ -30,7 +30,8 @@ class Recipe:
     order in which they come, and the table has no key and no partition.
     proof: raises where staged rows are not what they have to be; it may ask queries over them, as `staged.rows`.
     where: input → SQL predicate on the rows that `transform` gets of it.
-    lineage: column → asset key and column of everything that its values are made from, as far as that is known.
+    lineage: column → asset key and column of everything that its values are made from, as far as that is known; as
+    `Columns` has it.
     expects: what its rows have to keep.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 # Asset key and column.
@@ -10,8 +10,8 @@ Origin = tuple[str, str]
 Origins = frozenset[Origin]
 NOWHERE: Origins = frozenset()
 
-# No name in a query has this in it.
-UNNAMED = "\0"
+# No name in a query has these in it. The second stands for a column's own name, where another of that name is meant.
+UNNAMED, ITS_OWN = "\0", "\1"
 
 # What DuckDB answers for without any table having it.
 _ALWAYS = {
@@ -36,7 +36,7 @@ class Relation:
     columns: lower-case name → the name as it is spelled and where it comes from, in order; what has a name that only
     the engine knows has a number for one, as `UNNAMED` gives it.
     has_more: whether there may be further columns. rest: asset key of the table that those are of, where it is known.
-    others: where those come from, else.
+    others: where those come from as well; of a column named `ITS_OWN` each comes from the one of its own name.
     name, layer: how the query calls it, lower-case; a table that is not renamed keeps its layer.
     """
 
@@ -67,7 +67,7 @@ class Relation:
         renamed = self
         if columns:
             own = list(self.columns.values())
-            origins = [origins for _, origins in own] + [self.others] * len(columns)
+            origins = [origins for _, origins in own] + [_told(self.others)] * len(columns)
             named = [*zip(columns, origins, strict=False), *own[len(columns) :]]
             renamed = replace(Relation.of(named, has_more=self.has_more), others=self.others)
         return replace(renamed, name=name.lower(), layer=layer.lower())
@@ -78,11 +78,15 @@ class Relation:
             further = {name: own for name, own in other.columns.items() if name not in self.columns}
             names = [name for name, _ in {**self.columns, **further}.values()]
             both = [(name, (self.find(name) or NOWHERE) | (other.find(name) or NOWHERE)) for name in names]
-            return Relation.of(both, has_more=self.is_open or other.is_open)
-        others = [] if other.has_more else [origins for _, origins in other.columns.values()]
-        others += [NOWHERE] * len(self.columns)
+            found = Relation.of(both, has_more=self.is_open or other.is_open)
+            return replace(found, others=self.further | other.further)
+        if self.has_more or other.has_more:  # by position, which nobody knows
+            others = [other.everything()] * len(self.columns)
+        else:
+            others = [origins for _, origins in other.columns.values()] + [NOWHERE] * len(self.columns)
         paired = zip(self.columns.values(), others, strict=False)
-        return Relation.of(((name, own | more) for (name, own), more in paired), has_more=self.has_more)
+        found = Relation.of(((name, own | more) for (name, own), more in paired), has_more=self.has_more)
+        return replace(found, others=self.further | (other.everything() if self.has_more else NOWHERE))
 
     def find(self, name: str) -> Origins | None:
         """Where a column comes from; None where there is no such column."""
@@ -90,11 +94,16 @@ class Relation:
             return found[1]
         if not self.is_open:
             return None
-        return frozenset({(self.rest, name)}) if self.rest else self.others
+        return frozenset((key, name if column == ITS_OWN else column) for key, column in self.further)
+
+    @property
+    def further(self) -> Origins:
+        """Where columns that are not known come from."""
+        return self.others | {(self.rest, ITS_OWN)} if self.rest else self.others
 
     def everything(self) -> Origins:
         """Where any of its columns comes from."""
-        return self.others.union(*(origins for _, origins in self.columns.values()))
+        return _told(self.others).union(*(origins for _, origins in self.columns.values()))
 
 
 @dataclass
@@ -146,17 +155,23 @@ class Scope:
             return False
         return sum(lower in relation.columns for relation in self.relations) > 1
 
-    def star(self, only: str | None = None) -> Iterator[tuple[str, Origins]]:
-        """Every column, merged ones once; or every one of the relation of a name."""
+    def star(
+        self, only: str | None = None, without: Collection[tuple[str, str]] = ()
+    ) -> Iterator[tuple[str, str, Origins]]:
+        """Every column behind its relation's name, merged ones once; or every one of the relation of a name.
+
+        without: relations' names and columns, lower-case, that are left out.
+        """
         seen: set[str] = set()
         for relation in self.relations:
+            own = {lower: it for lower, it in relation.columns.items() if (relation.name, lower) not in without}
             if only is not None and relation.name == only.lower():
-                yield from relation.columns.values()
+                yield from ((relation.name, *it) for it in own.values())
             elif only is None:
-                for lower, (name, origins) in relation.columns.items():
+                for lower, (name, origins) in own.items():
                     if lower not in seen:
-                        yield name, self.merged.get(lower, origins)
-                seen |= self.merged.keys() & relation.columns.keys()
+                        yield relation.name, name, self.merged.get(lower, origins)
+                seen |= self.merged.keys() & own.keys()
 
     def joined(self, added: Iterable[Relation], using: Iterable[str]) -> Scope:
         """The scope with more relations in it; the columns that they are joined by are one with those before them."""
@@ -192,6 +207,11 @@ class Scope:
             return self.aliases[lower]
         unknown = [one.find(name) or NOWHERE for one in self.relations if one.is_open]
         return (unknown[0] if len(unknown) == 1 else NOWHERE) if unknown else None
+
+
+def _told(origins: Origins) -> Origins:
+    """Those of them of which the column is known."""
+    return frozenset((key, column) for key, column in origins if column != ITS_OWN)
 
 
 def _unknown(parts: Sequence[str], reach: Sequence[Relation]) -> UnknownNameError:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ml_platform.engine import crossing, lineage, predicate, query_walk, scope, sql
+from ml_platform.engine import choices, crossing, lineage, pivots, predicate, query_walk, scope, sql
 from ml_platform.engine.kept import Kept
 from ml_platform.engine.lineage import Columns
 
@@ -32,12 +32,13 @@ class SqlFiles:
 
         def found() -> Any:
             columns = lineage.lineage(sql.parsed(text, at), known, at, made=True)
-            return {"origins": columns.origins, "complete": columns.complete}
+            return {"origins": columns.origins, "complete": columns.complete, "others": columns.others}
 
         inputs = sorted((key, list(of.origins), of.complete) for key, of in known.items())
         kept = self._answer(["columns", text, inputs], found)
         origins = {name: tuple((key, column) for key, column in of) for name, of in kept["origins"].items()}
-        return Columns(origins, complete=kept["complete"])
+        others = tuple((key, column) for key, column in kept["others"])
+        return Columns(origins, complete=kept["complete"], others=others)
 
     def crossings(self, text: str, column: str, at: str) -> list[tuple[int, str, tuple[str, ...]]]:
         """As `engine.crossing.crossings`, of the file's query."""
@@ -60,5 +61,6 @@ class SqlFiles:
 @cache
 def _makers() -> str:
     """What makes an answer: another version of it may answer differently."""
-    own = (Path(str(module.__file__)).read_text() for module in (sql, lineage, query_walk, scope, predicate, crossing))
+    made_by = (sql, lineage, query_walk, scope, choices, pivots, predicate, crossing)
+    own = (Path(str(module.__file__)).read_text() for module in made_by)
     return hashlib.sha256("\n".join([version("sqlglot"), *own]).encode()).hexdigest()[:32]

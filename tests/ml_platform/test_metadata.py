@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from ml_platform import metadata
+from ml_platform.engine.scope import ITS_OWN
 from ml_platform.records.table import Commit, DataFile, Location, TableSnapshot, TableVersion
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -30,6 +31,13 @@ def test_table_says_rows_size_version_name_and_columns(snapshot: TableSnapshot, 
 
 def test_table_that_no_commit_touched_is_unchanged(snapshot: TableSnapshot) -> None:
     assert metadata.of_table(snapshot, Commit(7, 0, 0, (), unchanged=True), 0.0)["outcome"] == "unchanged"
+
+
+def test_a_column_that_lineage_does_not_name_comes_from_where_all_others_do(snapshot: TableSnapshot) -> None:
+    found = metadata.column_lineage(snapshot, {"ID": (("s/x", "a"),), "": (("s/x", ITS_OWN), ("s/y", "b"))})
+    said = {name: [(dep.asset_key.path, dep.column_name) for dep in of] for name, of in found.deps_by_column.items()}
+    assert said == {"id": [(["s", "x"], "a")], "at": [(["s", "x"], "at"), (["s", "y"], "b")]}
+    assert list(metadata.column_lineage(snapshot, {"id": ()}).deps_by_column) == ["id"]
 
 
 def test_versions_that_were_read_are_a_table(snapshot: TableSnapshot) -> None:

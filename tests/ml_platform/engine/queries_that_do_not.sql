@@ -46,3 +46,6 @@ SELECT * FROM s.x PIVOT (sum(wrong) FOR g IN ('a'));
 SELECT * FROM (UNPIVOT s.x ON a, wrong);
 SELECT * FROM s.x UNPIVOT (v FOR n IN (a, wrong));
 SELECT a FROM s.x UNPIVOT (v FOR n IN (a, b));
+SELECT COLUMNS(['nope', 'b']) FROM s.x;
+SELECT q.c FROM (SELECT COLUMNS('a|b') FROM s.x) AS q;
+SELECT q.id FROM (SELECT * ILIKE 'A%' FROM s.x) AS q;

@@ -12,6 +12,7 @@ from sqlglot.optimizer.qualify import qualify
 import assets
 from ml_platform.engine.history_plan import MADE
 from ml_platform.engine.lineage import UNKNOWN, Columns, lineage
+from ml_platform.engine.scope import ITS_OWN
 from ml_platform.engine.sql import parsed, tables_read
 from ml_platform.errors import DeclarationError
 
@@ -80,7 +81,8 @@ def test_a_name_that_duckdb_does_not_find_is_refused(query: str) -> None:
 ORACLE_IS_WRONG = (
     *("alias.", "unnest(l)", "range", "generate_series", "s.z AS q(p)", "BY NAME", "(SELECT b)", "(SELECT w)"),
     *("LATERAL", "OVER (w ", "count(x.*)", "current_", "s.x.st.g", "SELECT x.a AS k", "(x)", "SELECT x FROM"),
-    *("EXCLUDE (x", "AS st", "AS y)", "st AS y", "count_star()", "PIVOT"),
+    *("EXCLUDE (x", "AS st", "AS y)", "st AS y", "count_star()", "PIVOT", "COLUMNS(", "* LIKE", "* ILIKE", "* NOT"),
+    *("* SIMILAR", "#1", "EXCLUDE (z.", "q.f", "unnest(st), a"),
 )
 # Of these only the names are known: where the values come from is left out.
 NOT_FOLLOWED = ("AS j", "id_1", "a_1")
@@ -164,6 +166,17 @@ def graph(key: str) -> Columns:
         ("SELECT list_transform(l, lambda v: v + b) AS n FROM s.x", "n", ["s/x.b", "s/x.l"]),
         ("SELECT * REPLACE (a + b AS a) FROM s.x", "a", ["s/x.a", "s/x.b"]),
         ("SELECT * RENAME (a AS n) FROM s.x", "n", ["s/x.a"]),
+        ("SELECT * RENAME (x.a AS n) FROM s.x JOIN s.y ON x.id = y.id", "n", ["s/x.a"]),
+        ("SELECT * EXCLUDE (x.a, x.id, x.t) FROM s.x JOIN s.y ON x.id = y.id", "a", ["s/y.a"]),
+        ("SELECT COLUMNS('a|b') + b FROM s.x", "a", ["s/x.a", "s/x.b"]),
+        ("SELECT max(COLUMNS(* EXCLUDE (id))) FROM s.z", "Mixed", ["s/z.Mixed"]),
+        ("SELECT greatest(*COLUMNS(['a', 'B'])) AS n FROM s.x", "n", ["s/x.a", "s/x.b"]),
+        ("SELECT q.n FROM (SELECT COLUMNS(lambda c: c = 'n') FROM (SELECT a AS n FROM s.x)) AS q", "n", ["s/x.a"]),
+        ("SELECT x.* LIKE 'a%' FROM s.x", "a", ["s/x.a"]),
+        ("SELECT #2 AS n FROM s.z", "n", ["s/z.e"]),
+        ("SELECT #2 AS n FROM (SELECT unnest(st), a FROM s.x)", "n", ["s/x.a", "s/x.st"]),
+        ("SELECT f AS n FROM (SELECT unnest(st) FROM s.x)", "n", ["s/x.st"]),
+        ("SELECT unnest(st), a AS n FROM s.x UNION ALL SELECT id, e, 1 FROM s.z", "n", ["s/x.a", "s/z.e", "s/z.id"]),
         (
             "WITH RECURSIVE r AS (SELECT id, a FROM s.x UNION ALL SELECT y.id, r.a FROM r JOIN s.y ON y.a = r.id) "
             "SELECT * FROM r",
@@ -211,12 +224,33 @@ def test_a_wrong_name_is_told_with_its_line_and_the_nearest(query: str, said: st
 
 def test_nothing_is_wrong_with_columns_of_a_table_of_which_nothing_is_known() -> None:
     columns = found("SELECT *, anything + 1 AS n, u.other FROM s.unknown AS u", {})
-    assert columns == Columns({"n": (("s/unknown", "anything"),), "other": (("s/unknown", "other"),)}, complete=False)
+    assert columns.origins == {"n": (("s/unknown", "anything"),), "other": (("s/unknown", "other"),)}
+    assert not columns.complete
 
 
 def test_everything_of_an_unknown_table_hands_its_columns_on() -> None:
     columns = found("SELECT q.n FROM (SELECT * FROM s.unknown) AS q", {"s/unknown": UNKNOWN})
     assert columns == Columns({"n": (("s/unknown", "n"),)})
+
+
+@pytest.mark.parametrize(
+    ("query", "others"),
+    [
+        ("SELECT id, unnest(st) FROM s.x", (("s/x", "st"),)),
+        ("SELECT g, sum(a), max(b) FROM s.x GROUP BY g", (("s/x", "a"), ("s/x", "b"))),
+        ("SELECT COLUMNS('(a|b)') AS 'n_\\1' FROM s.x", (("s/x", "a"), ("s/x", "b"))),
+        ("SELECT * FROM s.unknown", (("s/unknown", ITS_OWN),)),
+        ("SELECT *, 1 AS n FROM s.unknown", (("s/unknown", ITS_OWN),)),
+        ("SELECT * FROM s.unknown UNION ALL BY NAME SELECT * FROM s.z", (("s/unknown", ITS_OWN),)),
+        ("SELECT id, a AS n FROM s.x", ()),
+    ],
+)
+def test_a_column_whose_name_only_the_engine_knows_comes_from_somewhere_as_well(
+    query: str, others: tuple[tuple[str, str], ...]
+) -> None:
+    columns = found(query)
+    assert columns.others == others
+    assert columns.lineage == {**columns.origins, **({"": others} if others else {})}
 
 
 def test_what_is_known_of_half_a_table_is_used_and_the_rest_is_not_judged() -> None:
@@ -259,6 +293,7 @@ def test_two_columns_of_one_name_are_refused_of_a_query_that_makes_a_table(query
         "SELECT 1 + 1, 1 + 1 FROM s.x",
         "SELECT * EXCLUDE (a), b + 1 AS a FROM s.x",
         "SELECT * REPLACE (b + 1 AS a) FROM s.x",
+        "SELECT * EXCLUDE (y.id, y.a, y.t) FROM s.x JOIN s.y ON x.id = y.id",
     ],
 )
 def test_names_that_are_each_their_own_are_taken(query: str) -> None:
