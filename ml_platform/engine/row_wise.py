@@ -15,7 +15,10 @@ from ml_platform.engine.plan import OURS
 if TYPE_CHECKING:
     from sqlglot import exp
 
-_VOLATILE = {"RANDOM", "RAND", "UUID", "CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP", "NEXTVAL", "GETDATE", "NOW"}
+_VOLATILE = {
+    *("RANDOM", "RAND", "UUID", "NEXTVAL", "GETDATE", "NOW"),
+    *("CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP", "LOCALTIME", "LOCALTIMESTAMP"),
+}
 
 
 @dataclass(frozen=True)
