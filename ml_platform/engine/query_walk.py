@@ -68,7 +68,7 @@ class QueryWalk:
             scope = Scope(outer)
             self._read(pivot.this, ctes, scope)
             return self._pivoted(pivot, scope.relations[0], ctes, scope)
-        return Relation()
+        return self._values(node, ctes, Scope(outer)) if isinstance(node, exp.Values) else Relation()
 
     def require_own_names(self, node: exp.Expr) -> None:
         """Returns where no two columns of a query that was walked have one name, by which engines rename the second.
@@ -181,6 +181,8 @@ class QueryWalk:
             scope.relations.append(self._function(node, ctes, scope))
         elif isinstance(node, exp.Table):
             scope.relations.append(self._table(node, ctes))
+        elif isinstance(node, exp.Values):
+            scope.relations.append(self._values(node, ctes, scope))
         elif isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table):
             self._read(node.this, ctes, scope)
             scope.is_loose = scope.is_loose or bool(node.alias)
@@ -191,8 +193,19 @@ class QueryWalk:
             scope.relations.append(self._function(node, ctes, scope))
         self._joins(node, ctes, scope)
 
+    def _values(self, node: exp.Values, ctes: _Ctes, scope: Scope) -> Relation:
+        """The columns of a list of values, which has no others."""
+        beside = Scope(scope.outer, list(scope.relations), is_loose=True, tells_apart=False)
+        rows = [each.expressions if isinstance(each, self._exp.Tuple) else [each] for each in node.expressions]
+        columns = [
+            NOWHERE.union(*(self._origins(each, ctes, beside) for each in column))
+            for column in zip(*rows, strict=False)
+        ]
+        named = Relation.of(((f"col{at}", origins) for at, origins in enumerate(columns)), has_more=False)
+        return named.called(node.alias_or_name, node.alias_column_names)
+
     def _function(self, node: exp.Expr, ctes: _Ctes, scope: Scope) -> Relation:
-        """What a function or a list of values gives: of its columns only those are known that are named."""
+        """What a function gives: of its columns only those are known that are named."""
         beside = Scope(scope.outer, list(scope.relations), is_loose=True, tells_apart=False)
         origins = self._origins(node, ctes, beside)
         named = Relation.of(((name, origins) for name in node.alias_column_names), has_more=True)

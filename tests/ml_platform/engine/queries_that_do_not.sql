@@ -49,3 +49,6 @@ SELECT a FROM s.x UNPIVOT (v FOR n IN (a, b));
 SELECT COLUMNS(['nope', 'b']) FROM s.x;
 SELECT q.c FROM (SELECT COLUMNS('a|b') FROM s.x) AS q;
 SELECT q.id FROM (SELECT * ILIKE 'A%' FROM s.x) AS q;
+SELECT v.z FROM (VALUES (1, 2)) AS v(p, w);
+SELECT z FROM (VALUES (1, 2), (3, 4));
+WITH RECURSIVE r(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM r WHERE n < 5) SELECT n, z FROM r;
