@@ -39,6 +39,14 @@ def named(node: exp.Expr, name: str) -> str | None:
     return (None if "\\" in node.alias else node.alias) if node.alias else name
 
 
+def gives_many(node: exp.Expr) -> bool:
+    """Whether an entry may stand for several columns: a structure taken apart, or all of one."""
+    from sqlglot import exp
+
+    stars = (star for star in node.find_all(exp.Star) if not isinstance(star.parent, exp.Count | exp.Column))
+    return node.find(exp.Explode, exp.Unnest) is not None or any(stars)
+
+
 def spelled(node: exp.Expr) -> tuple[str, str]:
     """The table, empty where none is named, and the column that stand behind EXCLUDE or RENAME, lower-case."""
     parts = [part.name.lower() for part in node.parts] if hasattr(node, "parts") else [node.name.lower()]

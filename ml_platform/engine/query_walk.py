@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ml_platform.engine import choices
 from ml_platform.engine.pivots import pivoted
-from ml_platform.engine.scope import NOWHERE, UNNAMED, Origins, Relation, Scope, UnknownNameError
+from ml_platform.engine.query_expressions import Expressions
+from ml_platform.engine.scope import NOWHERE, Relation, Scope
 from ml_platform.engine.sql import line_of
-from ml_platform.errors import DeclarationError, nearest
+from ml_platform.errors import DeclarationError
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -125,8 +125,9 @@ class QueryWalk:
             self._read(source.this, ctes, scope)
         self._joins(node, ctes, scope)
         scope.aliases = {each.alias.lower(): NOWHERE for each in node.expressions if each.alias}
-        windows = {window.name.lower(): self._origins(window, ctes, scope) for window in node.args.get("windows") or ()}
-        given = [(it, each) for each in node.expressions for it in self._projected(each, ctes, scope, windows)]
+        expressions = self._over(ctes, scope)
+        windows = {window.name.lower(): expressions.origins(window) for window in node.args.get("windows") or ()}
+        given = [(it, each) for each in node.expressions for it in expressions.projected(each, windows)]
         found = [column for column, _ in given]
         self._note_twice(node, [(name, each) for (name, _), each in given if name is not None])
         self._clauses(node, _CLAUSES, ctes, scope)
@@ -140,7 +141,7 @@ class QueryWalk:
     def _clauses(self, node: exp.Select, names: tuple[str, ...], ctes: _Ctes, scope: Scope) -> None:
         for name in names:
             if (clause := node.args.get(name)) is not None:
-                self._origins(clause, ctes, scope)
+                self._over(ctes, scope).origins(clause)
 
     def _rest(self, node: exp.Select, scope: Scope) -> str | None:
         """The table whose undeclared columns the query hands on: it selects everything of that one table."""
@@ -164,11 +165,11 @@ class QueryWalk:
             using = [name for one in added for name, _ in one.columns.values() if scope.has(name)]
         for name in using:
             for side in (scope, Scope(None, added, is_loose=scope.is_loose)):
-                self._find([name], side, join)
+                self._over(ctes, side).find([name], join)
         beside = scope.joined(added, using)
         if (condition := join.args.get("on")) is not None:
             # Of tables that only commas are between it sees some, so that several may have a name here.
-            self._origins(condition, ctes, replace(beside, tells_apart=False))
+            self._over(ctes, replace(beside, tells_apart=False)).origins(condition)
         if join.kind not in ("SEMI", "ANTI"):
             scope.relations, scope.merged = beside.relations, beside.merged
 
@@ -198,7 +199,7 @@ class QueryWalk:
         beside = Scope(scope.outer, list(scope.relations), is_loose=True, tells_apart=False)
         rows = [each.expressions if isinstance(each, self._exp.Tuple) else [each] for each in node.expressions]
         columns = [
-            NOWHERE.union(*(self._origins(each, ctes, beside) for each in column))
+            NOWHERE.union(*(self._over(ctes, beside).origins(each) for each in column))
             for column in zip(*rows, strict=False)
         ]
         named = Relation.of(((f"col{at}", origins) for at, origins in enumerate(columns)), has_more=False)
@@ -207,7 +208,7 @@ class QueryWalk:
     def _function(self, node: exp.Expr, ctes: _Ctes, scope: Scope) -> Relation:
         """What a function gives: of its columns only those are known that are named."""
         beside = Scope(scope.outer, list(scope.relations), is_loose=True, tells_apart=False)
-        origins = self._origins(node, ctes, beside)
+        origins = self._over(ctes, beside).origins(node)
         named = Relation.of(((name, origins) for name in node.alias_column_names), has_more=True)
         return replace(named, others=origins).called(node.alias_or_name)
 
@@ -227,7 +228,10 @@ class QueryWalk:
 
     def _pivoted(self, pivot: exp.Pivot, base: Relation, ctes: _Ctes, scope: Scope) -> Relation:
         over = Scope(scope.outer, [base], is_loose=base.is_open)
-        return pivoted(pivot, base, lambda each: self._origins(each, ctes, over))
+        return pivoted(pivot, base, lambda each: self._over(ctes, over).origins(each))
+
+    def _over(self, ctes: _Ctes, scope: Scope) -> Expressions:
+        return Expressions(scope, lambda query, outer: self.query(query, ctes, outer), self._at)
 
     def _table(self, node: exp.Table, ctes: _Ctes) -> Relation:
         names = node.alias_column_names
@@ -236,126 +240,3 @@ class QueryWalk:
         found = self._known.get(f"{node.db}/{node.name}", Relation(rest=f"{node.db}/{node.name}"))
         found = replace(found, rest=None) if names else found
         return found.called(node.alias_or_name, names, "" if node.alias else node.db)
-
-    def _projected(
-        self, node: exp.Expr, ctes: _Ctes, scope: Scope, windows: Mapping[str, Origins]
-    ) -> Iterator[tuple[str | None, Origins]]:
-        """The columns that one entry of a SELECT gives; one without a name stands for any that are not known."""
-        if (star := choices.star_of(node)) is not None:
-            yield from choices.chosen(node, self._star(star, ctes, scope))
-            return
-        named = [windows.get(window.alias.lower(), NOWHERE) for window in node.find_all(self._exp.Window)]
-        origins = self._origins(node, ctes, scope).union(*named)
-        if (each := choices.columns_in(node)) is not None:
-            # One for each column that is chosen, which has its name.
-            for name, own in self._choice(each, ctes, scope):
-                yield name and choices.named(node, name), own | origins
-            return
-        if node.alias:
-            scope.aliases[node.alias.lower()] = origins
-        yield node.alias or self._own_name(node, scope) or f"{UNNAMED}{id(node)}", origins
-        if self._gives_many(node):
-            yield None, origins
-
-    def _choice(self, node: exp.Columns, ctes: _Ctes, scope: Scope) -> Iterator[tuple[str | None, Origins]]:
-        """The columns that a COLUMNS stands for."""
-        for name in choices.texts(node):
-            self._find([name], replace(scope, aliases={}, tells_apart=False), node)
-        return choices.chosen(node, self._star(choices.star_of(node.this) or self._exp.Star(), ctes, scope))
-
-    def _own_name(self, node: exp.Expr, scope: Scope) -> str:
-        """The name of a column that is not renamed, or of the last of its fields; empty for any other expression."""
-        exp = self._exp
-        if isinstance(node, exp.PositionalColumn):
-            return self._positional(node, scope)[0]
-        while isinstance(node, exp.Dot) and isinstance(node.expression, exp.Identifier):
-            if isinstance(node.this, exp.Column):
-                return str(node.name)
-            node = node.this
-        return scope.spelled(node.name) if isinstance(node, exp.Column) else ""
-
-    def _gives_many(self, node: exp.Expr) -> bool:
-        """Whether an entry may stand for several columns: a structure taken apart, or all of one."""
-        exp = self._exp
-        stars = (star for star in node.find_all(exp.Star) if not isinstance(star.parent, exp.Count | exp.Column))
-        return node.find(exp.Explode, exp.Unnest) is not None or any(stars)
-
-    def _star(self, node: exp.Expr, ctes: _Ctes, scope: Scope) -> Iterator[tuple[str | None, Origins]]:
-        star = node if type(node) is self._exp.Star else node.this
-        only = node.args["table"].name if star is not node else None
-        excluded = star.args.get("except_") or ()
-        left_out = {choices.spelled(each) for each in excluded}
-        replaced = {
-            each.alias.lower(): self._origins(each.this, ctes, scope) for each in star.args.get("replace") or ()
-        }
-        renamed = {choices.spelled(each.this): each.alias for each in star.args.get("rename") or ()}
-        for table, name, origins in scope.star(only, left_out):
-            lower = name.lower()
-            if ("", lower) not in left_out:
-                yield renamed.get((table, lower), renamed.get(("", lower), name)), replaced.get(lower, origins)
-        meant = [one for one in scope.relations if only is None or one.name == only.lower()]
-        if only is not None and not meant:  # a table of a query around this one, or a column's fields
-            rest = self._find([only], scope, node)
-        else:
-            rest = NOWHERE.union(*(one.further for one in meant))
-        for each in excluded:
-            self._find([each.name], Scope(None, meant, is_loose=scope.is_loose or not meant, tells_apart=False), node)
-        if scope.is_loose or not meant or any(one.is_open for one in meant):
-            yield None, rest
-
-    def _origins(self, node: exp.Expr, ctes: _Ctes, scope: Scope) -> Origins:
-        """Where what an expression reads comes from, with all that its nested queries give."""
-        found: list[Origins] = []
-        for each in self._parts(node):
-            if isinstance(each, self._exp.Query):
-                found.append(self.query(each, ctes, scope).everything())
-            elif isinstance(each, self._exp.Columns):
-                found += (origins for _, origins in self._choice(each, ctes, scope)) if each.args.get("unpack") else ()
-            elif isinstance(each, self._exp.PositionalColumn):
-                found.append(self._positional(each, scope)[1])
-            else:
-                found.append(self._find([part.name for part in each.parts], scope, each))
-        return NOWHERE.union(*found)
-
-    def _positional(self, node: exp.PositionalColumn, scope: Scope) -> tuple[str, Origins]:
-        """The column of a place, counted from 1, among all that are read; one of them where some are not known."""
-        every = list(scope.star())
-        known = not scope.is_loose and not any(one.is_open for one in scope.relations)
-        at = int(node.name) - 1
-        if known and 0 <= at < len(every):
-            _, name, origins = every[at]
-            return name, origins
-        return "", NOWHERE.union(*(one.everything() for one in scope.relations))
-
-    def _parts(self, node: exp.Expr) -> Iterator[exp.Query | exp.Column | exp.Columns | exp.PositionalColumn]:
-        """The columns that an expression reads, and the queries in it, into which this does not look."""
-        exp = self._exp
-        none: frozenset[str] = frozenset()
-        waiting = [(node, none)]
-        while waiting:
-            each, own = waiting.pop()
-            if isinstance(each, exp.Query | exp.Columns | exp.PositionalColumn):
-                yield each
-            elif isinstance(each, exp.Column):
-                if not isinstance(each.this, exp.Star) and each.parts[0].name not in own:
-                    yield each
-            elif not isinstance(each, exp.DataType | exp.Star):
-                if isinstance(each, exp.Comprehension):
-                    names = (each.args.get(arg) for arg in ("expression", "position"))
-                    own = own | {name.name for name in names if name is not None}
-                waiting += [(child, own) for child in each.iter_expressions()]
-
-    def _find(self, parts: list[str], scope: Scope, node: exp.Expr) -> Origins:
-        place = f"{self._at}:{line_of(node)}"
-        if len(parts) == 1 and isinstance(node.parent, self._exp.Expr) and scope.is_ambiguous(parts[0]):
-            raise DeclarationError(
-                f"{place}: it reads {parts[0]}, but several of its tables have such a column",
-                remedy="Name the table that is meant before it",
-            )
-        try:
-            return scope.find(parts)
-        except UnknownNameError as unknown:
-            fault = DeclarationError(
-                f"{place}: it reads {unknown.name}, but {unknown.why}", allowed=nearest(unknown.wrong, unknown.known)
-            )
-        raise fault

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ml_platform.engine import choices, crossing, lineage, pivots, predicate, query_walk, scope, sql
+from ml_platform.engine import choices, crossing, lineage, pivots, predicate, query_expressions, query_walk, scope, sql
 from ml_platform.engine.kept import Kept
 from ml_platform.engine.lineage import Columns
 
@@ -61,6 +61,6 @@ class SqlFiles:
 @cache
 def _makers() -> str:
     """What makes an answer: another version of it may answer differently."""
-    made_by = (sql, lineage, query_walk, scope, choices, pivots, predicate, crossing)
+    made_by = (sql, lineage, query_walk, query_expressions, scope, choices, pivots, predicate, crossing)
     own = (Path(str(module.__file__)).read_text() for module in made_by)
     return hashlib.sha256("\n".join([version("sqlglot"), *own]).encode()).hexdigest()[:32]
