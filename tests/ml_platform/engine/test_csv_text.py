@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import pytest
 
-from ml_platform.engine.csv_text import Text, _has_hexadecimal
+from ml_platform.engine import csv_text
+from ml_platform.engine.csv_text import Text, _has_hexadecimal, _may_have_hexadecimal, _quotes
 from ml_platform.errors import SourceError
 
 
@@ -56,3 +58,17 @@ def test_a_word_that_begins_as_a_hexadecimal_number_is_one_wherever_a_block_ends
     for cut in range(len(content)):
         head, rest = content[:cut], content[cut:]
         assert _has_hexadecimal(head, b"\n") or _has_hexadecimal(rest, head[-1:])
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
+def test_looking_fast_misses_nothing_wherever_a_part_ends(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_text, "_LOOK_BYTES", size)
+    chance = np.random.default_rng(size)
+    seen = 0
+    for _ in range(2_000):
+        drawn = bytes(chance.choice(list(b'0xX1a,\n"'), chance.integers(0, 20)).tolist())
+        last, content = drawn[:1], drawn[1:]
+        assert _quotes(content) == content.count(b'"')
+        assert _may_have_hexadecimal(content, last) or not _has_hexadecimal(content, last)
+        seen += not _may_have_hexadecimal(content, last)
+    assert seen > 200
