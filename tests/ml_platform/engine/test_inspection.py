@@ -198,6 +198,14 @@ def test_a_recalled_row_that_is_read_again_goes_to_the_quarantine_once(put: Any,
     assert (made.inspected.rows_in, made.inspected.rows_out) == (2, 1)
 
 
+def test_a_marker_that_breaks_a_later_rule_stays_in_force(put: Any, making: Making, ids: Any) -> None:
+    shape = replace(MERGE, delete_when="value = 10")
+    put("bronze/events", rows(("a", 1, 1, 1), ("a", 2, 10, 1), ("b", 1, 1, 1)), "month")
+    making(recipe(shape=shape))
+    making(recipe(LOW, shape=shape, code="2"))
+    assert ids() == (["b"], ["a"])
+
+
 def test_a_merge_with_a_quarantine_reads_the_whole_and_keeps_both_right(put: Any, making: Making, ids: Any) -> None:
     put("bronze/events", rows(("a", 1, 1, 1), ("b", 1, 10, 1)), "month")
     making(recipe(LOW, shape=MERGE))
