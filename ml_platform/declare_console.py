@@ -78,7 +78,7 @@ def _ending(name: str) -> tuple[str, ...]:
 def _text(pattern: str, landing: str | None, declared: str | None, found: Sample) -> str:
     kinds = {name: column.kind for name, column in found.columns.items()}
     event_time, known_at = _event_time(kinds), "known_at" if kinds.get("known_at") in _MOMENTS else OPEN
-    moments = [name for name, kind in kinds.items() if kind in _MOMENTS] or list(kinds)
+    moments = ", ".join(map(_yaml, [name for name, kind in kinds.items() if kind in _MOMENTS] or kinds))
     lines = [
         "type: ml_platform.components.Source",
         "",
@@ -89,8 +89,8 @@ def _text(pattern: str, landing: str | None, declared: str | None, found: Sample
         *([f"  format: {declared}"] if declared else []),
         "  columns:",
         *(_noted(f"    {_yaml(name)}: {it.kind}", it.note) for name, it in found.columns.items()),
-        _open("event_time", event_time, f"when a row is about: {', '.join(moments)}"),
-        _open("known_at", known_at, f"when a row could be known, which no file says by itself: {', '.join(moments)}"),
+        _open("event_time", event_time, f"when a row is about: {moments}"),
+        _open("known_at", known_at, f"when a row could be known, which no file says by itself: {moments}"),
         *(["  misfits: quarantine"] if found.quarantines else []),
     ]
     return "\n".join([*lines, ""])
@@ -116,4 +116,7 @@ def _yaml(value: Any) -> str:
     """A text as YAML reads it back, on one line."""
     import yaml
 
-    return yaml.safe_dump(value, width=float("inf"), allow_unicode=True).removesuffix("\n").removesuffix("\n...")
+    # Only in double quotes does a line break stay on the line.
+    style = None if str(value).isprintable() else '"'
+    written = yaml.safe_dump(value, default_style=style, width=float("inf"), allow_unicode=True)
+    return written.removesuffix("\n").removesuffix("\n...")

@@ -164,6 +164,17 @@ def test_a_decimal_is_kept_to_the_digit(project: Project, landed: Path) -> None:
     assert [row["price"] for row in project.rows("bronze/stock")] == [price]
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_column_of_any_name_is_written_so_that_it_is_read(tmp_path: Path, kind: str) -> None:
+    names = ["k\nl", "\ttab", "e: # f", "'\"", "?", "\x85", "", "é"]
+    header = ",".join('"' + name.replace('"', '""') + '"' for name in names)
+    content = f"{header}\n1{',1' * 7}\n" if kind == "csv" else json.dumps(dict.fromkeys(names, 1)) + "\n"
+    (tmp_path / f"a.{kind}").write_text(content)
+    result = declare(tmp_path / f"a.{kind}")
+    assert result.exit_code == 0, result.output
+    assert yaml.safe_load(result.stdout)["attributes"]["columns"] == dict.fromkeys(names, "int64")
+
+
 def test_what_stands_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("n\n1\n")
     (tmp_path / "defs.yaml").write_text("mine")
