@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from ml_platform.components.source import OPEN
 from ml_platform.engine.files import filesystem
+from ml_platform.engine.pattern import matches
 from ml_platform.engine.sampling import Sample, sample
 from ml_platform.engine.source_files import COMPRESSIONS
 from ml_platform.errors import DeclarationError, SourceError
@@ -35,8 +37,14 @@ def declaration(
     if outside:
         raise SourceError(f"{outside[0]} is to be sampled, but it is not in {root}", remedy="Mend --folder")
     names = [path.relative_to(root).as_posix() for path in found]
+    pattern = _pattern(names)
+    for name in names:
+        if not matches(name, pattern):
+            raise SourceError(
+                f"{name} is to be sampled, but it is hidden: {pattern} does not match it", remedy="Rename it"
+            )
     sampled = sample(filesystem(Location(landing or "", str(root))), names, declared)
-    return _text(_pattern(names), landing, declared, sampled)
+    return _text(pattern, landing, declared, sampled)
 
 
 def write(text: str, into: Path) -> Path:
@@ -58,11 +66,11 @@ def _pattern(names: list[str]) -> str:
     """What matches the files and those that come to lie beside them.
 
     >>> _pattern(["orders/a.csv.gz", "orders/b.csv.gz"]), _pattern(["a/x.csv", "b/y.csv.gz"])
-    ('orders/*.csv.gz', '*.csv*')
+    ('orders/*.csv.gz', '**/*.csv*')
     """
     parents = {Path(name).parent.as_posix() for name in names}
-    folder = f"{parents.pop()}/" if len(parents) == 1 and parents != {"."} else ""
-    endings = {_ending(name) for name in names}
+    folder = "**/" if len(parents) > 1 else f"{glob.escape(parents.pop())}/" if parents != {"."} else ""
+    endings = {tuple(map(glob.escape, _ending(name))) for name in names}
     if len(endings) == 1:
         return f"{folder}*{''.join(*endings)}"
     formats = {ending[:1] for ending in endings}

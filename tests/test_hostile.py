@@ -126,9 +126,9 @@ def test_a_landed_name_that_leads_out_of_its_folder_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     # given an object store, which takes any name for a key
-    monkeypatch.setattr("ml_platform.engine.landing.paths", lambda files: [name])
+    monkeypatch.setattr("ml_platform.engine.landed.paths", lambda *_, **__: [name])
     with pytest.raises(SourceError, match="leads out of its folder"):
-        land("landing/x", str(tmp_path), "*", Store(tmp_path / "landed"))
+        land("landing/x", str(tmp_path), name, Store(tmp_path / "landed"))
     assert list((tmp_path / "landed").iterdir()) == []
 
 

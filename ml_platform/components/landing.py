@@ -43,7 +43,11 @@ class Landing(Declaration):
     """Files of a folder, an object store or an installed package, byte for byte; or a database's rows, as Parquet."""
 
     description: str = Field(description="What the files are, for people.")
-    files: str = Field(default="*", description="Which files are brought, for instance departures/*.csv.")
+    files: str = Field(
+        default="**",
+        description="Which files are brought, for instance departures/*.csv: * stays within a folder, ** goes through "
+        "all below, and hidden ones are named with their dot.",
+    )
     folder: str | None = Field(
         default=None,
         description="The folder that they are in, from this declaration where it is relative; or s3://… or gs://….",

@@ -46,7 +46,10 @@ class Source(Declaration):
 
     description: str = Field(description="What one row is, for people.")
     landing: str = Field(description="Asset key of the folder that its files land in, for instance landing/flights.")
-    files: str = Field(description="Which of the landed files are its own, for instance departures/*.csv.")
+    files: str = Field(
+        description="Which of the landed files are its own, for instance departures/*.csv: * stays within a folder, ** "
+        "goes through all below, and hidden ones are named with their dot."
+    )
     format: Literal["csv", "jsonl", "parquet"] | None = Field(
         default=None, description="The format of its files; without it each file's name says it, before .gz or .zst."
     )

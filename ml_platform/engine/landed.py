@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from ml_platform.engine.column_types import arrow_type
 from ml_platform.engine.landed_file import LandedFile, Watched
+from ml_platform.engine.pattern import matches, reach
 from ml_platform.engine.source_files import format_of, kinds, parts
 from ml_platform.engine.source_rows import COLUMNS, PARTITION, TYPE, Misfit, Part, shown
 from ml_platform.errors import SourceError
@@ -25,7 +25,7 @@ WRITING = ".writing"
 
 def offered(source: Source, files: FileSystem) -> list[str]:
     """The paths that match the source's pattern, sorted."""
-    return [path for path in paths(files) if fnmatch.fnmatchcase(path, source.pattern)]
+    return matching(files, source.pattern)
 
 
 def nothing_offered(source: Source, files: FileSystem) -> SourceError:
@@ -95,16 +95,26 @@ def counted(parts: Iterator[Part], source: Source) -> dict[str, int]:
     return counts
 
 
-def paths(files: FileSystem) -> list[str]:
-    """The paths of all files there are, sorted; a file that is being written is not there yet.
+def matching(files: FileSystem, pattern: str) -> list[str]:
+    """The paths that match, sorted. Nothing is looked at where none can lie, so that nothing there can be wrong."""
+    folder, below = reach(pattern)
+    return [path for path in paths(files, folder, below=below) if matches(path, pattern)]
+
+
+def paths(files: FileSystem, folder: str = "", *, below: bool = True) -> list[str]:
+    """The paths of all files in a folder, sorted; a file that is being written is not there yet.
+
+    below: those in its folders too.
 
     An object store lists an empty object as well that its console makes for a folder; to ask for it finds no file.
     Raises SourceError for a name that is no UTF-8, which nothing could open.
     """
     try:
-        found = files.get_file_info(FileSelector("", recursive=True, allow_not_found=True))
+        found = files.get_file_info(FileSelector(folder, recursive=below, allow_not_found=True))
         every = [it for it in found if it.type == FileType.File and not it.path.endswith(WRITING)]
         return sorted(it.path for it in every if it.size or _is_file(files, it.path))
+    except NotADirectoryError:
+        return []
     except UnicodeDecodeError as error:
         raise SourceError(
             f"{error.object.decode(errors='surrogateescape')!a} is the name of a file, but it is no UTF-8",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import time
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pyarrow.fs import FileSystem, FileType, SubTreeFileSystem
 
 from ml_platform.engine import intent
 from ml_platform.engine.files import filesystem, require_room, undrawn
-from ml_platform.engine.landed import WRITING, paths
+from ml_platform.engine.landed import WRITING, matching, paths
 from ml_platform.engine.landed_erasure import originals
 from ml_platform.engine.landed_file import LandedFile, gone, identified
 from ml_platform.errors import SourceError
@@ -43,11 +42,11 @@ def land(key: str, origin: str, pattern: str, lakehouse: Lakehouse) -> Landed:
     """
     started = time.monotonic()
     source, target = filesystem(_reached(key, origin, lakehouse)), filesystem(lakehouse.files(key))
-    found = _listed(source, key, origin)
-    offered = [path for path in found if fnmatch.fnmatchcase(path, pattern)]
+    offered = _listed(source, key, origin, pattern)
     for path in offered:
         _require_inside(path, key)
     if not offered:
+        found = _listed(source, key, origin)
         raise SourceError(
             f"{key} brings {pattern}, but no file of its origin matches it",
             allowed=f"There are {', '.join(found[:5])} and {max(0, len(found) - 5)} more" if found else "",
@@ -62,9 +61,10 @@ def land(key: str, origin: str, pattern: str, lakehouse: Lakehouse) -> Landed:
     return Landed(written, len(files) - written, size, seen, time.monotonic() - started)
 
 
-def _listed(source: FileSystem, key: str, origin: str) -> list[str]:
+def _listed(source: FileSystem, key: str, origin: str, pattern: str | None = None) -> list[str]:
+    """The paths of all files that there are, or of those that match."""
     try:
-        return paths(source)
+        return paths(source) if pattern is None else matching(source, pattern)
     except OSError as error:
         raise SourceError(
             f"{key} brings files from {origin}, but they cannot be listed: {undrawn(error)}",

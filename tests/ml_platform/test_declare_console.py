@@ -132,7 +132,7 @@ def test_a_time_is_proposed_only_where_it_is_obvious(
 def test_definitions_do_not_load_with_what_is_left_open(project: Project, landed: Path) -> None:
     (landed / "stock" / "a.csv").write_text("n,day\n1,2024-01-02\n")
     into = project.root / "bronze" / "stock"
-    assert declare(landed / "stock" / "a.csv", "--into", into).exit_code == 0
+    assert declare(landed / "stock" / "a.csv", "--folder", landed, "--into", into).exit_code == 0
     for field, value in (("landing", "landing/shop"), ("known_at", "day")):
         with pytest.raises(DeclarationError, match=rf"bronze/stock/defs\.yaml: {field} is '\?', but that is for"):
             _ = project.definitions
@@ -143,7 +143,8 @@ def test_definitions_do_not_load_with_what_is_left_open(project: Project, landed
 def test_rows_that_no_type_takes_are_quarantined_with_a_word(project: Project, landed: Path) -> None:
     (landed / "stock" / "a.jsonl").write_text('{"day": "2024-01-02", "m": 3460}\n{"day": "2024-01-03", "m": "long"}\n')
     into = project.root / "bronze" / "stock"
-    assert declare(landed / "stock" / "a.jsonl", "--landing", "landing/shop", "--into", into).exit_code == 0
+    path = landed / "stock" / "a.jsonl"
+    assert declare(path, "--folder", landed, "--landing", "landing/shop", "--into", into).exit_code == 0
     text = (into / "defs.yaml").read_text()
     assert "m: string  # the sample has int64, string; what is no text is quarantined\n" in text
     project.change("bronze/stock/defs.yaml", "known_at: '?'", "known_at: day")
@@ -157,7 +158,8 @@ def test_a_decimal_is_kept_to_the_digit(project: Project, landed: Path) -> None:
     table = pa.table({"day": pa.array([AT.date()]), "price": pa.array([price], pa.decimal128(15, 2))})
     pq.write_table(table, landed / "stock" / "a.parquet")
     into = project.root / "bronze" / "stock"
-    declare(landed / "stock" / "a.parquet", "--landing", "landing/shop", "--into", into)
+    path = landed / "stock" / "a.parquet"
+    declare(path, "--folder", landed, "--landing", "landing/shop", "--into", into)
     project.change("bronze/stock/defs.yaml", "known_at: '?'", "known_at: day")
     ran = project.run("*")
     assert ran.success, ran.failures
@@ -186,10 +188,12 @@ def test_what_stands_is_not_overwritten(tmp_path: Path) -> None:
 
 def test_wrong_input_is_one_error_and_exits_with_1(tmp_path: Path) -> None:
     (tmp_path / "a.xlsx").write_text("x")
+    (tmp_path / ".a.csv").write_text("n\n1\n")
     for arguments, said in (
         ([tmp_path / "b.csv"], "b.csv is to be sampled, but there is no such file"),
         ([tmp_path], f"{tmp_path} is to be sampled, but there is no such file"),
         ([tmp_path / "a.xlsx"], "compressed. Say --format."),
+        ([tmp_path / ".a.csv"], ".a.csv is to be sampled, but it is hidden: *.csv does not match it. Rename it."),
         ([tmp_path / "a.xlsx", "--folder", tmp_path / "b"], f"a.xlsx is to be sampled, but it is not in {tmp_path}/b"),
     ):
         result = declare(*arguments)
@@ -210,8 +214,11 @@ def test_a_format_may_be_told(tmp_path: Path) -> None:
         (["x/a.csv.gz", "x/b.csv.gz"], "x/*.csv.gz"),
         (["x/a.csv", "x/b.csv.gz"], "x/*.csv*"),
         (["x/2024.01.csv", "x/2024.02.csv"], "x/*.csv"),
-        (["x/a.csv", "y/b.csv"], "*.csv"),
+        (["x/a.csv", "y/b.csv"], "**/*.csv"),
+        (["a.csv", "y/b.csv"], "**/*.csv"),
         (["x/a.jsonl", "x/b.ndjson"], "x/*"),
+        (["x[1]/a.csv"], "x[[]1]/*.csv"),
+        ([".x/a.csv"], ".x/*.csv"),
     ],
 )
 def test_the_pattern_matches_what_comes_to_lie_beside_the_files(tmp_path: Path, names: list[str], pattern: str) -> None:

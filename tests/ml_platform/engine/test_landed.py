@@ -45,6 +45,19 @@ def test_a_source_is_offered_what_matches_its_pattern_in_order(tmp_path: Path, f
     assert offered(replace(NEW_YORK, pattern="weather/*"), files) == ["weather/a.csv", "weather/b.csv"]
 
 
+def test_a_pattern_takes_no_hidden_file_and_goes_through_folders_where_it_says_so(
+    tmp_path: Path, files: FileSystem
+) -> None:
+    for path in ("weather/a.csv", "weather/.b.csv", "weather/old/c.csv", "weather/.old/d.csv", "planes"):
+        land(tmp_path, path, "")
+    assert offered(NEW_YORK, files) == ["weather/a.csv"]
+    assert offered(replace(NEW_YORK, pattern="**/*.csv"), files) == ["weather/a.csv", "weather/old/c.csv"]
+    assert offered(replace(NEW_YORK, pattern="weather/.*"), files) == ["weather/.b.csv"]
+    # neither a file of a folder's name nor a way out of the landing is a folder to look into
+    for pattern in ("planes/*", "nowhere/*", f"../{tmp_path.name}/weather/*", f"{tmp_path}/weather/*"):
+        assert offered(replace(NEW_YORK, pattern=pattern), files) == []
+
+
 def test_a_source_without_files_names_its_pattern_and_what_there_is(tmp_path: Path, files: FileSystem) -> None:
     assert str(nothing_offered(NEW_YORK, files)) == (
         "bronze/weather reads weather/*.csv, but no landed file of landing/flights matches it. "

@@ -77,7 +77,7 @@ def test_what_a_console_makes_for_a_folder_is_no_file(
         origin = dropped(name, b"")
     dropped("sub/a.csv", b"n\n1\n")
     dropped("empty.csv", b"")
-    assert land("landing/odd", origin, "*", lakehouse).written == 2
+    assert land("landing/odd", origin, "**", lakehouse).written == 2
     assert paths(filesystem(lakehouse.files("landing/odd"))) == ["empty.csv", "sub/a.csv"]
 
 
@@ -87,7 +87,11 @@ def test_a_name_that_is_no_path_is_told_with_its_origin(
 ) -> None:
     origin = dropped(name, b"n\n1\n")
     with pytest.raises(SourceError, match=rf"landing/odd brings files from {origin}, but they cannot be listed: .*"):
-        land("landing/odd", origin, "*", lakehouse)
+        land("landing/odd", origin, "**", lakehouse)
+    # where it lies in no folder that the pattern goes through, it is nobody's matter
+    dropped("orders/a.csv", b"n\n1\n")
+    assert land("landing/odd", origin, "orders/*.csv", lakehouse).written == 1
+    assert paths(filesystem(lakehouse.files("landing/odd"))) == ["orders/a.csv"]
 
 
 @pytest.fixture
