@@ -65,8 +65,8 @@ def kind_of(found: pa.DataType) -> str | None:
 def takes(kind: str, found: pa.DataType) -> bool:
     """Whether values of an Arrow type may be put into a declared one, each where it fits; others never are.
 
-    A whole number may become a float64 that is equal to it; a float never becomes a whole number, and a time without a
-    zone no moment.
+    A whole number may become a float64 that is equal to it, and a decimal its text; a float never becomes a whole
+    number, and a time without a zone no moment.
     """
     proposed = kind_of(found)
     if pa.types.is_null(found) or proposed == kind:
@@ -74,7 +74,7 @@ def takes(kind: str, found: pa.DataType) -> bool:
     whole = proposed in ("int32", "int64")
     if kind in ("int32", "int64", "float64") and whole:
         return True
-    return kind.startswith("decimal") and (proposed or "").startswith("decimal")
+    return kind.startswith(("decimal", "string")) and (proposed or "").startswith("decimal")
 
 
 def widens(stands: pa.DataType, declared: pa.DataType) -> bool:

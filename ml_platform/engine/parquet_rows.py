@@ -71,8 +71,18 @@ def batches(file: pq.ParquetFile, columns: list[str] | None = None) -> Iterator[
 
 
 def _converted(column: pa.Array, kind: str) -> pa.Array:
+    if kind == "string" and pa.types.is_decimal(plain(column).type):
+        return _in_digits(plain(column))
     found = plain(column).cast(arrow_type(kind))
     if kind in ("date", "timestamp") and not holds(found):
         shown = found.take(beyond(found).slice(0, 1)).cast(pa.string())[0].as_py()
         raise pa.ArrowInvalid(f"{shown} is outside the years 1 to 9999, which tables hold")
     return found
+
+
+def _in_digits(column: pa.Array) -> pa.Array:
+    """Decimals as a database writes them; Arrow writes small ones with an exponent."""
+    import polars as pl
+
+    exact = column.cast(pa.decimal128(column.type.precision, column.type.scale))
+    return pl.Series(exact).cast(pl.String).to_arrow().cast(pa.string())

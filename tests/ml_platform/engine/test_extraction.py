@@ -355,6 +355,8 @@ def test_a_disk_that_is_full_says_which_file_had_no_room(
     ("kind", "value", "declared", "taken"),
     [
         ("numeric(10,2)", "12.50", "decimal(10,2)", Decimal("12.50")),
+        ("numeric(10,2)", "12.50", "string", "12.50"),
+        ("numeric(20,10)", "0.0000000001", "string", "0.0000000001"),
         ("numeric", "123456789012345678901234567890.5", "string", "123456789012345678901234567890.5"),
         ("uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "string", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
         ("jsonb", '{"a": 1}', "string", '{"a": 1}'),
