@@ -120,8 +120,17 @@ def _read(lines: Sequence[bytes], columns: Mapping[str, str]) -> pa.RecordBatch:
         raise pa.ArrowInvalid("it is not one JSON object a line")
     whole = table.combine_chunks().to_batches()[0]
     whole.validate(full=True)  # Arrow reads bytes that are no UTF-8 as they are
-    arrays = [converted(whole[name], kind) if kind in _TEXTS else whole[name] for name, kind in columns.items()]
+    arrays = [moments(whole[name], kind) if kind in _TEXTS else whole[name] for name, kind in columns.items()]
     return pa.record_batch(arrays, names=list(columns))
+
+
+def moments(texts: pa.Array, kind: str) -> pa.Array:
+    """Dates or timestamps, from texts. Raises ArrowInvalid for one that is none; an empty one is NULL in CSV only."""
+    import pyarrow.compute as pc
+
+    if pc.any(pc.equal(texts, "")).as_py():
+        raise pa.ArrowInvalid(f"an empty text is no {kind}")
+    return converted(texts, kind)
 
 
 def _begins_object(line: bytes) -> bool:

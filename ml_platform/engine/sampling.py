@@ -21,7 +21,7 @@ from ml_platform.engine import json_rows
 from ml_platform.engine.column_types import arrow_type, kind_of
 from ml_platform.engine.csv_rows import converted
 from ml_platform.engine.source_files import format_of, kinds, parquet_of, parts, text_of
-from ml_platform.engine.source_rows import COLUMNS, TYPE
+from ml_platform.engine.source_rows import COLUMNS, TYPE, Convert
 from ml_platform.errors import SourceError
 
 # How values are written that may be read as such; more digits than these a float does not hold.
@@ -73,15 +73,16 @@ def sample(files: FileSystem, paths: Sequence[str], declared: str | None = None)
 class _Texts:
     """The types that all texts of a column can be read as, whichever came so far."""
 
-    def __init__(self, kinds: Iterable[str] = _OF_TEXTS) -> None:
+    def __init__(self, kinds: Iterable[str] = _OF_TEXTS, convert: Convert = converted) -> None:
         self._kinds = list(kinds)
+        self._convert = convert
         self._empty = True
 
     def add(self, texts: pa.Array) -> None:
         texts = texts.drop_null()
         if len(texts):
             self._empty = False
-            self._kinds = [kind for kind in self._kinds if _holds(kind, texts)]
+            self._kinds = [kind for kind in self._kinds if _holds(kind, texts, self._convert)]
 
     @property
     def told(self) -> Sampled:
@@ -90,12 +91,12 @@ class _Texts:
         return Sampled(self._kinds[0] if self._kinds else "string")
 
 
-def _holds(kind: str, texts: pa.Array) -> bool:
+def _holds(kind: str, texts: pa.Array, convert: Convert) -> bool:
     written = _WRITTEN.get(kind)
     if written and not pc.all(pc.match_substring_regex(texts, written)).as_py():
         return False
     try:
-        converted(texts, kind)
+        convert(texts, kind)
     except pa.ArrowInvalid:
         return False
     return True
@@ -167,7 +168,7 @@ class _Values:
 
     def __init__(self) -> None:
         self._kinds: set[str] = set()
-        self._texts = _Texts(("date", "timestamp"))
+        self._texts = _Texts(("date", "timestamp"), json_rows.moments)
         self._waiting: list[str] = []
         self._exact = True
 

@@ -47,6 +47,14 @@ def test_a_missing_key_and_a_null_are_null_and_an_empty_line_is_no_row() -> None
     assert taken == {0: {"n": 1, "text": None}, 1: {"n": 2, "text": None}, 2: {"n": None, "text": "c"}}
 
 
+@pytest.mark.parametrize("kind", ["date", "timestamp"])
+def test_an_empty_text_is_a_text_and_no_moment(kind: str) -> None:
+    taken, (misfit,) = read('{"at":null}\n{"at":""}\n{}\n', {"at": kind})
+    assert taken == {0: {"at": None}, 2: {"at": None}}
+    assert (misfit.offset, misfit.reason) == (1, f'at is "", but it is declared as {kind}')
+    assert read('{"at":""}\n', {"at": "string"}) == ({0: {"at": ""}}, [])
+
+
 @pytest.mark.parametrize(
     ("line", "rule", "reason"),
     [

@@ -81,6 +81,8 @@ def test_every_row_of_every_file_counts(tmp_path: Path, files: FileSystem) -> No
         (['"007"'], Sampled("string")),
         (['"2013-01-02"'], Sampled("date")),
         (['"2013-01-02T08:00:00Z"', "null"], Sampled("timestamp")),
+        (['""', '"2013-01-02"'], Sampled("string")),
+        (['""'], Sampled("string")),
         (["null"], UNTOLD),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, list) else value.kind,
