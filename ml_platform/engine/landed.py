@@ -102,7 +102,7 @@ def matching(files: FileSystem, pattern: str) -> list[str]:
 
 
 def paths(files: FileSystem, folder: str = "", *, below: bool = True) -> list[str]:
-    """The paths of all files in a folder, sorted; a file that is being written is not there yet.
+    """The paths of all files in a folder, sorted, none where a file has its name; one being written is not there yet.
 
     below: those in its folders too.
 

@@ -38,6 +38,6 @@ def repeating(rows: pa.Table) -> list[str]:
 
 
 def _repeats(column: pa.ChunkedArray) -> bool:
-    """Most columns that do not repeat have too many values among their first rows already."""
+    """Whether its values come so often at the mean; most that do not are too many among the first rows already."""
     most = len(column) // _REPEATS
     return all(len(pc.unique(part)) <= most for part in (column.slice(0, _FIRST_ROWS), column))

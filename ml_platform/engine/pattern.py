@@ -7,7 +7,7 @@ with a dot is matched only where the pattern has that dot.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 _ANY_DEPTH = "**"
 _WILD = {*"*?["}
@@ -22,7 +22,15 @@ def matches(path: str, pattern: str) -> bool:
     >>> matches("orders/old/a.csv", "orders/**/*.csv"), matches("orders/.a.csv", "orders/*.csv")
     (True, False)
     """
-    return _match(path.split("/"), pattern.split("/"))
+    wanted = pattern.split("/")
+    if wanted[-1] == _ANY_DEPTH:
+        wanted.append("*")
+    # Which of the wanted names may be the next one's; so many steps as names, however often folders are passed over.
+    at = _with_passed(wanted, {0})
+    for name in path.split("/"):
+        fitting = {it for it in at if it < len(wanted) and _fits(name, wanted[it])}
+        at = _with_passed(wanted, {it + (wanted[it] != _ANY_DEPTH) for it in fitting})
+    return len(wanted) in at
 
 
 def reach(pattern: str) -> tuple[str, bool]:
@@ -36,13 +44,13 @@ def reach(pattern: str) -> tuple[str, bool]:
     return "/".join(folders[:plain]), plain < len(folders) or pattern.split("/")[-1] == _ANY_DEPTH
 
 
-def _match(names: Sequence[str], wanted: Sequence[str]) -> bool:
-    if not wanted or not names:
-        return not wanted and not names
-    if wanted[0] != _ANY_DEPTH:
-        return _fits(names[0], wanted[0]) and _match(names[1:], wanted[1:])
-    below = _fits(names[0], "*") and (len(names) == 1 or _match(names[1:], wanted))
-    return below if len(wanted) == 1 else _match(names, wanted[1:]) or (len(names) > 1 and below)
+def _with_passed(wanted: Sequence[str], at: Set[int]) -> set[int]:
+    """The places, and those behind `**`, which may be no folder at all."""
+    found = set(at)
+    for it, name in enumerate(wanted):
+        if it in found and name == _ANY_DEPTH:
+            found.add(it + 1)
+    return found
 
 
 def _fits(name: str, pattern: str) -> bool:

@@ -31,3 +31,9 @@ def test_a_pattern_is_matched_as_a_shell_does(pattern: str, taken: list[str], le
     for path in taken:
         assert not folder or path.startswith(f"{folder}/")
         assert below or path.rpartition("/")[0] == folder
+
+
+def test_folders_that_are_passed_over_again_and_again_take_no_time() -> None:
+    deep = "a/" * 60
+    assert matches(f"{deep}x", f"{'**/' * 30}x")
+    assert not matches(f"{deep}x", f"{'**/' * 30}y")
